@@ -1,0 +1,55 @@
+# Each target makes what it needs, its own virtual environment included.
+# PYTHON picks the interpreter (3.11 or newer); VENV the place of the environment.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve migrate test check format pins bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(RUNTIME): pyproject.toml requirements/runtime.txt requirements/install.sh
+	sh requirements/install.sh "$(PYTHON)" "$(VENV)" requirements/runtime.txt
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	sh requirements/install.sh "$(PYTHON)" "$(VENV)" requirements/dev.txt
+	@touch $@
+
+demo: $(RUNTIME) ## Search a better prompt on the simulated backend, then ask through it (about a minute)
+	$(BIN)/drpo demo
+
+serve: $(RUNTIME) ## Run the service (API and jobs) on its embedded defaults
+	$(BIN)/drpo serve
+
+migrate: $(RUNTIME) ## Bring the database schema up to date
+	$(BIN)/drpo migrate
+
+test: $(DEV) ## Run the tests with coverage: all of optimizer/ and rewards/, 95 % of the whole
+	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
+	$(BIN)/coverage report --include='optimizer/*,rewards/*' --skip-covered --fail-under=100
+
+check: $(DEV) ## Format check, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV) ## Print the measured ratios that README quotes
+	$(BIN)/python -m benchmarks.search_speed
+	$(BIN)/python -m benchmarks.http_client
+
+pins: $(DEV) ## Resolve the pinned requirements again
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build -o requirements/runtime.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
