@@ -1,0 +1,176 @@
+"""The budget of a run: reserved before a call, settled after it, exact under concurrency.
+
+``spent + reserved`` never exceeds a limit, at any moment. All methods run on one event loop; a change of
+state has no await inside it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from optimizer.errors import BudgetExceededError
+from optimizer.protocols import StopCondition
+from optimizer.types import Spend
+
+NOTHING_SPENT = Spend()
+_ROUNDING = 1e-9  # sums of money are floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a run may use. None is no limit.
+
+    Attributes:
+        calls: requests sent to backends, retries included.
+        tokens: prompt and completion tokens.
+        cost: money, in the currency of the configured prices.
+        seconds: running time of the job, pauses and down times left out.
+    """
+
+    calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Reservation:
+    """Room set aside for one call; open until it is settled or released."""
+
+    estimate: Spend
+    open: bool = True
+
+
+class Budget(StopCondition):
+    """Hands out room for calls and counts what they cost.
+
+    A call that cannot fit any more is refused at once; one that would fit if a call under way turns out
+    cheaper than its estimate waits for that. What a resumed run already paid for is part of ``spent`` from
+    the start and becomes *current* only when the run reaches it again (``replay``), so that decisions taken
+    between rounds come out as they did before.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float],
+        spent: Spend = NOTHING_SPENT,
+        elapsed: float = 0.0,
+        replayable: Spend = NOTHING_SPENT,
+    ) -> None:
+        """A budget under ``limits``.
+
+        Args:
+            limits: what may be used.
+            clock: monotonic seconds.
+            spent: what earlier attempts of this run have spent, ``replayable`` included.
+            elapsed: seconds that earlier attempts ran.
+            replayable: the part of ``spent`` whose answers are recorded and will be asked for again.
+        """
+        self.limits = limits
+        self._clock = clock
+        self._started = clock() - elapsed
+        self._spent = spent
+        self._replayable = replayable
+        self._reserved = NOTHING_SPENT
+        self._under_way = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def spent(self) -> Spend:
+        """What settled calls have cost, those of earlier attempts included."""
+        return self._spent
+
+    @property
+    def reserved(self) -> Spend:
+        """What calls under way may cost at most."""
+        return self._reserved
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that this run has been running."""
+        return self._clock() - self._started
+
+    def seconds_left(self) -> float | None:
+        """Seconds that the run may go on, 0 or more; None without a limit."""
+        if self.limits.seconds is None:
+            return None
+        return max(0.0, self.limits.seconds - self.elapsed)
+
+    async def reserve(self, estimate: Spend) -> Reservation:
+        """Set room aside for a call that costs at most ``estimate``.
+
+        Raises:
+            BudgetExceededError: it does not fit, and calls under way cannot free the room.
+        """
+        while (limit := self._exceeded_by(self._spent + self._reserved + estimate)) is not None:
+            final = limit if limit == "calls" else self._exceeded_by(self._spent + estimate)
+            if final is not None:
+                raise BudgetExceededError(final)
+            await self._changed.wait()
+        self._under_way += 1
+        self._reserved = self._reserved + estimate
+        return Reservation(estimate)
+
+    def settle(self, reservation: Reservation, actual: Spend) -> None:
+        """Replace ``reservation`` by what the call has cost."""
+        self._close(reservation)
+        self._spent = self._spent + actual
+        self._announce()
+
+    def release(self, reservation: Reservation) -> None:
+        """Give ``reservation`` back: its call was never sent."""
+        self._close(reservation)
+        self._announce()
+
+    def replay(self, spend: Spend) -> None:
+        """A recorded answer was used again; it was paid for when it was recorded."""
+        left = _minus(self._replayable, spend)
+        self._replayable = Spend(
+            calls=max(0, left.calls),
+            prompt_tokens=max(0, left.prompt_tokens),
+            completion_tokens=max(0, left.completion_tokens),
+            cost=max(0.0, left.cost),
+        )
+
+    @override
+    def exhausted(self, calls_needed: int) -> bool:
+        current = _minus(self._spent, self._replayable)
+        return self._exceeded_by(current + self._reserved + Spend(calls=calls_needed)) is not None
+
+    def _exceeded_by(self, total: Spend) -> str | None:
+        limits = self.limits
+        used = {
+            "calls": (total.calls, limits.calls),
+            "tokens": (total.tokens, limits.tokens),
+            "cost": (total.cost, limits.cost),
+            "seconds": (self.elapsed, limits.seconds),
+        }
+        for name, (amount, limit) in used.items():
+            if limit is not None and amount > limit + _ROUNDING:
+                return name
+        return None
+
+    def _close(self, reservation: Reservation) -> None:
+        if not reservation.open:
+            raise ValueError("this reservation was settled or released before")
+        reservation.open = False
+        self._under_way -= 1
+        left = _minus(self._reserved, reservation.estimate)
+        self._reserved = left if self._under_way else NOTHING_SPENT  # floats leave crumbs of cost
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _minus(left: Spend, right: Spend) -> Spend:
+    return Spend(
+        calls=left.calls - right.calls,
+        prompt_tokens=left.prompt_tokens - right.prompt_tokens,
+        completion_tokens=left.completion_tokens - right.completion_tokens,
+        cost=left.cost - right.cost,
+    )

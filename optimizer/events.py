@@ -1,0 +1,199 @@
+"""What a search announces while it runs.
+
+Every event has a ``key`` that is the same whenever the same thing happens in a run with the same seed, so
+that a recorder can ignore what it has already recorded (a killed run replays its past).
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from optimizer.types import Candidate, Evaluation, SearchResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchStarted:
+    """The search begins with its seed prompt."""
+
+    seed_prompt: Candidate
+    max_rounds: int
+    queries: int
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return "search_started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundStarted:
+    """A round begins; all its candidates see these queries."""
+
+    round: int
+    query_ids: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"round_started:{self.round}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateKept:
+    """A candidate is carried on unchanged instead of being rewritten.
+
+    Attributes:
+        reason: ``easy`` (all perfect or above the skip threshold), ``unscored`` (no evidence to rewrite from)
+            or ``no_proposal`` (the proposer gave none that could be read).
+    """
+
+    round: int
+    slot: int
+    candidate_id: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"candidate_kept:{self.round}:{self.slot}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateProposed:
+    """The proposer wrote a new candidate."""
+
+    candidate: Candidate
+    template_version: str
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"candidate_proposed:{self.candidate.id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProposalFailed:
+    """A proposal could not be read, also after the repair request."""
+
+    round: int
+    parent_id: str
+    proposal_slot: int
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"proposal_failed:{self.round}:{self.parent_id}:{self.proposal_slot}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationFinished:
+    """A candidate's answer to a query was judged, or ended unscored."""
+
+    evaluation: Evaluation
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        rollout = self.evaluation.rollout
+        return f"evaluation:{self.evaluation.round}:{rollout.candidate_id}:{rollout.query.id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankedPath:
+    """One lineage in a round's ranking.
+
+    Attributes:
+        candidate_id: the prompt that it ends in.
+        reward: what it was ranked by, 1..5; None where nothing along it was scored.
+        round_reward: mean reward in this round; None where unscored.
+        kept: whether it stays in the beam.
+    """
+
+    candidate_id: str
+    reward: float | None
+    round_reward: float | None
+    kept: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundFinished:
+    """A round is over: the ranking, best first, and how many rounds may still come."""
+
+    round: int
+    ranking: tuple[RankedPath, ...]
+    rounds_left: int
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"round_finished:{self.round}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchFinished:
+    """The search is over."""
+
+    result: SearchResult
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return "search_finished"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateStarted:
+    """The winner and the prompt that is served now are about to meet on held-out queries."""
+
+    incumbent: Candidate
+    winner: Candidate
+    queries: int
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return "gate_started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateFinished:
+    """The winner met the incumbent on held-out queries.
+
+    Attributes:
+        verdict: ``promoted``, ``kept`` or ``not_enough_evidence``.
+        queries: held-out queries on which both were scored.
+        missing: held-out queries on which one of them was not, or neither.
+        baseline_reward / candidate_reward: means over those queries, 1..5; None where there are none.
+        difference: mean of the paired differences; None where there are none.
+        low / high: 95 % interval of the difference; None with fewer than two pairs.
+        reason: the verdict in a sentence.
+    """
+
+    verdict: str
+    queries: int
+    missing: int
+    baseline_reward: float | None
+    candidate_reward: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return "gate_finished"
+
+
+SearchEvent: TypeAlias = (
+    SearchStarted
+    | RoundStarted
+    | CandidateKept
+    | CandidateProposed
+    | ProposalFailed
+    | EvaluationFinished
+    | RoundFinished
+    | SearchFinished
+    | GateStarted
+    | GateFinished
+)

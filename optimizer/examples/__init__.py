@@ -1,0 +1,1 @@
+"""The in-context bank: retrieval of the nearest examples."""

@@ -1,0 +1,1 @@
+"""Rewriters of prompts."""

@@ -1,0 +1,158 @@
+"""The proposer of the paper: an optimizer model rewrites a prompt from the judge's reasons."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from typing_extensions import override
+
+from optimizer.errors import MalformedReplyError, MisconfiguredError, RequestRefusedError
+from optimizer.protocols import ChatModel, Proposer
+from optimizer.quoting import Quoted, quote, quote_inline
+from optimizer.seeds import derive_seed
+from optimizer.structured import Failure, ask
+from optimizer.templating import PromptTemplate
+from optimizer.types import (
+    BeamPath,
+    CompletionRequest,
+    Evaluation,
+    JsonObject,
+    JsonValue,
+    Message,
+    OutputSchema,
+    Proposal,
+    Sampling,
+    Scored,
+    Step,
+)
+
+PROMPT_LIMIT = 20_000
+"""Characters of a proposal; a longer one is a runaway reply."""
+
+_SCHEMA = OutputSchema(
+    name="prompt_proposal",
+    schema={
+        "type": "object",
+        "properties": {"analysis": {"type": "string"}, "system_prompt": {"type": "string"}},
+        "required": ["analysis", "system_prompt"],
+        "additionalProperties": False,
+    },
+)
+_RATIONALE_LIMIT = 400
+
+
+class RewritingProposer(Proposer):
+    """Shows the optimizer model a prompt, how its answers were judged, and its ancestors; asks for a better.
+
+    The request follows section 3 of the paper (state, reward and reasons in, a complete new prompt out) with
+    meta-prompts of our own.
+    """
+
+    def __init__(self, model: ChatModel, sampling: Sampling, *, history: int, seed: int) -> None:
+        """A proposer that asks ``model``.
+
+        Args:
+            model: the optimizer model.
+            sampling: its sampling parameters.
+            history: prompts of the lineage shown, the current one included.
+            seed: the run's seed.
+        """
+        self._model = model
+        self._sampling = sampling
+        self._history = history
+        self._seed = seed
+        self._system = PromptTemplate.load(
+            "optimizer.templates", "propose_system.md.j2", variables=frozenset()
+        )
+        self._user = PromptTemplate.load(
+            "optimizer.templates",
+            "propose_user.md.j2",
+            variables=frozenset({"current_prompt", "evaluations", "earlier_prompts"}),
+        )
+
+    @property
+    @override
+    def template_version(self) -> str:
+        return f"{self._system.version}.{self._user.version}"
+
+    @override
+    async def propose(
+        self, path: BeamPath, *, round_number: int, slot: int, count: int
+    ) -> Sequence[Proposal]:
+        request = CompletionRequest(
+            prompt=(
+                Message(role="system", content=self._system.render({})),
+                Message(role="user", content=self._render_path(path)),
+            ),
+            sampling=self._sampling,
+            n=count,
+            seed=derive_seed(self._seed, "proposer", round_number, slot),
+            output=_SCHEMA,
+        )
+        try:
+            replies = await ask(self._model, request, read_proposal)
+        except MisconfiguredError:
+            raise
+        except RequestRefusedError as error:
+            return [Proposal(system_prompt=None, rationale=f"the proposer refused: {error}")] * count
+        return [_as_proposal(reply) for reply in replies]
+
+    def _render_path(self, path: BeamPath) -> str:
+        ancestors = path.steps[:-1][-(self._history - 1) :] if self._history > 1 else ()
+        return self._user.render(
+            {
+                "current_prompt": quote(path.candidate.system_prompt),
+                "evaluations": [_show_evaluation(item) for item in path.last.evaluations],
+                "earlier_prompts": [_show_step(step) for step in ancestors],
+            }
+        )
+
+
+def read_proposal(reply: JsonObject) -> Proposal:
+    """The proposal in an optimizer model's reply.
+
+    Raises:
+        MalformedReplyError: the prompt is missing, blank, not text, or longer than ``PROMPT_LIMIT``.
+    """
+    system_prompt = _storable(reply.get("system_prompt"))
+    if not system_prompt:
+        raise MalformedReplyError("'system_prompt' has to be the new prompt as text")
+    if len(system_prompt) > PROMPT_LIMIT:
+        raise MalformedReplyError(f"'system_prompt' is longer than {PROMPT_LIMIT} characters")
+    return Proposal(system_prompt=system_prompt, rationale=_storable(reply.get("analysis")))
+
+
+def _storable(value: JsonValue) -> str:
+    """``value`` without what no request and no table takes (NUL, lone surrogates); empty if it is no text."""
+    if not isinstance(value, str):
+        return ""
+    kept = (char for char in value if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"})
+    return "".join(kept).strip()
+
+
+def _as_proposal(reply: Proposal | Failure) -> Proposal:
+    if isinstance(reply, Failure):
+        return Proposal(system_prompt=None, rationale=reply.reason)
+    return reply
+
+
+def _show_evaluation(evaluation: Evaluation) -> dict[str, Quoted | list[dict[str, Quoted]]]:
+    completion = evaluation.rollout.completion
+    scores = evaluation.score.criteria if isinstance(evaluation.score, Scored) else ()
+    return {
+        "query": quote(evaluation.rollout.query.text),
+        "answer": quote(completion.text if completion else "(no answer)"),
+        "scores": [
+            {
+                "criterion": quote_inline(score.criterion),
+                "score": quote_inline(f"{score.score:.1f}"),
+                "rationale": quote_inline(score.rationale, limit=_RATIONALE_LIMIT),
+            }
+            for score in scores
+        ],
+    }
+
+
+def _show_step(step: Step) -> dict[str, Quoted]:
+    rewards = [item.score.reward for item in step.evaluations if isinstance(item.score, Scored)]
+    shown = f"mean reward {sum(rewards) / len(rewards):.2f}" if rewards else "not scored"
+    return {"prompt": quote(step.candidate.system_prompt), "reward": quote_inline(shown)}

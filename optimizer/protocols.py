@@ -1,0 +1,109 @@
+"""The interfaces that the search and the rewards need; ``app`` and ``store`` implement them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from optimizer.events import SearchEvent
+from optimizer.types import (
+    BeamPath,
+    Completion,
+    CompletionRequest,
+    CompletionResult,
+    Example,
+    Proposal,
+    Query,
+    Score,
+)
+
+
+class ChatModel(Protocol):
+    """A language model behind one backend."""
+
+    @property
+    def name(self) -> str:
+        """``backend/model``: what provenance and selection caches record."""
+        ...
+
+    async def complete(self, request: CompletionRequest) -> CompletionResult:
+        """Answer ``request`` with exactly ``request.n`` completions.
+
+        Safe to call concurrently; cancelling the task cancels the call. With ``request.output`` the
+        backend is asked for that JSON object as far as it can enforce one: the text still has to be read.
+
+        Raises:
+            ModelError: the call failed, retries included.
+            BudgetExceededError: the call was not made.
+        """
+        ...
+
+
+class Retriever(Protocol):
+    """Finds the in-context examples for a query."""
+
+    def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
+        """The ``k`` nearest examples, most similar first; fewer where the bank is smaller. Deterministic."""
+        ...
+
+
+class Scorer(Protocol):
+    """Judges responses: the dynamic reward."""
+
+    async def prepare(self, query: Query) -> None:
+        """Do early what scoring any response to ``query`` needs. Never raises MalformedReplyError.
+
+        Idempotent and safe to call concurrently: the work is done once per query.
+        """
+        ...
+
+    async def score(self, query: Query, response: Completion, *, seed: int) -> Score:
+        """Judge ``response``. What cannot be scored is ``Unscored``, never a low number.
+
+        Args:
+            query: what was asked.
+            response: what the target answered; untrusted.
+            seed: seed of the judge call, distinct for each rollout of a run.
+
+        Raises:
+            ModelError: the judge cannot be reached; its refusing this one response is ``Unscored`` instead.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class Proposer(Protocol):
+    """Writes new system prompts."""
+
+    @property
+    def template_version(self) -> str:
+        """Version of the meta-prompt, for provenance."""
+        ...
+
+    async def propose(
+        self, path: BeamPath, *, round_number: int, slot: int, count: int
+    ) -> Sequence[Proposal]:
+        """Rewrite the prompt that ``path`` ends in, ``count`` times in one request.
+
+        Returns:
+            ``count`` proposals in slot order; one that cannot be read carries why instead of a prompt.
+
+        Raises:
+            ModelError: the proposer cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class SearchObserver(Protocol):
+    """Hears what a search does, and cannot alter it."""
+
+    async def notify(self, event: SearchEvent) -> None:
+        """Record ``event``. Events of a kind arrive in any order; after a restart a key may come again."""
+        ...
+
+
+class StopCondition(Protocol):
+    """Says between rounds whether another round may begin."""
+
+    def exhausted(self, calls_needed: int) -> bool:
+        """True when ``calls_needed`` further calls do not fit into what is left."""
+        ...

@@ -1,0 +1,1 @@
+"""Meta-prompts of the search, one file each."""
