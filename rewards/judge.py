@@ -1,0 +1,99 @@
+"""How well an answer meets its criteria: one judgement by a model."""
+
+from collections.abc import Sequence
+
+from optimizer.errors import MalformedReplyError
+from optimizer.protocols import ChatModel
+from optimizer.quoting import quote, quote_inline
+from optimizer.structured import Failure, ask
+from optimizer.types import CompletionRequest, CriterionScore, Message, OutputSchema, Sampling
+from rewards.catalog import MAX_SCORING
+from rewards.meta_prompt import MetaPrompt
+from rewards.parsing import read_scores
+from rewards.types import Criterion, Selection
+
+_PROMPT = MetaPrompt.load("judge", user_variables=frozenset({"criteria", "rationale", "query", "answer"}))
+
+_OUTPUT = OutputSchema(
+    name="criterion_scores",
+    schema={
+        "type": "object",
+        "properties": {
+            "scores": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "criterion": {"type": "string"},
+                        "rationale": {"type": "string"},
+                        "score": {"type": "number"},
+                    },
+                    "required": ["criterion", "rationale", "score"],
+                    "additionalProperties": False,
+                },
+            }
+        },
+        "required": ["scores"],
+        "additionalProperties": False,
+    },
+)
+
+
+class Judge:
+    """Scores an answer on each criterion of a selection, with a reason."""
+
+    def __init__(self, model: ChatModel, *, sampling: Sampling) -> None:
+        """Ask ``model``, sampling as ``sampling`` says."""
+        self._model = model
+        self._sampling = sampling
+
+    @property
+    def model_name(self) -> str:
+        """The ``name`` of the model asked."""
+        return self._model.name
+
+    @property
+    def template_version(self) -> str:
+        """Version of the meta-prompt, for provenance."""
+        return _PROMPT.version
+
+    async def judge(
+        self, query: str, answer: str, selection: Selection, *, seed: int
+    ) -> tuple[CriterionScore, ...]:
+        """Score ``answer`` to ``query``; both are untrusted, and the answer may be empty.
+
+        Returns:
+            At least one score in 1..5, in the order of the selection; a criterion that the judge left out or
+            scored unreadably is missing.
+
+        Raises:
+            MalformedReplyError: no score could be read, also after a repair request.
+            ModelError: the judge refused, or cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        request = CompletionRequest(
+            prompt=_messages(query, answer, selection), sampling=self._sampling, seed=seed, output=_OUTPUT
+        )
+        (reading,) = await ask(self._model, request, lambda reply: read_scores(reply, selection.criteria))
+        if isinstance(reading, Failure):
+            raise MalformedReplyError(reading.reason)
+        return reading
+
+
+def _messages(query: str, answer: str, selection: Selection) -> tuple[Message, Message]:
+    return _PROMPT.messages(
+        system={},
+        user={
+            "criteria": _lines(selection.criteria),
+            "rationale": quote(selection.rationale),
+            "query": quote(query),
+            "answer": quote(answer),
+        },
+    )
+
+
+def _lines(criteria: Sequence[Criterion]) -> list[dict[str, object]]:
+    return [
+        {"name": quote_inline(item.name), "scoring": quote_inline(item.scoring, limit=MAX_SCORING)}
+        for item in criteria
+    ]

@@ -1,0 +1,1 @@
+"""Meta-prompts of the rewards, one file each."""

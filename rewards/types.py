@@ -1,0 +1,96 @@
+"""The frozen values of the dynamic reward, and the port behind which selections are kept."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from optimizer.types import JsonObject
+
+MIN_CRITERIA = 2
+"""Criteria per query at least (the paper's stage 2, arXiv 2411.08733)."""
+
+MAX_CRITERIA = 5
+"""Criteria per query at most (the same)."""
+
+
+class CriterionOrigin(StrEnum):
+    """Where a criterion comes from."""
+
+    CATALOGUE = "catalogue"
+    SELECTOR = "selector"
+
+
+class SelectionSource(StrEnum):
+    """Whether the selector chose, or could not be understood."""
+
+    SELECTED = "selected"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Criterion:
+    """One thing that an answer is judged by.
+
+    Attributes:
+        name: what selector and judge call it; one line.
+        good: what a good answer does, for the selector.
+        scoring: how to give 1 to 5, for the judge. A selector's own criterion has its description in both.
+        origin: the catalogue, or the selector that made it up.
+    """
+
+    name: str
+    good: str
+    scoring: str
+    origin: CriterionOrigin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Selection:
+    """The criteria for one query.
+
+    Attributes:
+        criteria: two to five, no two with the same name.
+        rationale: why these; shown to the judge. Untrusted, since a model wrote it.
+        source: ``selected``, or ``fallback`` where the selector refused or could not be understood.
+        selector_model: the ``name`` of the model that was asked.
+        template_version: version of all that shapes the choice: meta-prompt, catalogue, new ones allowed.
+    """
+
+    criteria: tuple[Criterion, ...]
+    rationale: str
+    source: SelectionSource
+    selector_model: str
+    template_version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectionKey:
+    """What a selection depends on.
+
+    Attributes:
+        query_sha256: SHA-256 of the query's text, 64 hex digits.
+        selector_model: the ``name`` of the model asked.
+        template_version: as in ``Selection``.
+    """
+
+    query_sha256: str
+    selector_model: str
+    template_version: str
+
+
+class SelectionRecords(Protocol):
+    """Keeps selections longer than a process lives."""
+
+    async def get(self, key: SelectionKey) -> JsonObject | None:
+        """The value kept under ``key``, or None."""
+        ...
+
+    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
+        """Keep ``value`` under ``key``, unless somebody was faster.
+
+        A fallback says nothing about its query, so it is kept for the one run that uses it at most.
+
+        Returns:
+            What is to be used: what is kept, or ``value``.
+        """
+        ...
