@@ -1,0 +1,1 @@
+"""Tables, the call ledger and live progress: everything that outlives a process."""

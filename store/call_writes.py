@@ -1,0 +1,149 @@
+"""The lines of the call ledger, and writing many of them in one transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, case, func, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store.clock import db_now
+from store.connections import Dialect
+from store.fencing import held_seq
+from store.models.model_call import ModelCall
+from store.records.calls import CallSpend
+from store.records.optimizations import Lease
+
+UpsertT = TypeVar("UpsertT", postgresql.Insert, sqlite.Insert)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallWrite:
+    """One line; ``on_commit`` is called once it is durable."""
+
+    lease: Lease
+    key: str
+    on_commit: list[Callable[[], None]] = field(default_factory=list, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intended(CallWrite):
+    """The call is about to be made; ``estimate`` is the most that one request for it can cost.
+
+    It is refused silently where the call is finished, unless it ``reopens`` the call without its response.
+    """
+
+    role: str
+    model: str
+    estimate: CallSpend
+    reopens: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed(CallWrite):
+    """The call was answered; ``response`` is compressed JSON."""
+
+    response: bytes
+    spend: CallSpend
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed(CallWrite):
+    """The call ended without an answer."""
+
+    spend: CallSpend
+
+
+def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
+    """Write all of ``writes`` whose lease is held.
+
+    Returns:
+        The leases that are lost: their lines were not written.
+    """
+    # rows are locked in one order everywhere, or two ledgers could wait for each other
+    leases = sorted({write.lease for write in writes}, key=lambda lease: lease.optimization_id)
+    lost = frozenset(lease for lease in leases if held_seq(connection, lease, shared=True) is None)
+    held = [write for write in writes if write.lease not in lost]
+    intents = [_intent_row(write) for write in held if isinstance(write, Intended)]
+    reopened = [_key_row(write) for write in held if isinstance(write, Intended) and write.reopens]
+    failures = [_spend_row(write, write.spend) for write in held if isinstance(write, Failed)]
+    completions = [
+        _spend_row(write, write.spend) | {"new_response": write.response}
+        for write in held
+        if isinstance(write, Completed)
+    ]
+    for statement, rows in (
+        (_REOPEN, reopened),
+        (_INTEND[dialect], intents),
+        (_FAIL, failures),
+        (_COMPLETE, completions),
+    ):
+        if rows:
+            connection.execute(statement, rows)
+    return lost
+
+
+def _intend(insert: Callable[[type[ModelCall]], UpsertT]) -> UpsertT:
+    """An intent; the columns that hold spend stay as they are, since attempts add up."""
+    statement = insert(ModelCall)
+    return statement.on_conflict_do_update(
+        index_elements=["scope", "key"],
+        set_={
+            "status": "open",
+            "finished_at": None,
+            "fence": statement.excluded.fence,
+            "model": statement.excluded.model,
+            "estimated_prompt_tokens": statement.excluded.estimated_prompt_tokens,
+            "estimated_completion_tokens": statement.excluded.estimated_completion_tokens,
+            "estimated_cost": statement.excluded.estimated_cost,
+        },
+        where=ModelCall.status != "done",
+    )
+
+
+_OF_KEY: Final = update(ModelCall).where(
+    ModelCall.scope == bindparam("of_scope"), ModelCall.key == bindparam("of_key")
+)
+_REOPEN: Final = _OF_KEY.values(status="open", response=None)
+_ADD_SPEND: Final = _OF_KEY.values(
+    calls=ModelCall.calls + bindparam("more_calls"),
+    prompt_tokens=ModelCall.prompt_tokens + bindparam("more_prompt_tokens"),
+    completion_tokens=ModelCall.completion_tokens + bindparam("more_completion_tokens"),
+    cost=ModelCall.cost + bindparam("more_cost"),
+    finished_at=db_now(),
+)
+# Statements are built once: there is a batch for every few calls.
+_INTEND: Final = {"sqlite": _intend(sqlite.insert), "postgresql": _intend(postgresql.insert)}
+# an answer that came in another attempt stays an answer
+_FAIL: Final = _ADD_SPEND.values(status=case((ModelCall.status == "done", "done"), else_="failed"))
+_COMPLETE: Final = _ADD_SPEND.values(
+    status="done", response=func.coalesce(ModelCall.response, bindparam("new_response"))
+)
+
+
+def _intent_row(write: Intended) -> dict[str, object]:
+    return {
+        "scope": write.lease.optimization_id,
+        "key": write.key,
+        "optimization_id": write.lease.optimization_id,
+        "fence": write.lease.fence,
+        "role": write.role,
+        "model": write.model,
+        "status": "open",
+        "estimated_prompt_tokens": write.estimate.prompt_tokens,
+        "estimated_completion_tokens": write.estimate.completion_tokens,
+        "estimated_cost": write.estimate.cost,
+    }
+
+
+def _key_row(write: CallWrite) -> dict[str, object]:
+    return {"of_scope": write.lease.optimization_id, "of_key": write.key}
+
+
+def _spend_row(write: CallWrite, spend: CallSpend) -> dict[str, object]:
+    return _key_row(write) | {
+        "more_calls": spend.calls,
+        "more_prompt_tokens": spend.prompt_tokens,
+        "more_completion_tokens": spend.completion_tokens,
+        "more_cost": spend.cost,
+    }

@@ -1,0 +1,281 @@
+"""The call ledger: an intent before each model call and its result after, so that none is paid for twice.
+
+Many calls are in flight at once. One writer task per process commits everything that waits in one
+transaction, under the fences of the runs concerned, and tells each caller when its line is durable.
+"""
+
+import asyncio
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Final, Self
+
+from sqlalchemy import select, update
+
+from store.call_writes import CallWrite, Completed, Failed, Intended, write_calls
+from store.clock import db_now
+from store.connections import Database
+from store.errors import ConflictError, LostLeaseError, StoreError
+from store.fencing import hold_row
+from store.json_values import JsonValue, to_json
+from store.models.model_call import ModelCall
+from store.records.calls import CallSpend, RecordedCall
+from store.records.optimizations import Lease
+
+_MAX_BATCH: Final = 500
+_NOTHING: Final = CallSpend()
+
+
+class CallLedger:
+    """The ledger of one process. Use as ``async with CallLedger(db) as ledger``."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: asyncio.Queue[_Submission | None] = asyncio.Queue()
+        self._writer: asyncio.Task[None]
+        self._is_open = False
+
+    async def __aenter__(self) -> Self:
+        """Start the writer."""
+        self._writer = asyncio.create_task(self._write_forever(), name="call ledger writer")
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Write what waits, then stop."""
+        self._is_open = False
+        self._waiting.put_nowait(None)
+        await self._writer
+
+    async def open(self, lease: Lease) -> "LedgerScope":
+        """Begin a run: load what earlier runs of the optimization have finished.
+
+        Calls that an earlier owner had begun and nobody saw the end of become ``unknown``; the estimates made
+        for them count as spent.
+
+        Raises:
+            LostLeaseError: the lease is not ours.
+        """
+        of_this = ModelCall.scope == lease.optimization_id
+        async with self._db.session() as session:
+            await hold_row(session, lease, shared=True)
+            await session.execute(
+                update(ModelCall)
+                .where(of_this, ModelCall.status == "open", ModelCall.fence < lease.fence)
+                .values(
+                    status="unknown",
+                    unknown_calls=ModelCall.unknown_calls + 1,
+                    prompt_tokens=ModelCall.prompt_tokens + ModelCall.estimated_prompt_tokens,
+                    completion_tokens=ModelCall.completion_tokens + ModelCall.estimated_completion_tokens,
+                    cost=ModelCall.cost + ModelCall.estimated_cost,
+                    finished_at=db_now(),
+                )
+            )
+            rows = (await session.scalars(select(ModelCall).where(of_this))).all()
+        return LedgerScope(self, lease, rows)
+
+    def submit(self, write: CallWrite) -> asyncio.Future[None]:
+        """Have ``write`` committed after all that was submitted before it, together with what waits.
+
+        Returns:
+            Done once it is durable. It raises LostLeaseError where the lease is lost and nothing was written,
+            StoreUnavailableError where the database cannot be reached.
+
+        Raises:
+            StoreError: the ledger is closed.
+        """
+        if not self._is_open:
+            raise StoreError("the call ledger is closed")
+        submission = _Submission(write)
+        self._waiting.put_nowait(submission)
+        return submission.committed
+
+    async def _write_forever(self) -> None:
+        is_open = True
+        while is_open:
+            waiting = [await self._waiting.get()]
+            while len(waiting) < _MAX_BATCH and not self._waiting.empty():
+                waiting.append(self._waiting.get_nowait())
+            is_open = None not in waiting
+            await self._commit([submission for submission in waiting if submission is not None])
+
+    async def _commit(self, batch: "list[_Submission]") -> None:
+        try:
+            writes = [submission.write for submission in batch]
+            lost = await self._db.write(lambda connection: write_calls(self._db.dialect, connection, writes))
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
+            for submission in batch:
+                submission.fail(error)
+            return
+        for submission in batch:
+            lease = submission.write.lease
+            if lease in lost:
+                submission.fail(LostLeaseError(lease.optimization_id, lease.fence))
+            else:
+                submission.succeed()
+
+
+class LedgerScope:
+    """The ledger of one run of an optimization. Get it from ``CallLedger.open``."""
+
+    def __init__(self, ledger: CallLedger, lease: Lease, rows: Sequence[ModelCall]) -> None:
+        self._ledger = ledger
+        self._lease = lease
+        self._roles = {row.key: row.role for row in rows}
+        self._spend = {row.key: _spend(row) for row in rows}
+        self._responses = {row.key: row.response for row in rows if row.response is not None}
+        self._unconfirmed: set[asyncio.Future[None]] = set()
+        self._failure: BaseException | None = None
+        self._recorded_spend = MappingProxyType(self._by_role(self._spend))
+
+    @property
+    def recorded_spend(self) -> Mapping[str, CallSpend]:
+        """What earlier runs have spent, by role."""
+        return self._recorded_spend
+
+    def finished_spend(self) -> Mapping[str, CallSpend]:
+        """What the finished calls have cost, all attempts at each of them included, by role."""
+        return self._by_role(self._responses)
+
+    def totals(self) -> Mapping[str, CallSpend]:
+        """What all runs have spent up to now, by role: finished, failed and unknown calls."""
+        return self._by_role(self._spend)
+
+    def find(self, key: str) -> RecordedCall | None:
+        """The finished call ``key``, or None where it has to be made."""
+        packed = self._responses.get(key)
+        if packed is None:
+            return None
+        return RecordedCall(response=json.loads(zlib.decompress(packed)), spend=self._spend[key])
+
+    async def intend(
+        self, key: str, *, role: str, model: str, estimate: CallSpend = _NOTHING, again: bool = False
+    ) -> None:
+        """Record that the call ``key`` is about to be made. Make it after this returns.
+
+        Args:
+            key: hash of everything that the answer depends on.
+            role: what the model is used for.
+            model: which model.
+            estimate: the most that one request can cost, counted as spent where nobody sees the call's end.
+            again: forget the response of a finished call, which the caller cannot read, and make the call
+                again; what it has cost stays.
+
+        Raises:
+            ConflictError: the call is finished: ``find`` has its response.
+            LostLeaseError: the lease is lost; the call must not be made.
+        """
+        reopens = key in self._responses
+        if reopens and not again:
+            raise ConflictError(f"call {key} is finished")
+        self._refuse_after_failure()
+        self._responses.pop(key, None)
+        self._roles[key] = role  # also where the caller is cancelled meanwhile: the line is on its way
+        await self._ledger.submit(
+            Intended(lease=self._lease, key=key, role=role, model=model, estimate=estimate, reopens=reopens)
+        )
+
+    def complete(self, key: str, response: JsonValue, spend: CallSpend) -> None:
+        """Record the response to the call ``key``, and what this attempt has cost.
+
+        It does not wait: the response is durable before any later intent is, so nothing that depends on it
+        can be on record without it. Where it cannot be recorded, the next intent and ``flush`` raise. Where
+        the key was answered already, the first response stays; the spend is added all the same.
+
+        Raises:
+            ConflictError: it was never intended.
+            ValueError: the response is not JSON.
+            StoreError: the ledger is closed.
+        """
+        self._require_intent(key)
+        packed = zlib.compress(to_json(response).encode())
+        write = Completed(lease=self._lease, key=key, response=packed, spend=spend)
+        committed = self._ledger.submit(write)
+        self._remember(key, spend, packed)
+        self._unconfirmed.add(committed)
+        committed.add_done_callback(self._confirm)
+
+    async def flush(self) -> None:
+        """Wait until every response is durable.
+
+        Raises:
+            LostLeaseError: the lease was lost before all were recorded.
+            StoreUnavailableError: some could not be recorded.
+        """
+        if self._unconfirmed:
+            await asyncio.wait(self._unconfirmed)
+        self._refuse_after_failure()
+
+    async def fail(self, key: str, spend: CallSpend) -> None:
+        """Record that the call ``key`` ended without a response, and what this attempt has cost.
+
+        It may be intended again.
+
+        Raises:
+            ConflictError: it was never intended.
+            LostLeaseError: the lease is lost.
+        """
+        self._refuse_after_failure()
+        self._require_intent(key)
+        write = Failed(lease=self._lease, key=key, spend=spend)
+        write.on_commit.append(lambda: self._remember(key, spend, None))
+        await self._ledger.submit(write)
+
+    def _confirm(self, committed: asyncio.Future[None]) -> None:
+        self._unconfirmed.discard(committed)
+        error = committed.exception()
+        self._failure = self._failure or error
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _require_intent(self, key: str) -> None:
+        if key not in self._roles:
+            raise ConflictError(f"call {key} was never intended")
+
+    def _remember(self, key: str, spend: CallSpend, packed: bytes | None) -> None:
+        self._spend[key] = self._spend.get(key, CallSpend()) + spend
+        if packed is not None:
+            self._responses.setdefault(key, packed)
+
+    def _by_role(self, keys: Iterable[str]) -> dict[str, CallSpend]:
+        totals: dict[str, CallSpend] = {}
+        for key in keys:
+            role = self._roles[key]
+            totals[role] = totals.get(role, CallSpend()) + self._spend[key]
+        return totals
+
+
+class _Submission:
+    """A write, and the promise that tells its caller how it went."""
+
+    def __init__(self, write: CallWrite) -> None:
+        self.write = write
+        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def succeed(self) -> None:
+        for remember in self.write.on_commit:
+            remember()
+        if not self.committed.done():  # a caller that was cancelled has stopped listening
+            self.committed.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.committed.done():
+            self.committed.set_exception(error)
+
+
+def _spend(row: ModelCall) -> CallSpend:
+    return CallSpend(
+        calls=row.calls + row.unknown_calls,
+        prompt_tokens=row.prompt_tokens,
+        completion_tokens=row.completion_tokens,
+        cost=row.cost,
+        unknown_calls=row.unknown_calls,
+    )

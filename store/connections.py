@@ -1,0 +1,311 @@
+"""Connections to the database, and transactions on them.
+
+SQLite has one writer at a time. So all of a process's writes take turns, in order, instead of polling for the
+file's lock; reads have connections of their own that cannot write.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from store.errors import ConflictError, StoreUnavailableError
+from store.json_values import to_json
+from store.wakeups import Wakeups
+
+Session: TypeAlias = AsyncSession
+T = TypeVar("T")
+Dialect: TypeAlias = Literal["sqlite", "postgresql"]
+
+_IDLE_IN_TRANSACTION_MS: Final = 10_000
+_WRITE: Final = "BEGIN IMMEDIATE"
+_AWAY_CLASSES: Final = frozenset({"08", "25", "53", "57"})
+"""SQLSTATE classes that say nothing about the statement (appendix A of PostgreSQL's manual): connection, the
+transaction's state (it idled for too long, or the server is a standby), resources, operator."""
+_TOUCHED: Final = "touched_optimizations"
+_DRIVERS: Final[dict[str, tuple[Dialect, str]]] = {
+    "sqlite": ("sqlite", "sqlite+aiosqlite"),
+    "sqlite+aiosqlite": ("sqlite", "sqlite+aiosqlite"),
+    "postgres": ("postgresql", "postgresql+psycopg"),
+    "postgresql": ("postgresql", "postgresql+psycopg"),
+    "postgresql+psycopg": ("postgresql", "postgresql+psycopg"),
+}
+
+
+def normalise_url(url: str) -> tuple[Dialect, URL]:
+    """The dialect of ``url``, and ``url`` with the driver that this package uses.
+
+    Raises:
+        ValueError: another database, or an SQLite database that lives in memory only.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("this is no database URL: sqlite+aiosqlite:///file is one") from None
+    if parsed.drivername not in _DRIVERS:
+        raise ValueError(f"{parsed.drivername} is not supported: use sqlite or postgresql")
+    dialect, driver = _DRIVERS[parsed.drivername]
+    if dialect == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ValueError("an SQLite database needs a file: its connections would not share a memory")
+    return dialect, parsed.set(drivername=driver)
+
+
+class Database:
+    """One database and its connections; share one instance in a process.
+
+    Attributes:
+        url: the normalised URL, with its password.
+        dialect: ``sqlite`` or ``postgresql``.
+        wakeups: hints to this process's waiters, sent after each commit.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, busy_seconds: float = 30.0) -> None:
+        """Prepare connections; none is opened before it is needed.
+
+        Args:
+            url: ``sqlite:///file``, ``postgresql://user:password@host/name``, with or without the driver.
+            pool_size: connections kept at most, and on PostgreSQL as many again under load.
+            busy_seconds: how long to wait for a free connection, or for SQLite's lock, before giving up.
+
+        Raises:
+            ValueError: the URL is of no supported kind.
+        """
+        self.dialect, self.url = normalise_url(url)
+        self.wakeups = Wakeups()
+        self._busy_seconds = busy_seconds
+        self._turns = asyncio.Lock()
+        self._direct: _DirectWriter | None = None
+        if self.dialect == "sqlite":
+            self._direct = _DirectWriter(self.url, busy_seconds)
+            self._writes = _sqlite_engine(self.url, 1, busy_seconds, begin=_WRITE)
+            self._reads = _sqlite_engine(self.url, pool_size, busy_seconds, begin="BEGIN")
+            self._leases = self._writes
+        else:
+            self._writes = _postgresql_engine(self.url, pool_size, busy_seconds)
+            self._reads = self._writes.execution_options(postgresql_readonly=True)
+            # a pool that is exhausted by readers must not cost anybody a lease
+            self._leases = _postgresql_engine(self.url, 1, busy_seconds)
+
+    @property
+    def lock_path(self) -> Path | None:
+        """The file beside an SQLite database that the process holds locked while it runs jobs, or None."""
+        if self.dialect != "sqlite" or self.url.database is None:
+            return None
+        return Path(self.url.database).absolute().with_name(f"{Path(self.url.database).name}.lock")
+
+    @asynccontextmanager
+    async def session(self, joining: Session | None = None) -> AsyncIterator[Session]:
+        """One write transaction: committed at the end, rolled back on an error.
+
+        Args:
+            joining: a session whose transaction to take part in instead; its owner commits.
+
+        Raises:
+            ConflictError: a constraint refuses a change.
+            StoreUnavailableError: the database cannot be reached, or stayed locked.
+        """
+        if joining is not None:
+            yield joining
+            return
+        async with self._transaction(self._writes) as session:
+            yield session
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one write transaction, for writes that happen many times a second.
+
+        SQLite's driver would change threads several times for every statement; here it does so once.
+
+        Raises:
+            ConflictError: a constraint refuses a change.
+            StoreUnavailableError: the database cannot be reached, or stayed locked.
+        """
+        with _mapped_errors():
+            if self._direct is None:
+                async with self._writes.begin() as connection:
+                    return await connection.run_sync(work)
+            async with self._turn():
+                return await self._direct.run(work)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """This process's turn to write."""
+        try:
+            async with asyncio.timeout(self._busy_seconds):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise StoreUnavailableError("no other write of this process ended in time") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    @asynccontextmanager
+    async def lease_session(self) -> AsyncIterator[Session]:
+        """A write transaction on connections that are kept free for heartbeats."""
+        async with self._transaction(self._leases) as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self, joining: Session | None = None) -> AsyncIterator[Session]:
+        """One transaction that cannot write.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached.
+        """
+        if joining is not None:
+            yield joining
+            return
+        async with self._transaction(self._reads) as session:
+            yield session
+
+    def touch(self, session: Session, optimization_id: str) -> None:
+        """Wake those who wait for ``optimization_id`` as soon as ``session`` has committed."""
+        session.info.setdefault(_TOUCHED, set()).add(optimization_id)
+
+    async def serialise(self, session: Session, name: str) -> None:
+        """Let only one transaction with ``name`` go on at a time, until it ends."""
+        if self.dialect == "postgresql":  # SQLite's write transactions are serial anyway
+            await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for engine in {self._writes, self._reads, self._leases}:
+            await engine.dispose()
+        if self._direct is not None:
+            await self._direct.close()
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Session]:
+        new_session = AsyncSession(
+            engine,
+            expire_on_commit=False,
+            autoflush=False,
+            # rows that a statement returns are the truth, not what the session has seen earlier
+            execution_options={"populate_existing": True, "synchronize_session": False},
+        )
+        takes_turns = self._direct is not None and engine is self._writes
+        turn: AbstractAsyncContextManager[None] = self._turn() if takes_turns else nullcontext()
+        with _mapped_errors():
+            async with turn, new_session as session, session.begin():
+                yield session
+        for optimization_id in session.info.get(_TOUCHED, ()):
+            self.wakeups.notify(optimization_id)
+
+
+class _DirectWriter:
+    """An SQLite connection in a thread of its own, without asyncio around each of its calls."""
+
+    def __init__(self, url: URL, busy_seconds: float) -> None:
+        self._engine = create_engine(
+            url.set(drivername="sqlite+pysqlite"),
+            pool_size=1,
+            max_overflow=0,
+            json_serializer=to_json,
+            connect_args=_sqlite_arguments(busy_seconds),
+        )
+        _configure_sqlite(self._engine, url, _WRITE)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite writer")
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """``work`` in one transaction."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        self._thread.shutdown()
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.begin() as connection:
+            return work(connection)
+
+
+@contextmanager
+def _mapped_errors() -> Iterator[None]:
+    """The only place where the driver's errors become ours."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(str(error.orig)) from error
+    except (OperationalError, InterfaceError) as error:
+        raise StoreUnavailableError(str(error.orig)) from error
+    except DBAPIError as error:
+        if not _went_away(error):
+            raise
+        raise StoreUnavailableError(str(error.orig)) from error
+    except PoolTimeoutError as error:
+        raise StoreUnavailableError("no database connection became free in time") from error
+
+
+def _went_away(error: DBAPIError) -> bool:
+    """Whether it is the server that is not there, and not the statement that is wrong."""
+    state: object = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or (isinstance(state, str) and state[:2] in _AWAY_CLASSES)
+
+
+def _sqlite_engine(url: URL, pool_size: int, busy_seconds: float, *, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=busy_seconds,
+        json_serializer=to_json,
+        connect_args=_sqlite_arguments(busy_seconds),
+    )
+    _configure_sqlite(engine.sync_engine, url, begin)
+    return engine
+
+
+def _sqlite_arguments(busy_seconds: float) -> dict[str, Any]:
+    # no implicit transactions: the driver's own would begin deferred and deadlock when they turn to write
+    return {"timeout": busy_seconds, "isolation_level": None}
+
+
+def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
+    folder = Path(url.database or "").absolute().parent
+    pragmas = ["foreign_keys = ON", "synchronous = NORMAL", "recursive_triggers = ON"]
+    pragmas.append("journal_mode = WAL" if begin == _WRITE else "query_only = ON")
+
+    @event.listens_for(engine, "do_connect")
+    def check(*_arguments: object) -> None:
+        # SQLite's own words do not say what is missing, and the driver leaves a thread behind
+        if not folder.is_dir():
+            raise sqlite3.OperationalError(f"{folder} is not a folder")
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+
+def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEngine:
+    connect_args: dict[str, Any] = {}
+    if "options" not in url.query:
+        # a frozen process must not hold row locks for longer than its lease
+        connect_args["options"] = f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}"
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=busy_seconds,
+        pool_pre_ping=True,
+        json_serializer=to_json,
+        connect_args=connect_args,
+    )

@@ -1,0 +1,49 @@
+"""Checking, inside a transaction, that an optimization is still ours."""
+
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, select
+
+from store.connections import Session
+from store.errors import LostLeaseError
+from store.models.optimization import Optimization
+from store.records.optimizations import Lease
+
+_NEXT_SEQ = select(Optimization.next_seq).where(
+    Optimization.id == bindparam("of_id"),
+    Optimization.fence == bindparam("of_fence"),
+    Optimization.status == "running",
+)
+# built once: every batch of the call ledger begins with one
+_HOLD: Final = _NEXT_SEQ.with_for_update()
+_HOLD_SHARED: Final = _NEXT_SEQ.with_for_update(read=True)
+
+
+async def hold_row(session: Session, lease: Lease, *, shared: bool = False) -> int:
+    """Lock the row of ``lease`` until the transaction ends, so that nobody can take it over meanwhile.
+
+    Args:
+        session: a write transaction.
+        lease: what we believe to hold.
+        shared: let others hold it, too; for writers that do not change the row.
+
+    Returns:
+        The number that the next event gets.
+
+    Raises:
+        LostLeaseError: the fence has moved on, or the optimization has ended.
+    """
+    connection = await session.connection()
+    next_seq = await connection.run_sync(held_seq, lease, shared=shared)
+    if next_seq is None:
+        raise LostLeaseError(lease.optimization_id, lease.fence)
+    return next_seq
+
+
+def held_seq(connection: Connection, lease: Lease, *, shared: bool = False) -> int | None:
+    """As ``hold_row``, on a bare connection; None where the lease is lost."""
+    statement = _HOLD_SHARED if shared else _HOLD
+    next_seq: int | None = connection.scalar(
+        statement, {"of_id": lease.optimization_id, "of_fence": lease.fence}
+    )
+    return next_seq

@@ -1,0 +1,1 @@
+"""The tables, one a module; ``store.schema`` imports them all."""

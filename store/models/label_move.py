@@ -1,0 +1,23 @@
+"""The audit log of label moves."""
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.clock import db_now
+from store.models.base import Base, SerialNumber
+
+
+class LabelMove(Base):
+    """One move, who made it and why. Rows are only ever added: triggers refuse the rest."""
+
+    __tablename__ = "label_moves"
+    __table_args__ = (Index(None, "model", "label", "id"),)
+
+    id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
+    model: Mapped[str]
+    label: Mapped[str]
+    from_version: Mapped[str | None] = mapped_column(ForeignKey("prompt_versions.id"))
+    to_version: Mapped[str] = mapped_column(ForeignKey("prompt_versions.id"))
+    actor: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[float] = mapped_column(default=db_now())

@@ -1,0 +1,146 @@
+"""A search's progress: recorded under the fence, announced to those who wait."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Final
+
+from sqlalchemy import Connection, select, update
+
+from store.connections import Database
+from store.errors import LostLeaseError
+from store.event_log import append_events
+from store.fencing import held_seq
+from store.models.candidate import Candidate
+from store.models.evaluation import Evaluation
+from store.models.optimization_event import OptimizationEvent
+from store.models.optimization_round import OptimizationRound
+from store.records.optimizations import Lease
+from store.records.progress import (
+    EvaluationDraft,
+    EventRecord,
+    ProgressBatch,
+    RoundDraft,
+)
+from store.repositories.conflicts import insert_new
+
+_PAGE: Final = 500
+
+
+class ProgressLog:
+    """Writes what a search does, and lets others follow it."""
+
+    def __init__(self, db: Database, *, poll_seconds: float = 1.0) -> None:
+        """Write to and read from ``db``.
+
+        Args:
+            db: the database.
+            poll_seconds: how often a waiter looks for what other processes wrote.
+        """
+        self._db = db
+        self._poll_seconds = poll_seconds
+
+    async def record(self, lease: Lease, batch: ProgressBatch) -> int:
+        """Record ``batch`` in one transaction. What has been recorded before is ignored.
+
+        Args:
+            lease: ours.
+            batch: a candidate's parent, and an evaluation's candidate, are in it or were recorded before.
+
+        Returns:
+            How many of the events were new; they got the next numbers.
+
+        Raises:
+            LostLeaseError: the lease is not ours any more; nothing was recorded.
+            ConflictError: a parent or a candidate is missing; nothing was recorded.
+        """
+        added = await self._db.write(lambda connection: self._write(connection, lease, batch))
+        self._db.wakeups.notify(lease.optimization_id)
+        return added
+
+    async def events_after(
+        self, optimization_id: str, seq: int, *, limit: int = _PAGE
+    ) -> tuple[EventRecord, ...]:
+        """The events with a number above ``seq``, in order; at most ``limit``."""
+        statement = (
+            select(OptimizationEvent)
+            .where(OptimizationEvent.optimization_id == optimization_id, OptimizationEvent.seq > seq)
+            .order_by(OptimizationEvent.seq)
+            .limit(limit)
+        )
+        async with self._db.read() as session:
+            return tuple(_event(row) for row in await session.scalars(statement))
+
+    async def wait_for_events(
+        self,
+        optimization_id: str,
+        after_seq: int,
+        *,
+        timeout: float,  # noqa: ASYNC109 - its end is an empty answer, not an error
+        limit: int = _PAGE,
+    ) -> tuple[EventRecord, ...]:
+        """The events after ``after_seq``, as soon as there is one.
+
+        What this process writes is seen at once, what others write after a poll.
+
+        Returns:
+            At most ``limit`` of them; none where ``timeout`` seconds have passed without.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        with self._db.wakeups.listen(optimization_id) as changed:
+            while True:
+                changed.clear()
+                events = await self.events_after(optimization_id, after_seq, limit=limit)
+                left = deadline - loop.time()
+                if events or left <= 0:
+                    return events
+                try:
+                    async with asyncio.timeout(min(self._poll_seconds, left)):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    def _write(self, connection: Connection, lease: Lease, batch: ProgressBatch) -> int:
+        next_seq = held_seq(connection, lease)
+        if next_seq is None:
+            raise LostLeaseError(lease.optimization_id, lease.fence)
+        owner = {"optimization_id": lease.optimization_id}
+        if batch.candidates:
+            rows = [owner | asdict(draft) for draft in batch.candidates]
+            connection.execute(insert_new(self._db, Candidate), rows)
+        if batch.evaluations:
+            rows = [owner | _evaluation_row(draft) for draft in batch.evaluations]
+            connection.execute(insert_new(self._db, Evaluation), rows)
+        for finished in batch.rounds:
+            self._add_round(connection, lease, finished)
+        return append_events(connection, lease.optimization_id, next_seq, batch.events)
+
+    def _add_round(self, connection: Connection, lease: Lease, draft: RoundDraft) -> None:
+        values = {
+            "optimization_id": lease.optimization_id,
+            "round": draft.round,
+            "fence": lease.fence,
+            "ranking": list(draft.ranking),
+            "best_candidate_id": draft.best_candidate_id,
+            "best_reward": draft.best_reward,
+            "spend": draft.spend,
+            "rounds_left": draft.rounds_left,
+        }
+        statement = insert_new(self._db, OptimizationRound).values(values)
+        added = connection.scalar(statement.returning(OptimizationRound.round))
+        if added is None:
+            return  # a later round may have said otherwise about these candidates since
+        for kept, ids in ((True, draft.kept), (False, draft.dropped)):
+            connection.execute(
+                update(Candidate)
+                .where(Candidate.optimization_id == lease.optimization_id, Candidate.id.in_(ids))
+                .values(kept=kept, dropped_in_round=None if kept else draft.round)
+            )
+
+
+def _evaluation_row(draft: EvaluationDraft) -> dict[str, object]:
+    return asdict(draft) | {"example_ids": list(draft.example_ids), "criteria": list(draft.criteria)}
+
+
+def _event(row: OptimizationEvent) -> EventRecord:
+    return EventRecord(key=row.key, type=row.type, body=row.body, seq=row.seq, at=row.at)

@@ -1,0 +1,89 @@
+"""Prompt versions and labels as values."""
+
+from dataclasses import dataclass
+
+from store.json_values import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptVersionDraft:
+    """A bundle to serve.
+
+    Attributes:
+        model: public name of the target that it is for.
+        examples: the example bank, objects as the application wrote them; empty for none.
+        k: examples shown per request, at least 0.
+        sampling: sampling parameters.
+        optimization_id / candidate_id: where it comes from; None for one written by hand.
+        evidence: why it may be served, such as the gate's verdict. It is not part of the content.
+    """
+
+    model: str
+    system_prompt: str
+    examples: tuple[JsonObject, ...] = ()
+    k: int = 0
+    sampling: JsonObject
+    optimization_id: str | None = None
+    candidate_id: str | None = None
+    evidence: JsonObject | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptVersionRecord:
+    """An immutable version: ``number`` counts a model's versions from 1; the bank is read by its id."""
+
+    id: str
+    model: str
+    number: int
+    content_hash: str
+    system_prompt: str
+    example_bank_id: str | None
+    k: int
+    sampling: JsonObject
+    optimization_id: str | None
+    candidate_id: str | None
+    evidence: JsonObject | None
+    created_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelRecord:
+    """Where a label points; ``moved_at`` in seconds since 1970."""
+
+    model: str
+    label: str
+    version_id: str
+    moved_at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelMoveDraft:
+    """A label's move to a version, by whom and why."""
+
+    model: str
+    label: str
+    version_id: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelMoveRecord:
+    """One line of the audit log; ``from_version`` is None for a label's first move."""
+
+    id: int
+    model: str
+    label: str
+    from_version: str | None
+    to_version: str
+    actor: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedVersion:
+    """The version that stands for a model; ``labelled`` is False where it is merely the newest."""
+
+    version: PromptVersionRecord
+    labelled: bool

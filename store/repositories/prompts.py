@@ -1,0 +1,275 @@
+"""Prompt versions, the labels that point to them, and the audit log of their moves."""
+
+from typing import Final
+
+from sqlalchemy import func, insert, select, update
+
+from store.clock import db_now
+from store.connections import Database, Session
+from store.errors import ConflictError, NotFoundError
+from store.json_values import JsonObject, content_hash
+from store.models.base import storable_json, storable_text
+from store.models.example_bank import ExampleBank
+from store.models.label_move import LabelMove
+from store.models.prompt_label import PromptLabel
+from store.models.prompt_version import PromptVersion
+from store.records.prompts import (
+    LabelMoveDraft,
+    LabelMoveRecord,
+    LabelRecord,
+    PromptVersionDraft,
+    PromptVersionRecord,
+    ServedVersion,
+)
+
+
+class Anything:
+    """The type of ``ANYTHING``."""
+
+
+ANYTHING: Final = Anything()
+"""Says that a label may be moved from wherever it points."""
+
+
+class PromptRepository:
+    """Versions and labels. A version never changes; what moves is the label."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def add_version(
+        self, draft: PromptVersionDraft, *, session: Session | None = None
+    ) -> PromptVersionRecord:
+        """Add a version, or find the one of the same model with the same content.
+
+        The content is system prompt, examples, ``k`` and sampling.
+
+        Returns:
+            The version; where it existed, with the origin and evidence that it was first added with.
+        """
+        bank_id = _bank_id(draft.examples)
+        content = content_hash(
+            {
+                "system_prompt": storable_text(draft.system_prompt),
+                "example_bank": bank_id,
+                "k": draft.k,
+                "sampling": storable_json(draft.sampling),
+            }
+        )
+        of_model = PromptVersion.model == draft.model
+        async with self._db.session(session) as transaction:
+            await self._db.serialise(transaction, f"prompt_versions:{draft.model}")
+            known = await transaction.scalar(
+                select(PromptVersion).where(of_model, PromptVersion.content_hash == content)
+            )
+            if known is not None:
+                return _version(known)
+            if bank_id is not None:
+                await self._add_bank(transaction, bank_id, draft.examples)
+            last = await transaction.scalar(select(func.max(PromptVersion.number)).where(of_model))
+            statement = insert(PromptVersion).values(
+                id=f"pv_{content_hash([draft.model, content])[:24]}",
+                model=draft.model,
+                number=(last or 0) + 1,
+                content_hash=content,
+                system_prompt=draft.system_prompt,
+                example_bank_id=bank_id,
+                k=draft.k,
+                sampling=draft.sampling,
+                optimization_id=draft.optimization_id,
+                candidate_id=draft.candidate_id,
+                evidence=draft.evidence,
+            )
+            rows = await transaction.scalars(statement.returning(PromptVersion))
+            return _version(rows.one())
+
+    async def get_version(self, version_id: str, *, session: Session | None = None) -> PromptVersionRecord:
+        """The version ``version_id``.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._db.read(session) as transaction:
+            row = await transaction.get(PromptVersion, version_id)
+            if row is None:
+                raise NotFoundError(f"there is no prompt version {version_id}")
+            return _version(row)
+
+    async def versions(self, model: str) -> tuple[PromptVersionRecord, ...]:
+        """All versions of ``model``, newest first."""
+        statement = select(PromptVersion).where(PromptVersion.model == model)
+        async with self._db.read() as session:
+            rows = await session.scalars(statement.order_by(PromptVersion.number.desc()))
+            return tuple(_version(row) for row in rows)
+
+    async def add_example_bank(self, examples: tuple[JsonObject, ...]) -> str | None:
+        """Store a bank, or find the one with the same examples in the same order.
+
+        Returns:
+            Its id; None for a bank without examples.
+        """
+        bank_id = _bank_id(examples)
+        if bank_id is not None:
+            async with self._db.session() as session:
+                await self._add_bank(session, bank_id, examples)
+        return bank_id
+
+    async def example_bank(self, bank_id: str) -> tuple[JsonObject, ...]:
+        """The examples of a bank.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._db.read() as session:
+            row = await session.get(ExampleBank, bank_id)
+            if row is None:
+                raise NotFoundError(f"there is no example bank {bank_id}")
+            return tuple(row.examples)
+
+    async def labelled(self, model: str, label: str) -> PromptVersionRecord | None:
+        """The version of ``model`` that ``label`` points to, or None."""
+        statement = (
+            select(PromptVersion)
+            .join(PromptLabel, PromptLabel.version_id == PromptVersion.id)
+            .where(PromptLabel.model == model, PromptLabel.label == label)
+        )
+        async with self._db.read() as session:
+            row = await session.scalar(statement)
+            return None if row is None else _version(row)
+
+    async def served(self, label: str) -> tuple[ServedVersion, ...]:
+        """For each model that has versions, the one that ``label`` points to, else its newest; by model."""
+        newest = select(PromptVersion.model, func.max(PromptVersion.number).label("number"))
+        last = newest.group_by(PromptVersion.model).subquery()
+        statement = (
+            select(PromptVersion, PromptLabel.version_id)
+            .join(last, last.c.model == PromptVersion.model)
+            .outerjoin(PromptLabel, (PromptLabel.model == PromptVersion.model) & (PromptLabel.label == label))
+            .where(
+                (PromptLabel.version_id == PromptVersion.id)
+                | (PromptLabel.version_id.is_(None) & (PromptVersion.number == last.c.number))
+            )
+            .order_by(PromptVersion.model)
+        )
+        async with self._db.read() as session:
+            rows = await session.execute(statement)
+            return tuple(
+                ServedVersion(version=_version(version), labelled=label_version is not None)
+                for version, label_version in rows
+            )
+
+    async def labels(self, model: str | None = None) -> tuple[LabelRecord, ...]:
+        """The labels of ``model``, or of all models, by model and name."""
+        statement = select(PromptLabel).order_by(PromptLabel.model, PromptLabel.label)
+        if model is not None:
+            statement = statement.where(PromptLabel.model == model)
+        async with self._db.read() as session:
+            return tuple(_label(row) for row in await session.scalars(statement))
+
+    async def move_label(
+        self,
+        move: LabelMoveDraft,
+        *,
+        expected: str | Anything | None = ANYTHING,
+        session: Session | None = None,
+    ) -> LabelRecord:
+        """Point a label to a version, and write the audit log in the same transaction.
+
+        A label that points there already is left alone, and nothing is logged.
+
+        Args:
+            move: what to move where, by whom and why.
+            expected: the version id that the label must point to now, or None for no label yet.
+            session: a transaction to take part in.
+
+        Raises:
+            NotFoundError: the model has no such version.
+            ConflictError: the label points elsewhere than expected.
+        """
+        async with self._db.session(session) as transaction:
+            await self._db.serialise(transaction, f"prompt_labels:{move.model}")
+            version = await transaction.get(PromptVersion, move.version_id)
+            if version is None or version.model != move.model:
+                raise NotFoundError(f"{move.model} has no prompt version {move.version_id}")
+            current = await transaction.get(PromptLabel, (move.model, move.label))
+            held = None if current is None else current.version_id
+            if not isinstance(expected, Anything) and held != expected:
+                raise ConflictError(f"{move.label} of {move.model} points to {held}, not to {expected}")
+            if current is not None and held == move.version_id:
+                return _label(current)
+            await transaction.execute(
+                insert(LabelMove).values(
+                    model=move.model,
+                    label=move.label,
+                    from_version=held,
+                    to_version=move.version_id,
+                    actor=move.actor,
+                    reason=move.reason,
+                )
+            )
+            return _label(await self._point(transaction, move, is_new=current is None))
+
+    async def label_history(self, model: str, label: str | None = None) -> tuple[LabelMoveRecord, ...]:
+        """The moves of a model's labels, or of one, newest first."""
+        statement = select(LabelMove).where(LabelMove.model == model).order_by(LabelMove.id.desc())
+        if label is not None:
+            statement = statement.where(LabelMove.label == label)
+        async with self._db.read() as session:
+            return tuple(_move(row) for row in await session.scalars(statement))
+
+    async def _add_bank(self, session: Session, bank_id: str, examples: tuple[JsonObject, ...]) -> None:
+        await self._db.serialise(session, f"example_banks:{bank_id}")
+        if await session.get(ExampleBank, bank_id) is None:
+            await session.execute(insert(ExampleBank).values(id=bank_id, examples=list(examples)))
+
+    @staticmethod
+    async def _point(session: Session, move: LabelMoveDraft, *, is_new: bool) -> PromptLabel:
+        if is_new:
+            added = insert(PromptLabel).values(model=move.model, label=move.label, version_id=move.version_id)
+            return (await session.scalars(added.returning(PromptLabel))).one()
+        moved = (
+            update(PromptLabel)
+            .where(PromptLabel.model == move.model, PromptLabel.label == move.label)
+            .values(version_id=move.version_id, moved_at=db_now())
+        )
+        return (await session.scalars(moved.returning(PromptLabel))).one()
+
+
+def _bank_id(examples: tuple[JsonObject, ...]) -> str | None:
+    if not examples:
+        return None
+    return f"eb_{content_hash([storable_json(example) for example in examples])[:24]}"
+
+
+def _version(row: PromptVersion) -> PromptVersionRecord:
+    return PromptVersionRecord(
+        id=row.id,
+        model=row.model,
+        number=row.number,
+        content_hash=row.content_hash,
+        system_prompt=row.system_prompt,
+        example_bank_id=row.example_bank_id,
+        k=row.k,
+        sampling=row.sampling,
+        optimization_id=row.optimization_id,
+        candidate_id=row.candidate_id,
+        evidence=row.evidence,
+        created_at=row.created_at,
+    )
+
+
+def _label(row: PromptLabel) -> LabelRecord:
+    return LabelRecord(model=row.model, label=row.label, version_id=row.version_id, moved_at=row.moved_at)
+
+
+def _move(row: LabelMove) -> LabelMoveRecord:
+    return LabelMoveRecord(
+        id=row.id,
+        model=row.model,
+        label=row.label,
+        from_version=row.from_version,
+        to_version=row.to_version,
+        actor=row.actor,
+        reason=row.reason,
+        at=row.at,
+    )

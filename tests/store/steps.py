@@ -1,0 +1,64 @@
+"""Steps that the store's tests share."""
+
+from sqlalchemy import text
+
+from store.connections import Database
+from store.records.optimizations import Claim, Lease
+from store.records.progress import CandidateDraft, EvaluationDraft, EventDraft
+from store.repositories.optimizations import OptimizationRepository
+
+TTL = 60.0
+
+
+async def new_optimization(db: Database) -> str:
+    """A queued optimization."""
+    return (await OptimizationRepository(db).create(spec={"preset": "mini"}, target="small")).id
+
+
+async def new_lease(db: Database, owner: str = "ann") -> Lease:
+    """The lease on a new optimization."""
+    claim = await OptimizationRepository(db).claim(await new_optimization(db), owner=owner, ttl=TTL)
+    assert claim is not None
+    return claim.lease
+
+
+async def expire(db: Database, optimization_id: str) -> None:
+    """Let the lease run out, as if its owner had been silent for long."""
+    async with db.session() as session:
+        await session.execute(
+            text("UPDATE optimizations SET lease_until = 1 WHERE id = :id AND status = 'running'"),
+            {"id": optimization_id},
+        )
+
+
+async def take_over(db: Database, lease: Lease, owner: str = "bob") -> Lease:
+    """The lease of the next owner, after the one of ``lease`` was silent for long."""
+    await expire(db, lease.optimization_id)
+    claim = await OptimizationRepository(db).claim(lease.optimization_id, owner=owner, ttl=TTL)
+    assert isinstance(claim, Claim)
+    return claim.lease
+
+
+def candidate(name: str = "c0", **changes: object) -> CandidateDraft:
+    """A candidate."""
+    values: dict[str, object] = {"id": name, "system_prompt": f"prompt {name}"}
+    return CandidateDraft(**(values | changes))  # type: ignore[arg-type]
+
+
+def evaluation(key: str, candidate_id: str = "c0", **changes: object) -> EvaluationDraft:
+    """A scored evaluation."""
+    values: dict[str, object] = {
+        "key": key,
+        "candidate_id": candidate_id,
+        "round": 0,
+        "query_id": "q1",
+        "query": "why?",
+        "reward": 4.0,
+        "models": {"target": "small"},
+    }
+    return EvaluationDraft(**(values | changes))  # type: ignore[arg-type]
+
+
+def event(key: str, **body: int) -> EventDraft:
+    """An event."""
+    return EventDraft(key=key, type="test", body=dict(body))
