@@ -1,0 +1,112 @@
+"""No request without room in the budget, and none that goes on when its time is over."""
+
+import asyncio
+import dataclasses
+import json
+
+from typing_extensions import override
+
+from app.llm.accounting import charge, spend_without_answer
+from app.llm.errors import NeverSentError
+from app.llm.prices import Price
+from optimizer.budget import Budget, Reservation
+from optimizer.errors import BudgetExceededError
+from optimizer.protocols import ChatModel
+from optimizer.types import (
+    CompletionRequest,
+    CompletionResult,
+    JsonValue,
+    Message,
+    Spend,
+    Usage,
+)
+
+DEFAULT_MAX_TOKENS = 4096
+"""Bound put on a request that has none: without one no budget of tokens could hold."""
+
+_TOKENS_PER_MESSAGE = 16
+
+
+def upper_bound(request: CompletionRequest) -> Usage:
+    """The most tokens that ``request`` can use, with ``DEFAULT_MAX_TOKENS`` where it has no ``max_tokens``.
+
+    A token stands for at least one byte, so that bytes bound the prompt; 16 for each message cover what a
+    chat template adds.
+    """
+    if isinstance(request.prompt, str):
+        prompt = _bytes(request.prompt) + _TOKENS_PER_MESSAGE
+    else:
+        prompt = sum(_message_bytes(message) + _TOKENS_PER_MESSAGE for message in request.prompt)
+    if request.output is not None:
+        prompt += _bytes(dict(request.output.schema))
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=request.n * (request.sampling.max_tokens or DEFAULT_MAX_TOKENS),
+    )
+
+
+class BudgetedModel(ChatModel):
+    """Reserves the most a request can cost before it, and settles what it did cost after it.
+
+    Each ``complete`` is one HTTP request and counts as one call, unless it never left. Where the backend does
+    not say what was used, the reservation counts as used; for failures see ``spend_without_answer``. What is
+    still under way when the budget's seconds are over is given up with BudgetExceededError.
+    """
+
+    def __init__(self, model: ChatModel, budget: Budget, price: Price) -> None:
+        """``model``, whose tokens cost ``price``, under ``budget``."""
+        self._model = model
+        self._budget = budget
+        self._price = price
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._model.name
+
+    @override
+    async def complete(self, request: CompletionRequest) -> CompletionResult:
+        request = _bounded(request)
+        estimate = self._price.spend(upper_bound(request))
+        reservation = await self._budget.reserve(estimate)
+        try:
+            result = await self._in_time(request)
+        except NeverSentError:
+            self._budget.release(reservation)
+            raise
+        except BaseException as failure:
+            self._settle(reservation, spend_without_answer(failure, estimate))
+            raise
+        self._settle(reservation, estimate if result.usage is None else self._price.spend(result.usage))
+        return result
+
+    async def _in_time(self, request: CompletionRequest) -> CompletionResult:
+        deadline = asyncio.timeout(self._budget.seconds_left())
+        try:
+            async with deadline:
+                return await self._model.complete(request)
+        except TimeoutError:
+            if deadline.expired():
+                raise BudgetExceededError("seconds") from None
+            raise
+
+    def _settle(self, reservation: Reservation, spend: Spend) -> None:
+        self._budget.settle(reservation, spend)
+        charge(spend)
+
+
+def _bounded(request: CompletionRequest) -> CompletionRequest:
+    if request.sampling.max_tokens is not None:
+        return request
+    sampling = dataclasses.replace(request.sampling, max_tokens=DEFAULT_MAX_TOKENS)
+    return dataclasses.replace(request, sampling=sampling)
+
+
+def _message_bytes(message: Message) -> int:
+    return _bytes(message.content) + (_bytes(dict(message.extra)) if message.extra else 0)
+
+
+def _bytes(value: JsonValue) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    return len(json.dumps(value))  # escapes: never shorter than the UTF-8 that is sent

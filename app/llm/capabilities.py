@@ -1,0 +1,88 @@
+"""What a model behind a backend can do, and where that is remembered."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from app.settings import CapabilityOverrides
+from optimizer.types import JsonObject
+
+MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """What can be sent to a model, and what comes back.
+
+    Attributes:
+        system_role: takes system messages; else their text goes in front of the first user message.
+        sampling: takes ``temperature`` and ``top_p``; reasoning models refuse them.
+        n: gives several completions for one request; else they are asked for one by one.
+        seed: takes a seed.
+        logprobs: gives log-probabilities.
+        json_schema: makes the reply follow a JSON schema.
+        json_mode: makes the reply a JSON object.
+        max_tokens_field: what it calls the limit of the completion's length.
+        usage: says how many tokens were used.
+        usage_in_stream: says so at the end of a stream as well.
+    """
+
+    system_role: bool = True
+    sampling: bool = True
+    n: bool = True
+    seed: bool = True
+    logprobs: bool = True
+    json_schema: bool = True
+    json_mode: bool = True
+    max_tokens_field: MaxTokensField = "max_tokens"
+    usage: bool = True
+    usage_in_stream: bool = True
+
+    @property
+    def version(self) -> str:
+        """The first 12 hex digits of the record's SHA-256, for provenance."""
+        text = orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(text).hexdigest()[:12]
+
+    def to_json(self) -> JsonObject:
+        """As a JSON object."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, record: JsonObject) -> "Capabilities | None":
+        """What ``to_json`` wrote; None where another version of the program wrote something else."""
+        if record.keys() != {field.name for field in dataclasses.fields(cls)}:
+            return None
+        try:
+            # Read as JSON: strictness in Python would want an instance, and without it "yes" is true.
+            return _ADAPTER.validate_json(orjson.dumps(record), strict=True)
+        except ValidationError:
+            return None
+
+    def overridden_by(self, overrides: CapabilityOverrides) -> "Capabilities":
+        """With what the settings say instead of what was found."""
+        return dataclasses.replace(self, **overrides.model_dump(exclude_none=True))
+
+
+_ADAPTER = TypeAdapter(Capabilities)
+
+
+class CapabilityRecords(Protocol):
+    """Remembers probed capabilities over restarts."""
+
+    async def get(self, backend: str, model: str) -> JsonObject | None:
+        """The record that was put for this model last, or None."""
+        ...
+
+    async def put(self, backend: str, model: str, record: JsonObject) -> None:
+        """Remember ``record``; replaces an earlier one."""
+        ...
+
+
+def settled_by(overrides: CapabilityOverrides) -> bool:
+    """Whether the settings answer every question, so that nothing has to be probed."""
+    return all(value is not None for value in overrides.model_dump().values())

@@ -1,0 +1,52 @@
+"""Several completions from a backend that gives one at a time."""
+
+import dataclasses
+
+from typing_extensions import override
+
+from optimizer.concurrency import run_together
+from optimizer.protocols import ChatModel
+from optimizer.seeds import derive_seed
+from optimizer.types import CompletionRequest, CompletionResult, Usage
+
+
+class EmulatedNModel(ChatModel):
+    """Sends ``n`` requests for one completion each, side by side, each with its own seed.
+
+    They get seeds also where the request has none: a ledger would take requests without one for the same.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        """``n`` completions from ``model``."""
+        self._model = model
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._model.name
+
+    @override
+    async def complete(self, request: CompletionRequest) -> CompletionResult:
+        if request.n == 1:
+            return await self._model.complete(request)
+        seed = request.seed or 0
+        singles = (
+            dataclasses.replace(request, n=1, seed=derive_seed(seed, "completion", draw))
+            for draw in range(request.n)
+        )
+        results = await run_together(self._model.complete(single) for single in singles)
+        return CompletionResult(
+            completions=tuple(completion for result in results for completion in result.completions),
+            usage=_total([result.usage for result in results]),
+            model=results[0].model,
+            seconds=max(result.seconds for result in results),
+        )
+
+
+def _total(usages: list[Usage | None]) -> Usage | None:
+    total = Usage()
+    for usage in usages:
+        if usage is None:
+            return None
+        total = total + usage
+    return total

@@ -1,0 +1,166 @@
+"""The serving path: a JSON body in, the backend's bytes out.
+
+Nothing is retried here (the caller's client does that), and no request waits behind a search's; a 429 that a
+user meets still slows the search down.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+
+from app.llm.concurrency import AdaptiveLimiter
+from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
+from app.llm.http import RawResponse, encode, post, read_bounded
+from app.llm.sse import DONE, FrameSplitter, payload
+from app.llm.wire import Path, read_json
+from app.settings import BackendSettings
+from optimizer.errors import BackendUnavailableError, MalformedResponseError
+from optimizer.types import JsonObject
+
+_ERROR_KEY = b'"error"'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RawStream:
+    """A stream whose first frame has arrived.
+
+    Attributes:
+        status / headers: the upstream's.
+        frames: complete SSE frames, ``data: [DONE]`` last. The iterator raises ModelError where the stream
+            breaks, carries an error or ends without ``[DONE]``.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    frames: AsyncIterator[bytes]
+
+
+class Passthrough:
+    """One model's raw interface."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: BackendSettings,
+        *,
+        origin: Origin,
+        limiter: AdaptiveLimiter,
+    ) -> None:
+        """The interface to the model that ``origin`` names.
+
+        Args:
+            client: the backend's client; stays open.
+            settings: the backend's time-outs and limits.
+            origin: whom to ask.
+            limiter: hears how requests end.
+        """
+        self._client = client
+        self._settings = settings
+        self._limiter = limiter
+        self.origin = origin
+
+    async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
+        """POST ``body`` and give back the whole 2xx response.
+
+        Raises:
+            ModelError: there is none; cancelling closes the connection.
+        """
+        content = self._encode(body)
+        async with self._limiter.watch():
+            response = await post(self._client, path, content, origin=self.origin, settings=self._settings)
+            self._refuse_error(response.body, response.status)
+        return response
+
+    @asynccontextmanager
+    async def stream(self, body: bytes | JsonObject, path: Path) -> AsyncIterator[RawStream]:
+        """POST ``body``, which asks for a stream, and wait for the first frame.
+
+        Leaving the context closes the connection, wherever the stream is.
+
+        Raises:
+            ModelError: no stream began. Later errors come out of ``frames``.
+        """
+        content = self._encode(body)
+        async with contextlib.AsyncExitStack() as stack:
+            async with self._limiter.watch():
+                response = await self._open(content, path)
+                stack.push_async_callback(_close, response)
+                await self._check(response)
+                frames = self._frames(response)
+                stack.push_async_callback(frames.aclose)
+                first = await anext(frames)
+            yield RawStream(
+                status=response.status_code, headers=response.headers, frames=_chain(first, frames)
+            )
+
+    def _encode(self, body: bytes | JsonObject) -> bytes:
+        return body if isinstance(body, bytes) else encode(body, origin=self.origin)
+
+    async def _open(self, content: bytes, path: Path) -> httpx.Response:
+        with transport_errors(self.origin):
+            return await self._client.send(
+                self._client.build_request("POST", path, content=content), stream=True
+            )
+
+    async def _check(self, response: httpx.Response) -> None:
+        backend = self.origin.backend
+        if not response.is_success:
+            with transport_errors(self.origin):
+                body = await read_bounded(
+                    response, limit=self._settings.max_response_bytes, origin=self.origin
+                )
+            raise error_for_status(self.origin, response.status_code, response.headers, body)
+        kind = response.headers.get("content-type", "")
+        if not kind.startswith("text/event-stream"):
+            raise MalformedResponseError(
+                f"backend {backend} was asked for a stream and sent {kind or 'an untyped body'}",
+                backend=backend,
+                status=response.status_code,
+            )
+
+    async def _frames(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        backend = self.origin.backend
+        splitter = FrameSplitter()
+        with transport_errors(self.origin):
+            async for chunk in response.aiter_bytes():
+                for frame in splitter.feed(chunk):
+                    self._refuse_error(frame, response.status_code, framed=True)
+                    yield frame
+                    if frame == DONE:
+                        return
+                if splitter.pending > self._settings.max_response_bytes:
+                    raise MalformedResponseError(
+                        f"backend {backend} sent a frame without an end "
+                        f"(backends.{backend}.max_response_bytes)",
+                        backend=backend,
+                    )
+        for frame in splitter.finish():
+            yield frame
+            return
+        raise BackendUnavailableError(
+            f"backend {backend} ended a stream before [DONE]", backend=backend, status=response.status_code
+        )
+
+    def _refuse_error(self, content: bytes, status: int, *, framed: bool = False) -> None:
+        if _ERROR_KEY not in content:
+            return
+        text = payload(content) if framed else content
+        error = error_in_body(self.origin, read_json(text, backend=self.origin.backend), status)
+        if error is not None:
+            raise error
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for frame in rest:
+        yield frame
+
+
+async def _close(response: httpx.Response) -> None:
+    """A connection that is already broken may say so again when it is closed; nobody needs to hear it."""
+    with contextlib.suppress(httpx.HTTPError, aiohttp.ClientError, OSError):
+        await response.aclose()

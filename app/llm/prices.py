@@ -1,0 +1,35 @@
+"""What tokens cost."""
+
+from dataclasses import dataclass
+
+from app.settings import PriceSettings
+from optimizer.types import Spend, Usage
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Price:
+    """Price per million tokens, in the currency of the settings."""
+
+    input_per_million: float = 0.0
+    output_per_million: float = 0.0
+
+    @classmethod
+    def from_settings(cls, settings: PriceSettings) -> "Price":
+        """The price that a backend is configured with."""
+        return cls(
+            input_per_million=settings.input_per_million, output_per_million=settings.output_per_million
+        )
+
+    def spend(self, usage: Usage, *, calls: int = 1) -> Spend:
+        """What ``calls`` calls that used ``usage`` together have cost."""
+        cost = (
+            usage.prompt_tokens * self.input_per_million + usage.completion_tokens * self.output_per_million
+        ) / _MILLION
+        return Spend(
+            calls=calls,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cost=cost,
+        )

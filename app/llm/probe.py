@@ -1,0 +1,200 @@
+"""Finding out what a model can do: a handful of tiny requests, once.
+
+What a server refuses, or accepts and then ignores, counts as missing.
+"""
+
+import random
+from dataclasses import dataclass
+
+import httpx
+import orjson
+
+from app.llm.capabilities import Capabilities, MaxTokensField
+from app.llm.concurrency import AdaptiveLimiter
+from app.llm.errors import Origin, error_in_body
+from app.llm.http import encode, post
+from app.llm.retry import Sleep, retrying
+from app.llm.sse import FrameSplitter, payload
+from app.llm.wire import PATHS, Api, read_json, read_usage
+from app.settings import BackendSettings
+from optimizer.concurrency import run_together
+from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
+from optimizer.types import JsonObject, JsonValue
+
+_SHORT = 16
+_LONG = 64
+_QUESTION = "Name a colour. Plain words or JSON, as you like."
+_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"colour": {"type": "string"}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+_INTERNAL_ERROR = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prober:
+    """Asks one model.
+
+    Attributes:
+        client: the backend's client.
+        settings: the backend's limits.
+        origin: whom to ask.
+        api: chat or completions.
+        limiter: the backend's; probes wait for a place as all requests do.
+        sleep: how to wait between retries.
+    """
+
+    client: httpx.AsyncClient
+    settings: BackendSettings
+    origin: Origin
+    api: Api
+    limiter: AdaptiveLimiter
+    sleep: Sleep
+
+    async def probe(self) -> Capabilities:
+        """Find out.
+
+        Raises:
+            ModelError: the model doesn't even answer the plainest request.
+        """
+        limit_field, plain = await self._plainest()
+        answers = await run_together(
+            [
+                self._accepts(limit_field, {"temperature": 0, "top_p": 1}),
+                self._gives_several(limit_field),
+                self._accepts(limit_field, {"seed": 1}),
+                self._gives_logprobs(limit_field),
+                self._reports_usage_in_stream(limit_field),
+                self._takes_system_messages(limit_field),
+                self._follows_a_schema(limit_field),
+                self._keeps_to_json(limit_field),
+            ]
+        )
+        sampling, several, seed, logprobs, usage_in_stream, system_role, json_schema, json_mode = answers
+        return Capabilities(
+            system_role=system_role,
+            sampling=sampling,
+            n=several,
+            seed=seed,
+            logprobs=logprobs,
+            json_schema=json_schema,
+            json_mode=json_mode,
+            max_tokens_field=limit_field,
+            usage=read_usage(plain.get("usage")) is not None,
+            usage_in_stream=usage_in_stream,
+        )
+
+    async def _plainest(self) -> tuple[MaxTokensField, JsonObject]:
+        try:
+            return "max_tokens", await self._object({"max_tokens": _SHORT})
+        except MisconfiguredError:
+            raise
+        except RequestRefusedError:
+            return "max_completion_tokens", await self._object({"max_completion_tokens": _SHORT})
+
+    async def _accepts(self, limit_field: str, fields: JsonObject) -> bool:
+        return await self._try({limit_field: _SHORT, **fields}) is not None
+
+    async def _gives_several(self, limit_field: str) -> bool:
+        answer = await self._try({limit_field: _SHORT, "n": 2})
+        choices = answer.get("choices") if answer else None
+        return isinstance(choices, list) and len(choices) == 2  # noqa: PLR2004 - as many as were asked for
+
+    async def _gives_logprobs(self, limit_field: str) -> bool:
+        wanted: JsonValue = True if self.api == "chat" else 1
+        answer = await self._try({limit_field: _SHORT, "logprobs": wanted})
+        return bool(_choice(answer).get("logprobs"))
+
+    async def _takes_system_messages(self, limit_field: str) -> bool:
+        if self.api == "completions":
+            return True
+        messages: JsonValue = [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": _QUESTION},
+        ]
+        return await self._accepts(limit_field, {"messages": messages})
+
+    async def _follows_a_schema(self, limit_field: str) -> bool:
+        described: JsonValue = {"name": "colour", "schema": _SCHEMA, "strict": True}
+        reply = await self._json({"type": "json_schema", "json_schema": described}, limit_field)
+        return reply is not None and set(reply) == {"colour"}
+
+    async def _keeps_to_json(self, limit_field: str) -> bool:
+        return await self._json({"type": "json_object"}, limit_field) is not None
+
+    async def _json(self, response_format: JsonValue, limit_field: str) -> JsonObject | None:
+        if self.api == "completions":
+            return None
+        answer = await self._try({limit_field: _LONG, "response_format": response_format})
+        message = _choice(answer).get("message")
+        text = message.get("content") if isinstance(message, dict) else None
+        try:
+            value: JsonValue = orjson.loads(text) if isinstance(text, str) else None
+        except orjson.JSONDecodeError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    async def _reports_usage_in_stream(self, limit_field: str) -> bool:
+        fields: JsonObject = {
+            limit_field: _SHORT,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        try:
+            body = await self._answer(fields)
+        except RequestRefusedError:
+            return False
+        for frame in FrameSplitter().feed(body + b"\n\n"):
+            text = payload(frame)
+            value = read_json(text, backend=self.origin.backend) if text.startswith(b"{") else None
+            if isinstance(value, dict) and read_usage(value.get("usage")) is not None:
+                return True
+        return False
+
+    async def _try(self, fields: JsonObject) -> JsonObject | None:
+        """The answer, or None where the server does not take ``fields``."""
+        try:
+            return await self._object(fields)
+        except MisconfiguredError:
+            raise
+        except RequestRefusedError:
+            return None
+        except BackendUnavailableError as error:
+            # Some servers fall over what they don't know; they did answer the plainest request.
+            if error.status == _INTERNAL_ERROR:
+                return None
+            raise
+
+    async def _object(self, fields: JsonObject) -> JsonObject:
+        value: JsonValue = orjson.loads(await self._answer(fields))
+        return value if isinstance(value, dict) else {}
+
+    async def _answer(self, fields: JsonObject) -> bytes:
+        policy = retrying(self.settings.retries, random.Random(0), self.sleep)
+        answer: bytes = await policy(self._post, fields)
+        return answer
+
+    async def _post(self, fields: JsonObject) -> bytes:
+        question: JsonObject = {"messages": [{"role": "user", "content": _QUESTION}]}
+        if self.api == "completions":
+            question = {"prompt": _QUESTION}
+        body = encode({"model": self.origin.model, **question, **fields}, origin=self.origin)
+        async with self.limiter.slot():
+            response = await post(
+                self.client, PATHS[self.api], body, origin=self.origin, settings=self.settings
+            )
+            # Only a stream may be something else than JSON; what is garbled here is asked for again.
+            if not fields.get("stream") or response.body.startswith(b"{"):
+                answer = read_json(response.body, backend=self.origin.backend)
+                error = error_in_body(self.origin, answer, response.status)
+                if error is not None:
+                    raise error
+        return response.body
+
+
+def _choice(answer: JsonObject | None) -> JsonObject:
+    choices = answer.get("choices") if answer else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first if isinstance(first, dict) else {}

@@ -1,0 +1,87 @@
+"""A model's answer as JSON, for the call ledger, and the key under which it is kept."""
+
+import dataclasses
+import hashlib
+import json
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import JsonValue as AnyJson
+
+from app.llm.wire import message_to_json
+from optimizer.types import Completion, CompletionRequest, CompletionResult, JsonObject, Usage
+
+
+def call_key(request: CompletionRequest, *, scope: str, backend: str, model: str) -> str:
+    """What makes a call the same call: 64 hex digits.
+
+    Args:
+        request: everything in it counts, but only the name of its output schema.
+        scope: the run whose ledger it is.
+        backend: the backend's configured name.
+        model: the model's name there.
+    """
+    prompt = request.prompt
+    content = {
+        "scope": scope,
+        "backend": backend,
+        "model": model,
+        "prompt": prompt if isinstance(prompt, str) else [message_to_json(message) for message in prompt],
+        "sampling": dataclasses.asdict(request.sampling),
+        "n": request.n,
+        "seed": request.seed,
+        "output": request.output.name if request.output else None,
+        "top_logprobs": request.top_logprobs,
+    }
+    # ASCII escapes: a text that is no valid Unicode has a key too, and is refused later with a message.
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+def result_to_json(result: CompletionResult) -> JsonObject:
+    """``result`` as a JSON object."""
+    record: JsonObject = dataclasses.asdict(result)
+    record["completions"] = [dataclasses.asdict(completion) for completion in result.completions]
+    return record
+
+
+def result_from_json(record: JsonObject) -> CompletionResult | None:
+    """What ``result_to_json`` wrote; None where another version of the program wrote something else."""
+    try:
+        stored = _StoredResult.model_validate(record)
+    except ValidationError:
+        return None
+    return CompletionResult(
+        completions=tuple(
+            Completion(text=item.text, finish_reason=item.finish_reason, logprobs=item.logprobs)
+            for item in stored.completions
+        ),
+        usage=None
+        if stored.usage is None
+        else Usage(
+            prompt_tokens=stored.usage.prompt_tokens, completion_tokens=stored.usage.completion_tokens
+        ),
+        model=stored.model,
+        seconds=stored.seconds,
+    )
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _StoredCompletion(_Stored):
+    text: str
+    finish_reason: str | None
+    logprobs: AnyJson
+
+
+class _StoredUsage(_Stored):
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _StoredResult(_Stored):
+    completions: list[_StoredCompletion]
+    usage: _StoredUsage | None
+    model: str
+    seconds: float

@@ -1,0 +1,261 @@
+"""All configured models: opens each backend once and assembles the stack of each role."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import httpx
+
+from app.llm.budgeted import BudgetedModel
+from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
+from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.emulated_n import EmulatedNModel
+from app.llm.errors import Origin
+from app.llm.http import open_client
+from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
+from app.llm.metering import Meter, MeteredModel
+from app.llm.openai_compatible import OpenAICompatibleModel
+from app.llm.passthrough import Passthrough
+from app.llm.prices import Price
+from app.llm.probe import Prober
+from app.llm.retry import RetryingModel, Sleep
+from app.llm.wire import Api
+from app.settings import BackendSettings, RoleSettings, Settings, TargetSettings
+from optimizer.budget import Budget
+from optimizer.concurrency import run_together
+from optimizer.errors import InvalidInputError
+from optimizer.protocols import ChatModel
+from optimizer.seeds import derive_seed
+from optimizer.shared_calls import SharedCalls
+from optimizer.types import ModelRole
+
+
+class RunContext:
+    """What all models of one run share.
+
+    Attributes:
+        budget: what the run may use.
+        meter: what it has used.
+        seed: the run's seed.
+        ledger: its call ledger, or None for a run that keeps none.
+    """
+
+    def __init__(
+        self,
+        *,
+        scope: str,
+        budget: Budget,
+        meter: Meter,
+        seed: int,
+        records: CallRecords | None = None,
+    ) -> None:
+        """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
+        self.budget = budget
+        self.meter = meter
+        self.seed = seed
+        self.ledger = (
+            None if records is None else CallLedger(records, scope=scope, budget=budget, meter=meter)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Backend:
+    settings: BackendSettings
+    client: httpx.AsyncClient
+    limiter: AdaptiveLimiter
+    price: Price
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Assignment:
+    """Which model a role or a target is."""
+
+    origin: Origin
+    api: Api
+    backend: _Backend
+
+
+class ModelRegistry:
+    """The models that the settings name. Open one per process and close it with ``aclose``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        capability_records: CapabilityRecords | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Open the backends of ``settings``; nothing is connected yet.
+
+        Args:
+            settings: backends, targets and roles.
+            capability_records: where probe results are kept over restarts; by default only in memory.
+            clock: monotonic seconds.
+            sleep: how to wait between retries.
+
+        Raises:
+            InvalidInputError: a backend's key cannot be read.
+        """
+        self._settings = settings
+        self._records = capability_records
+        self._clock = clock
+        self._sleep = sleep
+        self._probing: SharedCalls[tuple[str, str, Api], Capabilities] = SharedCalls()
+        self._capabilities: dict[tuple[str, str, Api], Capabilities] = {}
+        keys = {name: backend.read_api_key(name) for name, backend in settings.backends.items()}
+        self._keys = keys
+        self._backends = {
+            name: _Backend(
+                settings=backend,
+                client=open_client(backend, key=keys[name]),
+                limiter=AdaptiveLimiter(backend.max_concurrency),
+                price=Price.from_settings(backend.price),
+            )
+            for name, backend in settings.backends.items()
+        }
+
+    def target_names(self) -> tuple[str, ...]:
+        """The targets, in the order of the settings: what the public API lists as models."""
+        return tuple(self._settings.targets)
+
+    def target(self, name: str) -> TargetSettings:
+        """The target called ``name``.
+
+        Raises:
+            InvalidInputError: there is none; the message lists those that exist.
+        """
+        target = self._settings.targets.get(name)
+        if target is None:
+            raise InvalidInputError(
+                f"there is no model {name!r}: use one of {', '.join(self.target_names())}", param="model"
+            )
+        return target
+
+    def model_name(self, role: ModelRole, target: str | None = None) -> str:
+        """``backend/model`` of the model in ``role``: what provenance records."""
+        origin = self._assignment(role, target).origin
+        return f"{origin.backend}/{origin.model}"
+
+    def price(self, role: ModelRole, target: str | None = None) -> Price:
+        """What the tokens of the model in ``role`` cost."""
+        return self._assignment(role, target).backend.price
+
+    async def capabilities(self, role: ModelRole, target: str | None = None) -> Capabilities:
+        """What the model in ``role`` can do: remembered, or probed now.
+
+        Raises:
+            ModelError: it had to be probed and did not answer.
+        """
+        return await self._find_capabilities(self._assignment(role, target))
+
+    async def open_role(self, role: ModelRole, target: str | None, run: RunContext) -> ChatModel:
+        """The model in ``role`` with everything around it that a run needs.
+
+        Args:
+            role: which role.
+            target: the target's name; read for the role ``target`` only.
+            run: whose budget, meter and ledger it uses.
+
+        Raises:
+            InvalidInputError: there is no such target.
+            ModelError: the model had to be probed and did not answer.
+        """
+        assignment = self._assignment(role, target)
+        origin, backend = assignment.origin, assignment.backend
+        can = await self._find_capabilities(assignment)
+        model: ChatModel = OpenAICompatibleModel(
+            backend.client,
+            backend.settings,
+            origin=origin,
+            api=assignment.api,
+            capabilities=can,
+            clock=self._clock,
+        )
+        model = MeteredModel(model, run.meter, role=role, price=backend.price, clock=self._clock)
+        model = BudgetedModel(model, run.budget, backend.price)
+        model = ConcurrencyLimitedModel(model, backend.limiter)
+        model = RetryingModel(
+            model, backend.settings.retries, seed=derive_seed(run.seed, "retry", role), sleep=self._sleep
+        )
+        if run.ledger is not None:
+            model = LedgeredModel(
+                model,
+                run.ledger,
+                backend=origin.backend,
+                model_id=origin.model,
+                role=role,
+                price=backend.price,
+            )
+        return model if can.n else EmulatedNModel(model)
+
+    def passthrough(self, target: str) -> Passthrough:
+        """The raw interface of a target, for serving.
+
+        Raises:
+            InvalidInputError: there is no such target.
+        """
+        assignment = self._assignment(ModelRole.TARGET, target)
+        backend = assignment.backend
+        return Passthrough(
+            backend.client, backend.settings, origin=assignment.origin, limiter=backend.limiter
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await run_together(backend.client.aclose() for backend in self._backends.values())
+
+    def _assignment(self, role: ModelRole, target: str | None) -> _Assignment:
+        chosen: TargetSettings | RoleSettings
+        api: Api = "chat"
+        setting = f"roles.{role.value}"
+        match role:
+            case ModelRole.TARGET:
+                chosen = self.target(target or "")
+                setting, api = f"targets.{target}", chosen.api
+            case ModelRole.PROPOSER:
+                chosen = self._settings.roles.proposer
+            case ModelRole.SELECTOR:
+                chosen = self._settings.roles.selector
+            case ModelRole.JUDGE:
+                chosen = self._settings.roles.judge
+        origin = Origin(
+            backend=chosen.backend, model=chosen.model, setting=setting, key=self._keys[chosen.backend]
+        )
+        return _Assignment(origin=origin, api=api, backend=self._backends[chosen.backend])
+
+    async def _find_capabilities(self, assignment: _Assignment) -> Capabilities:
+        origin, settings = assignment.origin, assignment.backend.settings
+        place = (origin.backend, origin.model, assignment.api)
+        found = self._capabilities.get(place)
+        if found is None:
+            found = await self._probing.run(place, partial(self._remembered_or_probed, assignment))
+            self._capabilities[place] = found
+        return found.overridden_by(settings.capabilities)
+
+    async def _remembered_or_probed(self, assignment: _Assignment) -> Capabilities:
+        origin, backend = assignment.origin, assignment.backend
+        if backend.settings.kind == "simulated" or settled_by(backend.settings.capabilities):
+            return Capabilities()
+        # Where the answers came from is kept with them: a backend that moved is asked again.
+        source = f"{assignment.api} {backend.settings.base_url}"
+        record = await self._records.get(origin.backend, origin.model) if self._records else None
+        stored = record.get("capabilities") if record and record.get("source") == source else None
+        remembered = Capabilities.from_json(stored) if isinstance(stored, dict) else None
+        if remembered is not None:
+            return remembered
+        found = await Prober(
+            client=backend.client,
+            settings=backend.settings,
+            origin=origin,
+            api=assignment.api,
+            limiter=backend.limiter,
+            sleep=self._sleep,
+        ).probe()
+        if self._records is not None:
+            await self._records.put(
+                origin.backend, origin.model, {"source": source, "capabilities": found.to_json()}
+            )
+        return found

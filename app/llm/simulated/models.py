@@ -1,0 +1,81 @@
+"""The simulated models: who answers, judged from what was sent alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.llm.simulated import critic_judge, critic_proposer, critic_selector
+from app.llm.simulated.banks import load_all
+from app.llm.simulated.base_text import as_completion, read_text
+from app.llm.simulated.draws import Draw
+from app.llm.simulated.target import Conversation, Target
+from app.llm.simulated.world import World
+from optimizer.types import Message
+
+CRITIC = "simulated-critic"
+
+_SYSTEM = frozenset({"system", "developer"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompted:
+    """What a model was sent: a conversation, or plain text for a base model."""
+
+    model: str
+    prompt: Sequence[Message] | str
+
+
+class SimulatedModels:
+    """All models of the world with one seed."""
+
+    def __init__(self, seed: int) -> None:
+        load_all()
+        self._seed = seed
+        self._target = Target(World(seed), seed)
+
+    def is_critic_task(self, prompted: Prompted) -> bool:
+        """Whether the reply has the form that one of the critic's tasks asks for."""
+        return _task(prompted) is not None
+
+    def reply(self, prompted: Prompted, draw: Draw) -> str:
+        """One reply; the same for the same arguments.
+
+        Raises:
+            KeyError: there is no such model.
+        """
+        if isinstance(prompted.prompt, str):
+            layout = read_text(prompted.prompt)
+            answer = self._target.answer(prompted.model, layout.conversation, draw)
+            return as_completion(answer, layout)
+        conversation = as_conversation(prompted.prompt)
+        task = _task(prompted)
+        if task is None:
+            return self._target.answer(prompted.model, conversation, draw)
+        # A repair request comes after the material, which stays the first user turn.
+        message = (*conversation.earlier, conversation.query)[0]
+        if task == critic_judge.TASK:
+            return critic_judge.judge(message, self._seed, draw)
+        if task == critic_selector.TASK:
+            return critic_selector.select(conversation.system, message, self._seed, draw)
+        return critic_proposer.propose(message, self._seed, draw)
+
+
+def as_conversation(messages: Sequence[Message]) -> Conversation:
+    """The conversation as a target reads it."""
+    asked = [message.text for message in messages if message.role == "user"]
+    return Conversation(
+        system="\n\n".join(message.text for message in messages if message.role in _SYSTEM),
+        shown_answers=tuple(message.text for message in messages if message.role == "assistant"),
+        earlier=tuple(asked[:-1]),
+        query=asked[-1] if asked else "",
+    )
+
+
+def _task(prompted: Prompted) -> str | None:
+    if prompted.model != CRITIC or isinstance(prompted.prompt, str) or not prompted.prompt:
+        return None
+    first = prompted.prompt[0]
+    if first.role not in _SYSTEM:
+        return None
+    opening = first.text.partition("\n")[0].strip()
+    tasks = (critic_judge.TASK, critic_selector.TASK, critic_proposer.TASK)
+    return opening if opening in tasks else None

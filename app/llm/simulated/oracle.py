@@ -1,0 +1,57 @@
+"""The true quality of a prompt in the simulated world. For tests and benchmarks only: no model may use it."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from app.llm.simulated.queries import read_query
+from app.llm.simulated.reading import read_instructions
+from app.llm.simulated.world import World, expected_grade
+from app.settings import SimulatedSettings
+from optimizer.types import Example, Query
+
+
+def true_quality(
+    settings: SimulatedSettings,
+    model: str,
+    system_prompt: str,
+    queries: Sequence[Query],
+    examples: Sequence[Example] = (),
+) -> float:
+    """Expected reward, 1..5, of ``model`` under ``system_prompt``, with an unerring selector and judge.
+
+    The mean over ``queries`` of the mean expected grade over the traits that each truly calls for, at
+    temperature 0 and without judge noise. For tests and benchmarks only.
+
+    Args:
+        settings: those of the simulated backend; only the seed matters.
+        model: a simulated target.
+        system_prompt: the prompt.
+        queries: at least one; a query's kind is read from its text, as the target does.
+        examples: shown with every query.
+
+    Raises:
+        KeyError: there is no such model.
+        ValueError: there are no queries.
+    """
+    if not queries:
+        raise ValueError("true quality needs at least one query")
+    return fmean(true_qualities(settings, model, system_prompt, queries, examples))
+
+
+def true_qualities(
+    settings: SimulatedSettings,
+    model: str,
+    system_prompt: str,
+    queries: Sequence[Query],
+    examples: Sequence[Example] = (),
+) -> list[float]:
+    """The terms of ``true_quality``, one for each query. For tests and benchmarks only."""
+    world = World(settings.seed)
+    prompt = read_instructions(system_prompt)
+    shown = [example.answer for example in examples]
+    qualities = []
+    for query in queries:
+        reading = read_query(query.text)
+        latent = world.strengths(model, prompt, shown, query.text, reading).latent
+        qualities.append(fmean(expected_grade(latent[trait]) for trait in reading.traits))
+    return qualities

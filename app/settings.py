@@ -1,0 +1,396 @@
+"""The settings tree, and the only reader of the environment.
+
+A TOML file (``DRPO_CONFIG``, else ``./drpo.toml`` where it exists) and then environment variables, which win:
+``DRPO_SERVER__PORT=8080`` is ``server.port``. Without either, everything runs on the simulated backend.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+from typing_extensions import override
+
+from app.configuration import (
+    check_secret,
+    explain,
+    is_loopback,
+    merge,
+    read_secret,
+    read_toml,
+    refuse_unknown,
+    simulated_world,
+)
+from optimizer.errors import InvalidInputError
+from optimizer.types import JsonObject, JsonValue
+
+ENV_PREFIX = "DRPO_"
+ENV_DELIMITER = "__"
+CONFIG_VARIABLE = "DRPO_CONFIG"
+DEFAULT_CONFIG = Path("drpo.toml")
+SIMULATED_BACKEND = "simulated"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Group(BaseModel):
+    """Groups don't change, and an unknown name in them is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Group):
+    """Where the service listens.
+
+    Attributes:
+        api_key / api_key_file: the key that clients have to send, or a file with it; needed for any host
+            other than loopback.
+        max_body_bytes: largest request body.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+    max_body_bytes: int = Field(default=10 * 2**20, ge=1024)
+
+    @model_validator(mode="after")
+    def _open_only_with_a_key(self) -> Self:
+        if self.api_key is not None and self.api_key_file is not None:
+            raise ValueError("set api_key or api_key_file, not both")
+        if self.api_key is None and self.api_key_file is None and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines: set server.api_key_file (or "
+                f"{ENV_PREFIX}SERVER{ENV_DELIMITER}API_KEY), or set server.host to 127.0.0.1"
+            )
+        return self
+
+    def read_api_key(self) -> SecretStr | None:
+        """The key that clients have to send, or None where none is configured.
+
+        Raises:
+            InvalidInputError: the file cannot be read or is empty.
+        """
+        if self.api_key_file is not None:
+            return read_secret(self.api_key_file, "server.api_key_file")
+        if self.api_key is None:
+            return None
+        return check_secret(self.api_key.get_secret_value().strip(), "server.api_key")
+
+
+class DatabaseSettings(_Group):
+    """The store: ``sqlite+aiosqlite:///file`` or ``postgresql+psycopg://user:password@host/name``."""
+
+    url: str = Field(default="sqlite+aiosqlite:///drpo.db", min_length=1, repr=False)
+
+
+class TimeoutSettings(_Group):
+    """How long a backend may take.
+
+    Attributes:
+        connect_seconds: until the connection stands.
+        read_seconds: between two pieces of a response; the first one may have to wait for a model to load.
+        total_seconds: for a whole response that is not streamed.
+    """
+
+    connect_seconds: Seconds = 10.0
+    read_seconds: Seconds = 120.0
+    total_seconds: Seconds = 600.0
+
+
+class RetrySettings(_Group):
+    """How often and how patiently a failed request is repeated.
+
+    Attributes:
+        max_attempts: requests in all, the first one included.
+        first_wait_seconds / max_wait_seconds: waits double from here to there.
+        max_total_seconds: no attempt begins later than this after the first one.
+    """
+
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    first_wait_seconds: Seconds = 0.5
+    max_wait_seconds: Seconds = 30.0
+    max_total_seconds: Seconds = 600.0
+
+
+class PriceSettings(_Group):
+    """Price per million tokens, in any one currency."""
+
+    input_per_million: float = Field(default=0.0, ge=0)
+    output_per_million: float = Field(default=0.0, ge=0)
+
+
+class CapabilityOverrides(_Group):
+    """What is not to be probed; see ``app.llm.capabilities``."""
+
+    system_role: bool | None = None
+    sampling: bool | None = None
+    n: bool | None = None
+    seed: bool | None = None
+    logprobs: bool | None = None
+    json_schema: bool | None = None
+    json_mode: bool | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    usage: bool | None = None
+    usage_in_stream: bool | None = None
+
+
+class SimulatedFaults(_Group):
+    """Probability, for each request, of a fault of the simulated backend.
+
+    Attributes:
+        rate_limited: 429.
+        server_error: 5xx.
+        connection_lost: no response at all.
+        malformed_response: a body that is not the protocol.
+        malformed_reply: a well-formed response whose text is not what was asked for.
+        broken_stream: a stream that ends before its end.
+    """
+
+    rate_limited: Share = 0.0
+    server_error: Share = 0.0
+    connection_lost: Share = 0.0
+    malformed_response: Share = 0.0
+    malformed_reply: Share = 0.0
+    broken_stream: Share = 0.0
+
+
+class SimulatedSettings(_Group):
+    """The simulated backend; ``latency_ms`` is a mean, ``latency_jitter`` the share it varies by, evenly."""
+
+    seed: int = 0
+    latency_ms: float = Field(default=0.0, ge=0)
+    latency_jitter: Share = 0.0
+    faults: SimulatedFaults = SimulatedFaults()
+
+
+class BackendSettings(_Group):
+    """One server that speaks the OpenAI protocol, or the simulated one.
+
+    Attributes:
+        base_url: URL up to and including ``/v1``.
+        api_key_env / api_key_file: the environment variable or the file that holds the key; neither for a
+            server without keys.
+        max_concurrency: most requests in flight.
+        max_response_bytes: a longer response is refused.
+        capabilities: what not to probe.
+    """
+
+    kind: Literal["openai", "simulated"] = "openai"
+    base_url: HttpUrl | None = None
+    api_key_env: str | None = Field(default=None, min_length=1)
+    api_key_file: Path | None = None
+    max_concurrency: int = Field(default=64, ge=1, le=10_000)
+    max_response_bytes: int = Field(default=32 * 2**20, ge=1024)
+    timeouts: TimeoutSettings = TimeoutSettings()
+    retries: RetrySettings = RetrySettings()
+    price: PriceSettings = PriceSettings()
+    capabilities: CapabilityOverrides = CapabilityOverrides()
+    simulated: SimulatedSettings | None = None
+
+    @model_validator(mode="after")
+    def _fields_fit_the_kind(self) -> Self:
+        if self.kind == "openai" and self.base_url is None:
+            raise ValueError(
+                "base_url is missing: set it to the server's URL, such as http://127.0.0.1:8001/v1"
+            )
+        if self.kind == "openai" and self.simulated is not None:
+            raise ValueError("the group simulated needs kind = 'simulated'")
+        if self.kind == "simulated" and self.base_url is not None:
+            raise ValueError("a simulated backend has no base_url: remove it, or set kind = 'openai'")
+        if self.api_key_env is not None and self.api_key_file is not None:
+            raise ValueError("set api_key_env or api_key_file, not both")
+        return self
+
+    def read_api_key(self, name: str) -> SecretStr | None:
+        """The key of the backend called ``name``, or None where it needs none.
+
+        Raises:
+            InvalidInputError: the variable is not set, or the file cannot be read or is empty.
+        """
+        if self.api_key_file is not None:
+            return read_secret(self.api_key_file, f"backends.{name}.api_key_file")
+        if self.api_key_env is None:
+            return None
+        field = f"backends.{name}.api_key_env"
+        value = os.environ.get(self.api_key_env, "").strip()  # noqa: TID251
+        if not value:
+            raise InvalidInputError(
+                f"{field} names the environment variable {self.api_key_env}, which is not set: set it, or "
+                "name another one",
+                param=field,
+            )
+        return check_secret(value, field)
+
+
+class TargetSettings(_Group):
+    """A model to align; its name in ``targets`` is its name in the public API.
+
+    Attributes:
+        model: the backend's name for it.
+        api: ``chat``, or ``completions`` for a base model without a chat template.
+    """
+
+    backend: str
+    model: str = Field(min_length=1)
+    api: Literal["chat", "completions"] = "chat"
+
+
+class RoleSettings(_Group):
+    """The model that fills a role."""
+
+    backend: str
+    model: str = Field(min_length=1)
+
+
+class RolesSettings(_Group):
+    """Who proposes prompts, picks criteria and judges."""
+
+    proposer: RoleSettings
+    selector: RoleSettings
+    judge: RoleSettings
+
+
+class ChatSettings(_Group):
+    """The serving path.
+
+    Attributes:
+        caller_system: the caller's own system message goes ``after`` ours, ``before`` it, or ``replace``s it.
+        refresh_seconds: age at which the labels held in memory are read again.
+    """
+
+    caller_system: Literal["after", "before", "replace"] = "after"
+    refresh_seconds: Seconds = 1.0
+
+
+class JobSettings(_Group):
+    """Optimizations.
+
+    Attributes:
+        max_running: at once in this process; 0 leaves them to other workers.
+        lease_seconds: a job whose worker is silent for this long is taken over.
+        poll_seconds: longest time until a waiting job is seen.
+    """
+
+    max_running: int = Field(default=2, ge=0, le=1000)
+    lease_seconds: Seconds = 30.0
+    poll_seconds: Seconds = 1.0
+
+
+class LoggingSettings(_Group):
+    """What is logged, and how much."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class Settings(BaseSettings):
+    """The whole tree. ``Settings(...)`` reads nothing from outside; ``load_settings`` does."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER
+    )
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    backends: dict[str, BackendSettings] = Field(min_length=1)
+    targets: dict[str, TargetSettings] = Field(min_length=1)
+    roles: RolesSettings
+    chat: ChatSettings = ChatSettings()
+    jobs: JobSettings = JobSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in: ``load_settings`` merges the sources."""
+        return (init_settings,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _embedded_defaults(cls, given: JsonValue) -> JsonValue:
+        if not isinstance(given, dict):
+            return given
+        backends = given.get("backends") or {}
+        # One backend of the user's own replaces the simulated world as a whole: its models must not be
+        # offered beside real ones unless somebody asks for them.
+        if isinstance(backends, dict) and not set(backends) - {SIMULATED_BACKEND}:
+            defaults = simulated_world(SIMULATED_BACKEND)
+            if given.get("targets"):
+                del defaults["targets"]
+            return merge(defaults, given)
+        return given
+
+    @model_validator(mode="after")
+    def _backends_exist(self) -> Self:
+        uses = {f"targets.{name}": target.backend for name, target in self.targets.items()}
+        for role in (roles := self.roles.model_dump()):
+            uses[f"roles.{role}"] = roles[role]["backend"]
+        for user, backend in uses.items():
+            if backend not in self.backends:
+                known = ", ".join(sorted(self.backends))
+                raise ValueError(
+                    f"{user}.backend is {backend!r}, which is not a configured backend: use one of {known}, "
+                    f"or add [backends.{backend}]"
+                )
+        return self
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Read the settings from the TOML file and the environment.
+
+    Args:
+        config: the file; by default the one that ``DRPO_CONFIG`` names, else ``./drpo.toml`` if it exists.
+
+    Raises:
+        InvalidInputError: something is missing, unknown or wrong; the message names each field and what to
+            change, and never shows a value.
+    """
+    try:
+        environment = EnvSettingsSource(Settings, env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER)()
+    except SettingsError as error:
+        raise InvalidInputError(f"an environment variable holds no valid JSON: {error}") from None
+    variables = tuple(os.environ)  # noqa: TID251
+    refuse_unknown(variables, ENV_PREFIX, ENV_DELIMITER, groups=tuple(Settings.model_fields))
+    try:
+        return Settings.model_validate(merge(_read_file(config), environment))
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def with_server(settings: Settings, *, host: str | None, port: int | None) -> Settings:
+    """``settings`` with another address to listen on; None leaves what is there.
+
+    Raises:
+        InvalidInputError: the address cannot be used, such as one beyond loopback without a key.
+    """
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    server = {**settings.server.model_dump(), **given}
+    try:
+        return Settings.model_validate({**dict(settings), "server": server})
+    except ValidationError as error:
+        raise explain(error) from None
+
+
+def _read_file(config: Path | None) -> JsonObject:
+    named = os.environ.get(CONFIG_VARIABLE)  # noqa: TID251
+    path = config or (Path(named) if named else None)
+    if path is None:
+        if not DEFAULT_CONFIG.exists():
+            return {}
+        path = DEFAULT_CONFIG
+    return read_toml(path)

@@ -1,0 +1,185 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.llm.concurrency import AdaptiveLimiter
+from app.llm.http import open_client
+from app.llm.passthrough import Passthrough
+from app.llm.sse import DONE
+from app.llm.wire import Path
+from optimizer.errors import (
+    BackendUnavailableError,
+    MalformedResponseError,
+    ModelError,
+    RateLimitedError,
+    RequestRefusedError,
+)
+from optimizer.types import JsonObject
+from tests.app.llm.opening import KEY, backend_settings, origin
+from tests.fakes.openai_server import Answer, Drop, FakeOpenAIServer, Reply, Stream, error, serve, sse
+
+BODY: JsonObject = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+STREAMED: JsonObject = {**BODY, "stream": True}
+PATH: Path = "chat/completions"
+
+
+@asynccontextmanager
+async def opened(
+    limiter: AdaptiveLimiter | None = None, **fields: object
+) -> AsyncIterator[tuple[FakeOpenAIServer, Passthrough]]:
+    async with serve() as fake:
+        settings = backend_settings(fake, **fields)
+        async with open_client(settings, key=KEY) as client:
+            yield (
+                fake,
+                Passthrough(client, settings, origin=origin(), limiter=limiter or AdaptiveLimiter(4)),
+            )
+
+
+async def test_a_body_goes_in_and_the_server_s_bytes_come_out() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Answer(body=b'{"choices" :  []}', headers={"x-upstream": "1"}))
+        response = await passthrough.send(b'{"model":"m", "odd": [1]}', PATH)
+    assert fake.requests[0].body == {"model": "m", "odd": [1]}
+    assert (response.status, response.body) == (200, b'{"choices" :  []}')
+    assert response.headers["x-upstream"] == "1"
+
+
+async def test_frames_come_out_as_they_are() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[b'data: {"a": 1}\n', b'\ndata: {"b":2}\n\n: ping\n\nda', b"ta: [DONE]\n\n"]))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            frames = [frame async for frame in stream.frames]
+    assert stream.status == 200
+    assert frames == [b'data: {"a": 1}\n\n', b'data: {"b":2}\n\n', DONE]
+    assert fake.requests[0].body == STREAMED
+
+
+async def test_a_stream_whose_end_has_no_blank_line_has_ended_well() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), b"data: [DONE]\n"]))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            assert [frame async for frame in stream.frames] == [sse({"a": 1}), DONE]
+
+
+async def test_the_first_frame_comes_before_the_second_is_written() -> None:
+    gate = asyncio.Event()
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=gate))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            assert await anext(stream.frames) == sse({"a": 1})
+            gate.set()
+            assert await anext(stream.frames) == DONE
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (error(400, "the reason"), RequestRefusedError),
+        (error(429), RateLimitedError),
+        (error(503), BackendUnavailableError),
+        (Drop(), BackendUnavailableError),
+        (Stream(chunks=[sse({"error": {"message": "no", "code": 429}})]), RateLimitedError),
+        (Stream(chunks=[]), BackendUnavailableError),
+        (Stream(chunks=[b": ping\n\n"]), BackendUnavailableError),
+        (Stream(chunks=[b'{"choices": []}'], content_type="application/json"), MalformedResponseError),
+        (Stream(chunks=[b'data: "error"{\n\n']), MalformedResponseError),
+    ],
+)
+async def test_a_stream_that_does_not_begin_raises_at_once(reply: Reply, kind: type[ModelError]) -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(reply)
+        with pytest.raises(kind):
+            async with passthrough.stream(STREAMED, PATH):
+                pytest.fail("there is no stream")
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (Stream(chunks=[sse({"a": 1}), sse({"b": 2})], drop=True), BackendUnavailableError),
+        (Stream(chunks=[sse({"a": 1}), sse({"b": 2})]), BackendUnavailableError),
+        (Stream(chunks=[sse({"a": 1}), sse({"b": 2}), b'data: {"c"']), BackendUnavailableError),
+        (Stream(chunks=[sse({"a": 1}), sse({"b": 2}), sse({"error": "broke"})]), BackendUnavailableError),
+        (Stream(chunks=[sse({"a": 1}), sse({"b": 2}), b"data: " + b"x" * 4000]), ModelError),
+    ],
+)
+async def test_a_stream_that_breaks_never_ends_well(reply: Reply, kind: type[ModelError]) -> None:
+    async with opened(max_response_bytes=2048) as (fake, passthrough):
+        fake.push(reply)
+        seen: list[bytes] = []
+
+        async def read() -> None:
+            async with passthrough.stream(STREAMED, PATH) as stream:
+                async for frame in stream.frames:
+                    seen.append(frame)  # noqa: PERF401 - what came before the break counts
+
+        with pytest.raises(kind):
+            await read()
+    assert DONE not in seen
+    assert seen[:1] == [sse({"a": 1})]
+
+
+async def test_the_word_error_in_an_answer_is_no_error() -> None:
+    talk = sse({"choices": [{"delta": {"content": 'say "error"'}, "error": None}]})
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[talk, DONE]), Answer(body={"error": None, "choices": []}))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            assert [frame async for frame in stream.frames] == [talk, DONE]
+        assert (await passthrough.send(BODY, PATH)).status == 200
+
+
+@pytest.mark.parametrize("reply", [error(401), Answer(body={"error": {"message": "no"}}), Drop()])
+async def test_an_answer_that_is_an_error_is_raised(reply: Reply) -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(reply)
+        with pytest.raises(ModelError):
+            await passthrough.send(BODY, PATH)
+
+
+async def test_leaving_a_stream_closes_its_connection() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=asyncio.Event()))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            await anext(stream.frames)
+        await fake.until(lambda: fake.left == 1)
+
+
+async def test_a_cancelled_reader_closes_its_connection() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=asyncio.Event()))
+        first = asyncio.Event()
+
+        async def reads() -> None:
+            async with passthrough.stream(STREAMED, PATH) as stream:
+                async for _ in stream.frames:
+                    first.set()
+
+        reader = asyncio.ensure_future(reads())
+        await first.wait()
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        await fake.until(lambda: fake.left == 1)
+
+
+async def test_what_a_reader_raises_is_not_taken_for_the_backend_s() -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=asyncio.Event()))
+        with pytest.raises(OSError, match="mine"):
+            async with passthrough.stream(STREAMED, PATH):
+                raise OSError("mine")
+
+
+async def test_serving_does_not_queue_but_its_429_slows_the_search() -> None:
+    limiter = AdaptiveLimiter(1)
+    async with opened(limiter) as (_, passthrough), limiter.slot():
+        assert (await passthrough.send(BODY, PATH)).status == 200
+    wide = AdaptiveLimiter(8)
+    async with opened(wide) as (fake, passthrough):
+        fake.push(error(429))
+        with pytest.raises(RateLimitedError):
+            await passthrough.send(BODY, PATH)
+    assert wide.limit == 4

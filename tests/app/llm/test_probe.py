@@ -1,0 +1,139 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.llm.capabilities import Capabilities
+from app.llm.concurrency import AdaptiveLimiter
+from app.llm.http import open_client
+from app.llm.probe import Prober
+from app.llm.wire import Api
+from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
+from optimizer.types import JsonObject
+from tests.app.llm.opening import KEY, backend_settings, origin
+from tests.fakes.openai_server import (
+    Answer,
+    Drop,
+    Exchange,
+    FakeOpenAIServer,
+    Reply,
+    Stream,
+    error,
+    serve,
+    well_behaved,
+)
+
+
+async def no_wait(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def probe(fake: FakeOpenAIServer, api: Api = "chat", maximum: int = 4) -> Capabilities:
+    settings = backend_settings(fake)
+    async with open_client(settings, key=KEY) as client:
+        return await Prober(
+            client=client,
+            settings=settings,
+            origin=origin(),
+            api=api,
+            limiter=AdaptiveLimiter(maximum),
+            sleep=no_wait,
+        ).probe()
+
+
+def without(*fields: str) -> Callable[[Exchange], Reply]:
+    """A server that silently ignores these fields."""
+
+    def script(exchange: Exchange) -> Reply:
+        body: JsonObject = {name: value for name, value in exchange.body.items() if name not in fields}
+        return well_behaved(Exchange(path=exchange.path, headers=exchange.headers, body=body))
+
+    return script
+
+
+def refusing(*fields: str, status: int = 400) -> Callable[[Exchange], Reply]:
+    """A server that refuses requests with any of these fields."""
+
+    def script(exchange: Exchange) -> Reply:
+        return error(status) if set(fields) & set(exchange.body) else well_behaved(exchange)
+
+    return script
+
+
+async def test_a_server_that_can_do_everything_is_known_to() -> None:
+    async with serve() as fake:
+        fake.script = well_behaved
+        assert await probe(fake) == Capabilities()
+    assert len(fake.requests) == 9
+
+
+NO_JSON = {"json_schema": False, "json_mode": False}
+
+
+@pytest.mark.parametrize(
+    ("script", "missing"),
+    [
+        (refusing("response_format"), NO_JSON),
+        (without("response_format"), NO_JSON),
+        (refusing("response_format", status=500), NO_JSON),
+        (refusing("n"), {"n": False}),
+        (without("n"), {"n": False}),
+        (refusing("seed"), {"seed": False}),
+        (refusing("temperature"), {"sampling": False}),
+        (refusing("logprobs"), {"logprobs": False}),
+        (without("logprobs"), {"logprobs": False}),
+        (refusing("stream"), {"usage_in_stream": False}),
+        (without("stream"), {"usage_in_stream": False}),
+        (refusing("max_tokens"), {"max_tokens_field": "max_completion_tokens"}),
+    ],
+)
+async def test_what_is_refused_or_ignored_is_missing(
+    script: Callable[[Exchange], Reply], missing: dict[str, object]
+) -> None:
+    async with serve() as fake:
+        fake.script = script
+        assert (await probe(fake)).to_json() == {**Capabilities().to_json(), **missing}
+
+
+async def test_a_model_without_system_messages_or_token_counts_is_known() -> None:
+    def script(exchange: Exchange) -> Reply:
+        if "system" in str(exchange.body.get("messages")):
+            return error(400, "system role not supported")
+        reply = well_behaved(exchange)
+        if isinstance(reply, Stream):
+            return Stream(chunks=[*reply.chunks[:-2], b"data: [DONE]\n\n"])
+        if isinstance(reply, Answer) and isinstance(reply.body, dict):
+            del reply.body["usage"]
+        return reply
+
+    async with serve() as fake:
+        fake.script = script
+        assert await probe(fake) == Capabilities(system_role=False, usage=False, usage_in_stream=False)
+
+
+async def test_a_base_model_is_asked_over_plain_completions() -> None:
+    async with serve() as fake:
+        fake.script = well_behaved
+        assert await probe(fake, "completions") == Capabilities(json_schema=False, json_mode=False)
+    assert {exchange.path for exchange in fake.requests} == {"/v1/completions"}
+
+
+async def test_trouble_on_the_way_is_not_taken_for_a_missing_capability() -> None:
+    async with serve() as fake:
+        fake.script = well_behaved
+        fake.push(error(503), error(429, retry_after="1"), Drop(), Answer(body=b"<html>"))
+        assert await probe(fake, maximum=1) == Capabilities()
+    assert fake.most_in_flight == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, RequestRefusedError), (401, MisconfiguredError), (503, BackendUnavailableError)],
+)
+async def test_a_model_that_does_not_answer_at_all_is_not_described(
+    status: int, kind: type[Exception]
+) -> None:
+    async with serve() as fake:
+        fake.script = lambda _: error(status)
+        with pytest.raises(kind):
+            await probe(fake)
