@@ -1,0 +1,1 @@
+"""Query sets, built-in and uploaded."""

@@ -1,0 +1,1 @@
+"""Running optimizations: claim, lease, and the search that a row describes."""

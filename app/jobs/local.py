@@ -1,0 +1,109 @@
+"""The local runner: jobs of one database, run in this process."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from types import TracebackType
+from typing import Self
+
+from app.jobs.worker import JobWorker
+from store.errors import StoreUnavailableError
+from store.records.optimizations import Claim
+from store.repositories.optimizations import OptimizationRepository
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class LocalRunner:
+    """Claims waiting jobs up to a limit and works on them. Use as ``async with runner``."""
+
+    def __init__(
+        self,
+        optimizations: OptimizationRepository,
+        worker: JobWorker,
+        *,
+        max_running: int,
+        lease_seconds: float,
+        poll_seconds: float,
+    ) -> None:
+        """A runner.
+
+        Args:
+            optimizations: where jobs wait.
+            worker: works on them.
+            max_running: at once; 0 runs none.
+            lease_seconds: how long a claim lasts without a beat.
+            poll_seconds: longest time until a job is seen that another process queued.
+        """
+        self._optimizations = optimizations
+        self._worker = worker
+        self._max_running = max_running
+        self._lease_seconds = lease_seconds
+        self._poll_seconds = poll_seconds
+        self._owner = f"local-{secrets.token_hex(6)}"
+        self._wake = asyncio.Event()
+        self._cancels: dict[str, asyncio.Event] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start to claim."""
+        if self._max_running:
+            self._loop = asyncio.create_task(self._claim_forever(), name="local runner")
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop to claim and give back what is running; it goes on when a runner starts again."""
+        tasks = [task for task in (self._loop, *self._running) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def wake(self) -> None:
+        """Look for waiting jobs now: one was just queued."""
+        self._wake.set()
+
+    def cancel(self, optimization_id: str) -> None:
+        """Have the job look at its row now, if it runs here: its end was just requested."""
+        cancel = self._cancels.get(optimization_id)
+        if cancel is not None:
+            cancel.set()
+
+    async def _claim_forever(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                while len(self._running) < self._max_running:
+                    claim = await self._optimizations.claim_next(owner=self._owner, ttl=self._lease_seconds)
+                    if claim is None:
+                        break
+                    self._start(claim)
+            except StoreUnavailableError as error:
+                _LOGGER.warning("waiting for the store: %s", error)
+            except Exception:
+                # a service that takes jobs and never runs one again would look healthy
+                _LOGGER.exception("no job could be claimed; trying again")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._wake.wait()
+
+    def _start(self, claim: Claim) -> None:
+        job = claim.lease.optimization_id
+        cancel = self._cancels[job] = asyncio.Event()
+        task = asyncio.create_task(self._worker.work(claim, cancel), name=f"work {job}")
+        self._running.add(task)
+        task.add_done_callback(lambda done: self._ended(job, done))
+
+    def _ended(self, job: str, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._cancels.pop(job, None)
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOGGER.error("%s: its worker failed and lets the lease run out", job, exc_info=error)

@@ -1,0 +1,155 @@
+"""The ports of ``app.llm`` and ``rewards`` on the store's repositories."""
+
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from app.llm.capabilities import CapabilityRecords
+from app.llm.ledger import CallRecords
+from optimizer.types import JsonObject, Spend
+from rewards.selection_json import selection_from_json
+from rewards.types import SelectionKey, SelectionRecords, SelectionSource
+from store.calls import LedgerScope
+from store.records.calls import CallSpend
+from store.records.optimizations import Lease
+from store.repositories.capabilities import CapabilityRepository
+from store.repositories.selections import SelectionKey as StoredSelectionKey
+from store.repositories.selections import SelectionRepository
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerCall:
+    """A finished call with what it took."""
+
+    response: JsonObject
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+class StoredCalls(CallRecords):
+    """One run's ledger rows."""
+
+    def __init__(self, scope: LedgerScope) -> None:
+        """The rows of ``scope``."""
+        self._scope = scope
+
+    @override
+    async def find(self, key: str) -> LedgerCall | None:
+        recorded = self._scope.find(key)
+        if recorded is None or not isinstance(recorded.response, dict):
+            return None
+        return LedgerCall(
+            response=recorded.response,
+            calls=recorded.spend.calls,
+            prompt_tokens=recorded.spend.prompt_tokens,
+            completion_tokens=recorded.spend.completion_tokens,
+            cost=recorded.spend.cost,
+        )
+
+    @override
+    async def intend(self, key: str, role: str, model: str, estimate: Spend) -> None:
+        upper = _spend(estimate.calls, estimate.prompt_tokens, estimate.completion_tokens, estimate.cost)
+        await self._scope.intend(key, role=role, model=model, estimate=upper, again=True)
+
+    @override
+    async def complete(
+        self,
+        key: str,
+        response: JsonObject,
+        calls: int,
+        prompt_tokens: int,
+        completion_tokens: int,
+        cost: float,
+    ) -> None:
+        spend = _spend(calls, prompt_tokens, completion_tokens, cost)
+        self._scope.complete(key, response, spend)
+
+    @override
+    async def fail(
+        self, key: str, calls: int, prompt_tokens: int, completion_tokens: int, cost: float
+    ) -> None:
+        await self._scope.fail(key, _spend(calls, prompt_tokens, completion_tokens, cost))
+
+
+class StoredSelections(SelectionRecords):
+    """Criterion selections, shared by all runs on this store; no fallbacks."""
+
+    def __init__(self, repository: SelectionRepository) -> None:
+        """The selections in ``repository``."""
+        self._repository = repository
+
+    @override
+    async def get(self, key: SelectionKey) -> JsonObject | None:
+        return await self._repository.find(_stored_key(key))
+
+    @override
+    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
+        if source is SelectionSource.FALLBACK:
+            return value
+        return await self._repository.add(_stored_key(key), value)
+
+
+class JobSelections(SelectionRecords):
+    """The selections of one job: the shared ones, pinned when it first uses them.
+
+    The criteria are part of each request to the judge and so of its key in the ledger. A later attempt at the
+    job has to judge by what the first one has used, fallbacks included, whatever other jobs have put into the
+    shared cache meanwhile, or it pays for every score again.
+    """
+
+    def __init__(self, repository: SelectionRepository, lease: Lease) -> None:
+        """The selections in ``repository`` of the job under ``lease``."""
+        self._repository = repository
+        self._lease = lease
+        self._shared = StoredSelections(repository)
+
+    @override
+    async def get(self, key: SelectionKey) -> JsonObject | None:
+        pinned = await self._repository.pinned(self._lease.optimization_id, _stored_key(key))
+        if pinned is not None:
+            return pinned
+        kept = await self._shared.get(key)
+        return await self._pin(key, kept) if kept is not None and _is_readable(key, kept) else None
+
+    @override
+    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
+        kept = await self._shared.put(key, value, source)
+        return await self._pin(key, kept if _is_readable(key, kept) else value)
+
+    async def _pin(self, key: SelectionKey, value: JsonObject) -> JsonObject:
+        return await self._repository.pin(self._lease, _stored_key(key), value)
+
+
+class StoredCapabilities(CapabilityRecords):
+    """What backends were found to be able to do."""
+
+    def __init__(self, repository: CapabilityRepository) -> None:
+        """The records in ``repository``."""
+        self._repository = repository
+
+    @override
+    async def get(self, backend: str, model: str) -> JsonObject | None:
+        found = await self._repository.find(backend, model)
+        return None if found is None else found.record
+
+    @override
+    async def put(self, backend: str, model: str, record: JsonObject) -> None:
+        await self._repository.put(backend, model, record)
+
+
+def _is_readable(key: SelectionKey, value: JsonObject) -> bool:
+    return selection_from_json(value, key) is not None
+
+
+def _spend(calls: int, prompt_tokens: int, completion_tokens: int, cost: float) -> CallSpend:
+    return CallSpend(calls=calls, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens, cost=cost)
+
+
+def _stored_key(key: SelectionKey) -> StoredSelectionKey:
+    return StoredSelectionKey(
+        query_sha256=key.query_sha256,
+        selector_model=key.selector_model,
+        template_version=key.template_version,
+    )

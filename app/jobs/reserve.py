@@ -1,0 +1,44 @@
+"""How a job's budget is shared between the search and the gate."""
+
+from typing_extensions import override
+
+from app.jobs.decisions import Decisions
+from optimizer.budget import Budget
+from optimizer.estimate import gate_calls
+from optimizer.gate import MIN_PAIRS
+from optimizer.protocols import StopCondition
+
+MAX_GATE_SHARE = 0.4
+"""Of a budget of calls, kept for the gate at most: a gate without a search has nothing to compare."""
+
+
+def kept_for_gate(budget_calls: int | None, held_out: int) -> int:
+    """Calls of a budget that the search leaves to the gate."""
+    wanted = gate_calls(held_out)
+    return wanted if budget_calls is None else min(wanted, int(budget_calls * MAX_GATE_SHARE))
+
+
+class KeepForGate(StopCondition):
+    """Ends the search while there is still enough for the comparison on held-out queries."""
+
+    def __init__(self, budget: Budget, *, held_out: int, decided: Decisions) -> None:
+        """Keep of ``budget`` what ``held_out`` queries take, and repeat what is ``decided``."""
+        self._budget = budget
+        self._decided = decided
+        self._asked = 0
+        self._kept = kept_for_gate(budget.limits.calls, held_out)
+
+    @override
+    def exhausted(self, calls_needed: int) -> bool:
+        self._asked += 1
+        if self._asked <= self._decided.rounds:
+            return False
+        return self._decided.search_ended or self._budget.exhausted(calls_needed + self._kept)
+
+
+def affordable(budget: Budget, held_out: int) -> int:
+    """How many of ``held_out`` queries the gate can still pay for; 0 where too few to conclude anything."""
+    count = held_out
+    while count and budget.exhausted(gate_calls(count)):
+        count -= 1
+    return count if count >= min(MIN_PAIRS, held_out) else 0

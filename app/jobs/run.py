@@ -1,0 +1,266 @@
+"""One attempt at an optimization: search, gate, prompt version."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.jobs.decisions import read_decisions
+from app.jobs.event_bodies import gate_body, search_body
+from app.jobs.recorder import INCUMBENT_ID, RunRecorder
+from app.jobs.records import JobSelections, StoredCalls
+from app.jobs.reserve import KeepForGate, affordable
+from app.jobs.spec import JobSpec
+from app.jobs.wiring import RunModels, SearchParts, build_proposer, build_scorer, open_budget
+from app.llm.metering import Meter
+from app.llm.registry import ModelRegistry, RunContext
+from app.stored_examples import example_from_json
+from optimizer.errors import BudgetExceededError
+from optimizer.evaluation import Evaluator
+from optimizer.events import GateFinished, GateStarted, SearchFinished
+from optimizer.gate import not_compared, run_gate
+from optimizer.splitting import QuerySplit, split_queries
+from optimizer.types import (
+    Candidate,
+    Example,
+    JsonObject,
+    Query,
+    SearchResult,
+    Spend,
+    StopReason,
+)
+from rewards.catalog import CriteriaCatalog
+from rewards.scorer import DynamicRewardScorer
+from store.calls import CallLedger, LedgerScope
+from store.progress import ProgressLog
+from store.records.optimizations import Claim
+from store.repositories.datasets import DatasetRepository
+from store.repositories.prompts import PromptRepository
+from store.repositories.selections import SelectionRepository
+
+_LOGGER = logging.getLogger(__name__)
+_FLUSH_SECONDS = 5.0
+"""For the last answers of an attempt that ends early; by then no beat keeps its lease alive."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobStore:
+    """The parts of the store that a run reads and writes."""
+
+    ledger: CallLedger
+    progress: ProgressLog
+    datasets: DatasetRepository
+    prompts: PromptRepository
+    selections: SelectionRepository
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a run found.
+
+    Attributes:
+        spec: the job.
+        search: how the search ended.
+        gate: how the winner did on held-out queries.
+        examples: the bank that it was tuned with.
+        report: what else the result says: the split, models and template versions.
+    """
+
+    spec: JobSpec
+    search: SearchResult
+    gate: GateFinished
+    examples: tuple[Example, ...]
+    report: JsonObject
+
+    def to_json(self) -> JsonObject:
+        """The result as the row stores it."""
+        return {
+            **search_body(SearchFinished(result=self.search)),
+            "gate": gate_body(self.gate),
+            **self.report,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Incumbent:
+    """``evaluator`` is None where the examples are the job's own."""
+
+    candidate: Candidate
+    evaluator: Evaluator | None
+
+
+class OptimizationRun:
+    """Runs the jobs that a worker has claimed."""
+
+    def __init__(self, store: JobStore, models: ModelRegistry, catalog: CriteriaCatalog) -> None:
+        """Runs on ``models``, recorded in ``store``, judged by ``catalog``."""
+        self._store = store
+        self._models = models
+        self._catalog = catalog
+
+    async def run(self, claim: Claim) -> Finding:
+        """Search and compare; what earlier attempts have paid for is taken from the ledger.
+
+        However it ends, what it has paid for is on record then, or its loss is logged: after the lease is
+        given back or the job has ended, the ledger would refuse it.
+
+        Raises:
+            DrpoError: the job cannot be done.
+            LostLeaseError: somebody else has it now.
+        """
+        spec = JobSpec.from_json(claim.optimization.spec)
+        scope = await self._store.ledger.open(claim.lease)
+        try:
+            finding = await self._attempt(claim, spec, scope)
+            await scope.flush()
+        except BaseException:
+            await _flush_after_failure(scope, claim.lease.optimization_id)
+            raise
+        return finding
+
+    async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
+        budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
+        context = RunContext(
+            scope=claim.lease.optimization_id,
+            budget=budget,
+            meter=Meter(),
+            seed=spec.config.seed,
+            records=StoredCalls(scope),
+        )
+        models = await RunModels.open(self._models, claim.optimization.target, context)
+        scorer = build_scorer(spec, models, self._catalog, JobSelections(self._store.selections, claim.lease))
+        provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
+        recorder = RunRecorder(
+            self._store.progress, claim.lease, provenance, spend=lambda: _spend_json(budget.spent)
+        )
+        parts = SearchParts(
+            spec=spec,
+            models=models,
+            base_model=self._models.target(claim.optimization.target).api == "completions",
+            scorer=scorer,
+            observer=recorder,
+        )
+        examples = await self._examples(spec.example_bank_id)
+        split = await self._split(spec, examples)
+        decided = await read_decisions(self._store.progress, claim.lease)
+        async with recorder:
+            evaluator = parts.evaluator(examples, spec.config.k)
+            stop = KeepForGate(budget, held_out=len(split.held_out), decided=decided)
+            search = parts.search(evaluator, build_proposer(spec, models), stop)
+            found = await search.run(spec.seed_prompt, split.search)
+            room = decided.held_out
+            if room is None:
+                room = affordable(budget, len(split.held_out))
+            gate = await self._gate(parts, evaluator, found, split, room)
+        report: JsonObject = {
+            "queries": {"search": len(split.search), "held_out": len(split.held_out)},
+            "models": models.names(),
+            "rewards": scorer.provenance(),
+        }
+        return Finding(spec=spec, search=found, gate=gate, examples=examples, report=report)
+
+    async def _gate(
+        self,
+        parts: SearchParts,
+        evaluator: Evaluator,
+        found: SearchResult,
+        split: QuerySplit,
+        room: int,
+    ) -> GateFinished:
+        """The verdict on the winner, by ``room`` of the held-out queries at most."""
+        held_out = split.held_out[:room]
+        if found.stop_reason is StopReason.UNSCORED:
+            verdict = not_compared("too many answers could not be scored, so nothing was chosen")
+        elif not split.held_out:
+            verdict = not_compared("no queries were held out")
+        elif not held_out:
+            verdict = not_compared("the budget leaves no room for held-out queries")
+        else:
+            verdict = await self._compare(parts, evaluator, found, held_out)
+        await parts.observer.notify(verdict)
+        return verdict
+
+    async def _compare(
+        self,
+        parts: SearchParts,
+        evaluator: Evaluator,
+        found: SearchResult,
+        held_out: Sequence[Query],
+    ) -> GateFinished:
+        incumbent = await self._incumbent(parts, found)
+        await parts.observer.notify(
+            GateStarted(incumbent=incumbent.candidate, winner=found.best, queries=len(held_out))
+        )
+        try:
+            return await run_gate(
+                evaluator,
+                incumbent=incumbent.candidate,
+                winner=found.best,
+                held_out=held_out,
+                incumbent_evaluator=incumbent.evaluator,
+            )
+        except BudgetExceededError as error:
+            return not_compared(f"{error} before the comparison was complete")
+
+    async def _incumbent(self, parts: SearchParts, found: SearchResult) -> _Incumbent:
+        """What the winner has to beat: the version labelled at the start, else the seed prompt."""
+        spec = parts.spec
+        if spec.incumbent_version_id is None:
+            return _Incumbent(candidate=found.seed_prompt, evaluator=None)
+        version = await self._store.prompts.get_version(spec.incumbent_version_id)
+        candidate = Candidate(id=INCUMBENT_ID, system_prompt=version.system_prompt)
+        if (version.example_bank_id, version.k) == (spec.example_bank_id, spec.config.k):
+            return _Incumbent(candidate=candidate, evaluator=None)
+        examples = await self._examples(version.example_bank_id)
+        return _Incumbent(candidate=candidate, evaluator=parts.evaluator(examples, version.k))
+
+    async def _examples(self, bank_id: str | None) -> tuple[Example, ...]:
+        if bank_id is None:
+            return ()
+        return tuple(example_from_json(item) for item in await self._store.prompts.example_bank(bank_id))
+
+    async def _split(self, spec: JobSpec, examples: Sequence[Example]) -> QuerySplit:
+        shown = list(examples)
+        if spec.incumbent_version_id is not None:
+            version = await self._store.prompts.get_version(spec.incumbent_version_id)
+            shown += await self._examples(version.example_bank_id)
+        records = await self._store.datasets.queries(spec.dataset_id)
+        queries = [Query(id=item.id, text=item.text, kind=item.kind) for item in records]
+        return split_queries(
+            queries,
+            search=spec.config.queries_needed,
+            held_out=spec.held_out,
+            seed=spec.config.seed,
+            shown=[example.query for example in shown],
+        )
+
+
+async def _flush_after_failure(scope: LedgerScope, job: str) -> None:
+    """Wait for the last answers to be durable, but not for ever, and leave it to the failure to be raised."""
+    flushing = asyncio.create_task(scope.flush())
+    try:
+        await asyncio.wait([flushing], timeout=_FLUSH_SECONDS)
+    except asyncio.CancelledError:
+        await asyncio.wait([flushing], timeout=_FLUSH_SECONDS)  # what was paid for matters more than haste
+        raise
+    finally:
+        flushing.cancel()
+        await asyncio.wait([flushing])
+        if flushing.cancelled():
+            _LOGGER.warning("%s: the store was too slow to record the last answers", job)
+        elif (error := flushing.exception()) is not None:
+            _LOGGER.warning("%s: the last answers may not be on record: %s", job, error)
+
+
+def _terms(scorer: DynamicRewardScorer) -> JsonObject:
+    """What every score of a run has in common: models and versions."""
+    return {name: value for name, value in scorer.provenance().items() if name != "selections"}
+
+
+def _spend_json(spend: Spend) -> JsonObject:
+    return {
+        "calls": spend.calls,
+        "prompt_tokens": spend.prompt_tokens,
+        "completion_tokens": spend.completion_tokens,
+        "cost": spend.cost,
+    }

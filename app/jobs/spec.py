@@ -1,0 +1,67 @@
+"""What an optimization's row says about the job: all that its run depends on, fixed at its creation."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from optimizer.budget import Limits
+from optimizer.config import SearchConfig
+from optimizer.types import JsonObject
+
+
+class BudgetSpec(BaseModel):
+    """The limits of a job; None is no limit. See ``optimizer.budget.Limits``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    seconds: float | None = None
+
+    def to_limits(self) -> Limits:
+        """The same as the value that the budget takes."""
+        return Limits(calls=self.calls, tokens=self.tokens, cost=self.cost, seconds=self.seconds)
+
+
+class JobSpec(BaseModel):
+    """One job.
+
+    Attributes:
+        name: shown in lists.
+        preset / config: the preset named and the settings that it came to.
+        seed_prompt: where the search starts.
+        dataset_id: the queries; a dataset never changes.
+        example_bank_id: the in-context bank, which never changes either; None for none.
+        held_out: queries wanted for the gate.
+        search_queries / held_out_queries: queries that the search and the gate have once they are parted.
+        budget: what the job may use.
+        label: the label to move on promotion; None moves none.
+        incumbent_version_id: the version that the label pointed to when the job was made; the gate compares
+            with it, and with the seed prompt where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str | None
+    preset: str
+    config: SearchConfig
+    seed_prompt: str
+    dataset_id: str
+    example_bank_id: str | None
+    held_out: int
+    search_queries: int
+    held_out_queries: int
+    budget: BudgetSpec
+    label: str | None
+    incumbent_version_id: str | None
+
+    def to_json(self) -> JsonObject:
+        """As the row stores it."""
+        stored: JsonObject = self.model_dump(mode="json")
+        return stored
+
+    @classmethod
+    def from_json(cls, stored: JsonObject) -> Self:
+        """Read a row."""
+        return cls.model_validate(stored)

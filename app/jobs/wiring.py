@@ -1,0 +1,142 @@
+"""From a job's row to a search: roles, ledger, budget, retrieval and rewards put together."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from app.jobs.spec import JobSpec
+from app.llm.registry import ModelRegistry, RunContext
+from optimizer.beam_search import BeamSearch
+from optimizer.budget import Budget
+from optimizer.evaluation import Evaluator
+from optimizer.examples.retrieval import LexicalRetriever
+from optimizer.proposers.rewriting import RewritingProposer
+from optimizer.protocols import ChatModel, Proposer, Scorer, SearchObserver, StopCondition
+from optimizer.rollout import RolloutRunner
+from optimizer.types import Example, JsonObject, ModelRole, Spend
+from rewards.catalog import CriteriaCatalog
+from rewards.judge import Judge
+from rewards.scorer import DynamicRewardScorer
+from rewards.selector import Selector
+from rewards.types import SelectionRecords
+from store.calls import LedgerScope
+from store.records.calls import CallSpend
+
+_SHARED_ROLE = ModelRole.SELECTOR.value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunModels:
+    """The four roles of one run."""
+
+    target: ChatModel
+    proposer: ChatModel
+    selector: ChatModel
+    judge: ChatModel
+
+    @classmethod
+    async def open(cls, registry: ModelRegistry, target: str, run: RunContext) -> "RunModels":
+        """Open the roles; probes backends that were never asked before.
+
+        Raises:
+            InvalidInputError: there is no such target.
+            ModelError: a backend that had to be probed did not answer.
+        """
+        return cls(
+            target=await registry.open_role(ModelRole.TARGET, target, run),
+            proposer=await registry.open_role(ModelRole.PROPOSER, None, run),
+            selector=await registry.open_role(ModelRole.SELECTOR, None, run),
+            judge=await registry.open_role(ModelRole.JUDGE, None, run),
+        )
+
+    def names(self) -> JsonObject:
+        """Role to ``backend/model``."""
+        return {
+            "target": self.target.name,
+            "proposer": self.proposer.name,
+            "selector": self.selector.name,
+            "judge": self.judge.name,
+        }
+
+
+def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
+    """The job's budget with what earlier attempts have spent.
+
+    Answers in the ledger are asked for again and count as spent only then (``Budget.replay``), so that
+    decisions between rounds repeat. Criteria come from a cache that all jobs share and may not be asked for
+    again; their calls count from the start.
+    """
+    spent = _sum(scope.totals().values())
+    replayable = _sum(spend for role, spend in scope.finished_spend().items() if role != _SHARED_ROLE)
+    return Budget(
+        spec.budget.to_limits(),
+        clock=time.monotonic,
+        spent=spent,
+        elapsed=elapsed,
+        replayable=replayable,
+    )
+
+
+def build_scorer(
+    spec: JobSpec, models: RunModels, catalog: CriteriaCatalog, selections: SelectionRecords
+) -> DynamicRewardScorer:
+    """The dynamic reward of a job."""
+    config = spec.config
+    selector = Selector(
+        models.selector,
+        catalog=catalog,
+        sampling=config.selector.to_sampling(),
+        records=selections,
+    )
+    judge = Judge(models.judge, sampling=config.judge.to_sampling())
+    return DynamicRewardScorer(selector, judge, seed=config.seed)
+
+
+def build_proposer(spec: JobSpec, models: RunModels) -> RewritingProposer:
+    """The proposer of a job."""
+    config = spec.config
+    return RewritingProposer(
+        models.proposer, config.proposer.to_sampling(), history=config.history, seed=config.seed
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchParts:
+    """What both the search and the gate are made of."""
+
+    spec: JobSpec
+    models: RunModels
+    base_model: bool
+    scorer: Scorer
+    observer: SearchObserver
+
+    def evaluator(self, examples: Sequence[Example], k: int) -> Evaluator:
+        """An evaluator that shows ``k`` of ``examples`` with each query."""
+        runner = RolloutRunner(
+            self.models.target,
+            LexicalRetriever(examples),
+            k=k,
+            sampling=self.spec.config.target.to_sampling(),
+            base_model=self.base_model,
+        )
+        return Evaluator(runner, self.scorer, self.observer, seed=self.spec.config.seed)
+
+    def search(self, evaluator: Evaluator, proposer: Proposer, stop: StopCondition) -> BeamSearch:
+        """The search itself."""
+        return BeamSearch(
+            config=self.spec.config,
+            proposer=proposer,
+            evaluator=evaluator,
+            observer=self.observer,
+            stop=stop,
+        )
+
+
+def _sum(spends: Iterable[CallSpend]) -> Spend:
+    total = sum(spends, CallSpend())
+    return Spend(
+        calls=total.calls,
+        prompt_tokens=total.prompt_tokens,
+        completion_tokens=total.completion_tokens,
+        cost=total.cost,
+    )

@@ -1,0 +1,255 @@
+"""A claimed job to its end: kept alive by beats, stopped on request, finished under its fence."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.jobs.run import Finding, OptimizationRun
+from app.stored_examples import example_to_json
+from optimizer.errors import DrpoError, InvalidInputError, MisconfiguredError, ModelError
+from optimizer.gate import PROMOTED
+from optimizer.types import JsonObject, StopReason
+from store.connections import Database, Session
+from store.errors import ConflictError, LostLeaseError, StoreUnavailableError
+from store.records.optimizations import (
+    BeatResult,
+    Claim,
+    OptimizationError,
+    OptimizationStatus,
+)
+from store.records.prompts import LabelMoveDraft, PromptVersionDraft, PromptVersionRecord
+from store.repositories.optimizations import OptimizationRepository
+from store.repositories.prompts import PromptRepository
+
+_LOGGER = logging.getLogger(__name__)
+_BEATS_PER_LEASE = 4
+_LONGEST_BEAT = 1.0
+_LAST_BEAT_SHARE = 0.8
+"""Of a lease without a beat, after which a worker that cannot reach the store stops spending."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerStore:
+    """The parts of the store that a worker writes."""
+
+    database: Database
+    optimizations: OptimizationRepository
+    prompts: PromptRepository
+
+
+class JobWorker:
+    """Takes claimed jobs to their end."""
+
+    def __init__(
+        self,
+        store: WorkerStore,
+        run: OptimizationRun,
+        *,
+        lease_seconds: float,
+        on_label_moved: Callable[[str], None],
+    ) -> None:
+        """A worker.
+
+        Args:
+            store: where jobs end.
+            run: what a job is.
+            lease_seconds: how long a lease lasts without a beat.
+            on_label_moved: told the model whose label has moved.
+        """
+        self._store = store
+        self._run = run
+        self._lease_seconds = lease_seconds
+        self._on_label_moved = on_label_moved
+
+    async def work(self, claim: Claim, cancel: asyncio.Event) -> None:
+        """Run ``claim`` until it ends, its row asks for its end, or its lease is lost.
+
+        ``cancel`` makes the worker look at the row at once.
+
+        When this task itself is cancelled the lease is given back, so that the next worker need not wait.
+        """
+        clock = _Clock()
+        running = asyncio.create_task(self._run.run(claim), name=f"run {claim.lease.optimization_id}")
+        watching = asyncio.create_task(self._watch(claim, clock, cancel))
+        try:
+            await asyncio.wait([running, watching], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await _stop(running, watching)
+            await self._store.optimizations.release(claim.lease, elapsed=clock.lap())
+            raise
+        if running.done():
+            await _stop(watching)
+            await self._finish(claim, running, clock)
+            return
+        await _stop(running)
+        if watching.result() is BeatResult.CANCEL_REQUESTED:
+            await self._end(claim, OptimizationStatus.CANCELLED, clock)
+        else:
+            _LOGGER.warning("%s: the lease is lost, another worker goes on", claim.lease.optimization_id)
+
+    async def _watch(self, claim: Claim, clock: "_Clock", cancel: asyncio.Event) -> BeatResult:
+        """Beat until the job is to be stopped; says why."""
+        pause = min(self._lease_seconds / _BEATS_PER_LEASE, _LONGEST_BEAT)
+        last_good = time.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await cancel.wait()
+            cancel.clear()  # or a store that is away would be asked without a pause
+            try:
+                found = await self._store.optimizations.beat(
+                    claim.lease, ttl=self._lease_seconds, elapsed=clock.lap()
+                )
+            except StoreUnavailableError:
+                if time.monotonic() - last_good > self._lease_seconds * _LAST_BEAT_SHARE:
+                    return BeatResult.LOST
+                continue
+            if found is not BeatResult.HELD:
+                return found
+            last_good = time.monotonic()
+
+    async def _finish(self, claim: Claim, running: "asyncio.Task[Finding]", clock: "_Clock") -> None:
+        job = claim.lease.optimization_id
+        try:
+            await self._store_finding(claim, running.result(), clock)
+        except LostLeaseError:
+            _LOGGER.warning("%s: the lease is lost, another worker goes on", job)
+        except StoreUnavailableError:
+            _LOGGER.exception("%s: the store went away; the job goes on when it is back", job)
+        except DrpoError as error:
+            await self._end(claim, OptimizationStatus.FAILED, clock, error=_explain(error))
+        except Exception:
+            incident = f"err_{secrets.token_hex(8)}"
+            _LOGGER.exception("%s failed with a bug, %s", job, incident)
+            message = f"an internal error occurred; it was logged as {incident}"
+            error_value = OptimizationError(code="internal_error", message=message)
+            await self._end(claim, OptimizationStatus.FAILED, clock, error=error_value)
+
+    async def _store_finding(self, claim: Claim, finding: Finding, clock: "_Clock") -> None:
+        """Version, label and end of the job in one transaction."""
+        target = claim.optimization.target
+        result = finding.to_json()
+        note = await self._nothing_chosen(finding)
+        async with self._store.database.session() as session:
+            version, moved = None, None
+            if note is None:
+                draft = _version_draft(claim, finding, result)
+                version = await self._store.prompts.add_version(draft, session=session)
+                moved, note = await self._move_label(target, finding, version, session)
+            result |= {
+                "prompt_version": None if version is None else version.id,
+                "label_moved": moved,
+                "label_note": note,
+            }
+            await self._store.optimizations.finish(
+                claim.lease,
+                OptimizationStatus.SUCCEEDED,
+                result=result,
+                elapsed=clock.lap(),
+                session=session,
+            )
+        self._on_label_moved(target)
+
+    async def _nothing_chosen(self, finding: Finding) -> str | None:
+        """Why the search has chosen no prompt that would be a new version; None where it has."""
+        search, incumbent = finding.search, finding.spec.incumbent_version_id
+        if search.stop_reason is StopReason.UNSCORED:
+            return finding.gate.reason
+        if search.rounds == 0:
+            return "the search made no round after the seed prompt, so nothing was chosen"
+        if search.best.id != search.seed_prompt.id:
+            return None
+        if incumbent is not None:
+            served = await self._store.prompts.get_version(incumbent)
+            if served.system_prompt != search.best.system_prompt:
+                return None
+        return finding.gate.reason
+
+    async def _move_label(
+        self,
+        target: str,
+        finding: Finding,
+        version: PromptVersionRecord,
+        session: Session,
+    ) -> tuple[str | None, str]:
+        """The label that was moved, if any, and why or why not."""
+        spec = finding.spec
+        if finding.gate.verdict != PROMOTED:
+            return None, finding.gate.reason
+        if spec.label is None:
+            return None, "the job was not asked to move a label"
+        move = LabelMoveDraft(
+            model=target,
+            label=spec.label,
+            version_id=version.id,
+            actor="optimization",
+            reason=finding.gate.reason,
+        )
+        try:
+            await self._store.prompts.move_label(move, expected=spec.incumbent_version_id, session=session)
+        except ConflictError:
+            return None, f"{spec.label} was moved by somebody else while the job ran"
+        return spec.label, finding.gate.reason
+
+    async def _end(
+        self,
+        claim: Claim,
+        status: OptimizationStatus,
+        clock: "_Clock",
+        *,
+        error: OptimizationError | None = None,
+    ) -> None:
+        try:
+            await self._store.optimizations.finish(claim.lease, status, error=error, elapsed=clock.lap())
+        except LostLeaseError:
+            _LOGGER.warning("%s: the lease is lost, another worker ends it", claim.lease.optimization_id)
+
+
+class _Clock:
+    """Seconds worked since the last look."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def lap(self) -> float:
+        now = time.monotonic()
+        elapsed, self._last = now - self._last, now
+        return elapsed
+
+
+def _version_draft(claim: Claim, finding: Finding, result: JsonObject) -> PromptVersionDraft:
+    config = finding.spec.config
+    return PromptVersionDraft(
+        model=claim.optimization.target,
+        system_prompt=finding.search.best.system_prompt,
+        examples=tuple(example_to_json(example) for example in finding.examples),
+        k=config.k,
+        sampling={"temperature": config.target.temperature, "top_p": config.target.top_p},
+        optimization_id=claim.lease.optimization_id,
+        candidate_id=finding.search.best.id,
+        evidence={"gate": result["gate"], "models": result["models"], "rewards": result["rewards"]},
+    )
+
+
+def _explain(error: DrpoError) -> OptimizationError:
+    code = "job_failed"
+    if isinstance(error, InvalidInputError):
+        code = "invalid_input"
+    elif isinstance(error, MisconfiguredError):
+        code = "backend_misconfigured"
+    elif isinstance(error, ModelError):
+        code = "backend_unavailable"
+    return OptimizationError(code=code, message=str(error))
+
+
+async def _stop(*tasks: "asyncio.Task[Finding] | asyncio.Task[BeatResult]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -1,0 +1,187 @@
+"""Which prompt version serves a model: labels and versions, in memory."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from app.stored_examples import example_from_json
+from optimizer.examples.retrieval import LexicalRetriever
+from optimizer.shared_calls import SharedCalls
+from optimizer.types import Example
+from store.errors import StoreUnavailableError
+from store.records.prompts import PromptVersionRecord
+from store.repositories.prompts import PromptRepository
+
+PRODUCTION = "production"
+
+_LOGGER = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 2.0
+"""How long a request waits for new labels while there are older ones to go on with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServedPrompt:
+    """A prompt version, ready to serve.
+
+    Attributes:
+        version: the stored version.
+        examples: its example bank; empty for none.
+        retriever: finds the nearest of them.
+    """
+
+    version: PromptVersionRecord
+    examples: tuple[Example, ...]
+    retriever: LexicalRetriever
+
+    def nearest(self, query: str) -> tuple[Example, ...]:
+        """The examples that this version shows with ``query``, most similar first."""
+        return self.retriever.retrieve(query, self.version.k)
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """What is known about one model.
+
+    Attributes:
+        pointers: label to version id; None before the first reading.
+        served: label to the version that was served under it last.
+        read_at: clock at the last reading.
+        epoch / read_epoch: counts invalidations; the one that ``pointers`` were read in.
+        reading: whether a reading is under way.
+    """
+
+    pointers: Mapping[str, str] | None = None
+    served: dict[str, ServedPrompt] = field(default_factory=dict)
+    read_at: float = 0.0
+    epoch: int = 0
+    read_epoch: int = -1
+    reading: bool = False
+
+
+class LabelledPrompts:
+    """Labels and versions, held in memory so that a chat request rarely waits for the database.
+
+    A model's labels are read again once they are ``refresh_seconds`` old: by one request, while others are
+    served from the old ones. While the database is down the last known labels and their versions go on being
+    served, however old, and every failed reading is logged. Versions never change; the most recently used
+    ones are kept.
+    """
+
+    def __init__(
+        self,
+        prompts: PromptRepository,
+        *,
+        refresh_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        capacity: int = 64,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            prompts: where labels and versions are stored.
+            refresh_seconds: age at which labels are read again.
+            clock: monotonic seconds.
+            capacity: versions kept besides those that labels point to; at least 1.
+        """
+        self._prompts = prompts
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._capacity = capacity
+        self._shelves: dict[str, _Shelf] = {}
+        self._versions: OrderedDict[str, ServedPrompt] = OrderedDict()
+        self._readings: SharedCalls[tuple[str, int], None] = SharedCalls()
+        self._loads: SharedCalls[str, ServedPrompt] = SharedCalls()
+
+    async def current(self, model: str, label: str = PRODUCTION) -> ServedPrompt | None:
+        """The version of ``model`` that ``label`` points to, or None.
+
+        Args:
+            model: a configured target: what is known about a model is never forgotten.
+            label: the label's name.
+
+        Raises:
+            StoreUnavailableError: the database is down, and this was never asked before.
+        """
+        shelf = self._shelves.setdefault(model, _Shelf())
+        await self._refresh(model, shelf)
+        wanted = (shelf.pointers or {}).get(label)
+        if wanted is None:
+            shelf.served.pop(label, None)
+            return None
+        held = shelf.served.get(label)
+        if held is not None and held.version.id == wanted:
+            return held
+        try:
+            served = await self.version(wanted)
+        except StoreUnavailableError:
+            if held is None:
+                raise
+            _LOGGER.warning("%s of %s stays at %s: %s cannot be read", label, model, held.version.id, wanted)
+            return held
+        shelf.served[label] = served
+        return served
+
+    async def version(self, version_id: str) -> ServedPrompt:
+        """The version ``version_id``, of any model.
+
+        Raises:
+            NotFoundError: there is none.
+            StoreUnavailableError: it is not in memory, and the database is down.
+        """
+        known = self._versions.get(version_id)
+        if known is not None:
+            self._versions.move_to_end(version_id)
+            return known
+        return await self._loads.run(version_id, partial(self._load, version_id))
+
+    def invalidate(self, model: str) -> None:
+        """Read the labels of ``model`` before they are used again: one of them was moved."""
+        shelf = self._shelves.get(model)
+        if shelf is not None:
+            shelf.epoch += 1
+
+    async def _refresh(self, model: str, shelf: _Shelf) -> None:
+        is_valid = shelf.read_epoch == shelf.epoch
+        if is_valid and (shelf.reading or self._clock() - shelf.read_at < self._refresh_seconds):
+            return
+        # An epoch of its own: a reading that began before a label moved may not have seen the move.
+        await self._readings.run((model, shelf.epoch), partial(self._read, model, shelf))
+
+    async def _read(self, model: str, shelf: _Shelf) -> None:
+        epoch, began = shelf.epoch, self._clock()
+        shelf.reading = True
+        pointers = shelf.pointers
+        try:
+            async with asyncio.timeout(None if pointers is None else _PATIENCE_SECONDS):
+                labels = await self._prompts.labels(model)
+            pointers = {record.label: record.version_id for record in labels}
+        except (StoreUnavailableError, TimeoutError) as error:
+            if pointers is None:
+                raise
+            _LOGGER.warning(
+                "the labels of %s cannot be read, the last known ones are served: %s", model, error
+            )
+        finally:
+            shelf.reading = False
+        if epoch >= shelf.read_epoch:
+            shelf.pointers, shelf.read_at, shelf.read_epoch = pointers, began, epoch
+
+    async def _load(self, version_id: str) -> ServedPrompt:
+        version = await self._prompts.get_version(version_id)
+        bank = version.example_bank_id
+        stored = await self._prompts.example_bank(bank) if bank is not None else ()
+        examples = tuple(example_from_json(item) for item in stored)
+        served = ServedPrompt(
+            version=version,
+            examples=examples,
+            # indexing a large bank takes long enough to be felt by other requests
+            retriever=await asyncio.to_thread(LexicalRetriever, examples),
+        )
+        self._versions[version_id] = served
+        if len(self._versions) > self._capacity:
+            self._versions.popitem(last=False)
+        return served

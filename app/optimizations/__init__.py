@@ -1,0 +1,1 @@
+"""Optimization jobs over HTTP."""

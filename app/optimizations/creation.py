@@ -1,0 +1,155 @@
+"""From a request to a job's row."""
+
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from app.datasets.builtin_sets import builtin_examples, builtin_queries
+from app.datasets.parsing import distinct_queries
+from app.jobs.reserve import kept_for_gate
+from app.jobs.spec import BudgetSpec, JobSpec
+from app.optimizations.schemas import (
+    BUILTIN_DATASET,
+    DEFAULT_SEED_PROMPT,
+    CreateOptimization,
+    DatasetReference,
+    ExampleInput,
+)
+from app.resources import Resources
+from app.stored_examples import example_from_json, example_to_json
+from optimizer.config import PRESETS, SearchConfig
+from optimizer.errors import InvalidInputError
+from optimizer.estimate import round_calls, seed_calls
+from optimizer.splitting import split_queries
+from optimizer.types import Example, JsonObject, Query
+from store.errors import NotFoundError
+from store.records.datasets import QueryRecord
+from store.records.prompts import PromptVersionRecord
+
+DEFAULT_LABEL = "production"
+_INLINE_NAME = "inline"
+
+
+async def build_spec(request: CreateOptimization, resources: Resources) -> JobSpec:
+    """Everything that the job depends on, stored where it has to be.
+
+    Raises:
+        InvalidInputError: something in the request cannot work; the message says what to change.
+    """
+    _check_target(request.target, resources)
+    config = merged_config(request.preset, request.settings)
+    _check_budget(request, config)
+    dataset_id, queries = await _dataset(request, resources)
+    examples = [example_to_json(example) for example in _examples(request.examples)]
+    incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
+    split = split_queries(
+        queries,
+        search=config.queries_needed,
+        held_out=request.held_out,
+        seed=config.seed,
+        shown=await _shown_queries(resources, examples, incumbent),
+    )
+    least = 2 * config.minibatch_size
+    if len(split.search) < least:
+        raise InvalidInputError(
+            f"{len(split.search)} different queries are left for the search; the seed prompt and one round "
+            f"take {least}: give more queries, or lower held_out or settings.minibatch_size",
+            param="queries",
+        )
+    bank_id = await resources.prompts.add_example_bank(tuple(examples))
+    fallback = DEFAULT_SEED_PROMPT if incumbent is None else incumbent.system_prompt
+    return JobSpec(
+        name=request.name,
+        preset=request.preset,
+        config=config,
+        seed_prompt=fallback if request.seed_prompt is None else request.seed_prompt,
+        dataset_id=dataset_id,
+        example_bank_id=bank_id,
+        held_out=request.held_out,
+        search_queries=len(split.search),
+        held_out_queries=len(split.held_out),
+        budget=BudgetSpec.model_validate(request.budget.model_dump()),
+        label=request.label,
+        incumbent_version_id=None if incumbent is None else incumbent.id,
+    )
+
+
+def merged_config(preset: str, settings: JsonObject) -> SearchConfig:
+    """The preset with ``settings`` on top; groups such as ``judge`` are merged field by field.
+
+    Raises:
+        InvalidInputError: a setting is unknown or out of range.
+    """
+    base: JsonObject = PRESETS[preset].model_dump(mode="json", exclude={"path_aggregation"})
+    for name, value in settings.items():
+        group = base.get(name)
+        if isinstance(group, dict) and isinstance(value, dict):
+            base[name] = {**group, **value}
+        else:
+            base[name] = value
+    try:
+        return SearchConfig.model_validate(base)
+    except ValidationError as error:
+        first = error.errors()[0]
+        param = ".".join(["settings", *(str(part) for part in first["loc"])])
+        raise InvalidInputError(f"{param}: {first['msg']}", param=param) from error
+
+
+def _check_target(name: str, resources: Resources) -> None:
+    try:
+        resources.models.target(name)
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error), param="target") from error
+
+
+def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
+    calls = request.budget.calls
+    if calls is None:
+        return
+    least = seed_calls(config) + round_calls(config, lineages=1, skipped=0)
+    kept = kept_for_gate(calls, request.held_out)
+    if calls - kept < least:
+        raise InvalidInputError(
+            f"budget.calls is {calls}, of which {kept} are kept for the held-out comparison; judging the "
+            f"seed prompt and one round take {least}: give more calls, or lower held_out",
+            param="budget.calls",
+        )
+
+
+async def _dataset(request: CreateOptimization, resources: Resources) -> tuple[str, tuple[Query, ...]]:
+    """The dataset's id and its queries; inline and built-in ones are stored, so that they stay."""
+    source = request.queries
+    if isinstance(source, DatasetReference) and source.dataset != BUILTIN_DATASET:
+        try:
+            await resources.datasets.get(source.dataset)
+        except NotFoundError as error:
+            raise InvalidInputError(str(error), param="queries.dataset") from error
+        records = await resources.datasets.queries(source.dataset)
+        return source.dataset, tuple(Query(id=item.id, text=item.text, kind=item.kind) for item in records)
+    if isinstance(source, DatasetReference):
+        name, queries = BUILTIN_DATASET, builtin_queries()
+    else:
+        name, queries = _INLINE_NAME, distinct_queries(source, param="queries")
+    stored = await resources.datasets.add(
+        name, [QueryRecord(id=query.id, text=query.text, kind=query.kind) for query in queries]
+    )
+    return stored.id, queries
+
+
+async def _shown_queries(
+    resources: Resources, examples: Sequence[JsonObject], incumbent: PromptVersionRecord | None
+) -> list[str]:
+    """The queries of all examples that the winner or the incumbent is shown with."""
+    shown = list(examples)
+    if incumbent is not None and incumbent.example_bank_id is not None:
+        shown += await resources.prompts.example_bank(incumbent.example_bank_id)
+    return [example_from_json(example).query for example in shown]
+
+
+def _examples(given: list[ExampleInput] | None) -> tuple[Example, ...]:
+    if given is None:
+        return builtin_examples()
+    return tuple(
+        Example(id=f"ex-{number:03d}", query=item.query, answer=item.answer, kind=item.kind)
+        for number, item in enumerate(given, start=1)
+    )

@@ -1,0 +1,104 @@
+"""``/v1/optimizations``."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query
+from sse_starlette import EventSourceResponse
+
+from app.auth import CurrentPrincipal
+from app.dependencies import CurrentResources
+from app.optimizations.event_stream import stream_events
+from app.optimizations.schemas import (
+    CandidateList,
+    CreateOptimization,
+    EvaluationList,
+    OptimizationObject,
+    OptimizationPage,
+)
+from app.optimizations.service import OptimizationService
+from store.records.optimizations import OptimizationStatus
+
+router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"])
+
+_HEARTBEAT_SECONDS = 10
+
+
+@router.post("", status_code=202)
+async def create_optimization(
+    request: CreateOptimization, resources: CurrentResources, _: CurrentPrincipal
+) -> OptimizationObject:
+    """Queue a job."""
+    return await OptimizationService(resources).create(request)
+
+
+@router.get("")
+async def list_optimizations(
+    resources: CurrentResources,
+    _: CurrentPrincipal,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    status: OptimizationStatus | None = None,
+) -> OptimizationPage:
+    """Jobs, newest first."""
+    data, has_more = await OptimizationService(resources).page(after=after, limit=limit, status=status)
+    return OptimizationPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=has_more,
+    )
+
+
+@router.get("/{optimization_id}")
+async def get_optimization(
+    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+) -> OptimizationObject:
+    """One job with its progress, its best prompt so far, its spend and what is left."""
+    return await OptimizationService(resources).get(optimization_id)
+
+
+@router.get("/{optimization_id}/candidates")
+async def list_candidates(
+    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+) -> CandidateList:
+    """The search tree."""
+    return CandidateList(data=await OptimizationService(resources).candidates(optimization_id))
+
+
+@router.get("/{optimization_id}/evaluations")
+async def list_evaluations(
+    optimization_id: str,
+    resources: CurrentResources,
+    _: CurrentPrincipal,
+    candidate_id: str | None = None,
+    phase: Literal["search", "held_out"] | None = None,
+) -> EvaluationList:
+    """Rollouts with scores, reasons and provenance, of all candidates or of one."""
+    found = await OptimizationService(resources).evaluations(
+        optimization_id, candidate_id=candidate_id, phase=phase
+    )
+    return EvaluationList(data=found)
+
+
+@router.get("/{optimization_id}/events", response_class=EventSourceResponse)
+async def follow_events(
+    optimization_id: str,
+    resources: CurrentResources,
+    _: CurrentPrincipal,
+    last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
+) -> EventSourceResponse:
+    """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
+    await resources.optimizations.get(optimization_id)
+    return EventSourceResponse(
+        stream_events(resources, optimization_id, last_event_id),
+        ping=_HEARTBEAT_SECONDS,
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.post("/{optimization_id}/cancel")
+async def cancel_optimization(
+    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+) -> OptimizationObject:
+    """Ask for the end of a job; everything it has done is kept."""
+    return await OptimizationService(resources).cancel(optimization_id)

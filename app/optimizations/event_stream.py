@@ -1,0 +1,34 @@
+"""A job's events as server-sent events, from any point on."""
+
+from collections.abc import AsyncIterator
+
+import orjson
+from sse_starlette import ServerSentEvent
+
+from app.resources import Resources
+from store.repositories.optimizations import FINISHED_EVENT
+
+_WAIT_SECONDS = 15.0
+
+
+async def stream_events(
+    resources: Resources, optimization_id: str, after_seq: int
+) -> AsyncIterator[ServerSentEvent]:
+    """Events with a number above ``after_seq``, as they come, until the job's last one.
+
+    The number is the SSE id, so that a client that reconnects with ``Last-Event-ID`` misses none.
+    """
+    seq = after_seq
+    while True:
+        # asked before the events are read: nothing follows a final status
+        is_final = (await resources.optimizations.get(optimization_id)).status.is_final
+        patience = 0.0 if is_final else _WAIT_SECONDS
+        events = await resources.progress.wait_for_events(optimization_id, seq, timeout=patience)
+        for event in events:
+            seq = event.seq
+            body = {"seq": event.seq, "type": event.type, "at": event.at, **event.body}
+            yield ServerSentEvent(orjson.dumps(body).decode(), id=str(seq), event=event.type)
+            if event.type == FINISHED_EVENT:
+                return
+        if is_final and not events:
+            return

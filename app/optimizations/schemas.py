@@ -1,0 +1,270 @@
+"""What the optimization endpoints take and give."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from app.datasets.parsing import MAX_QUERIES, AnyQuery
+from optimizer.config import SearchConfig
+from optimizer.types import JsonObject, JsonValue
+
+BUILTIN_DATASET = "builtin"
+DEFAULT_SEED_PROMPT = "You are a helpful assistant."
+PROMPT_LIMIT = 20_000
+LARGEST_BUDGET = 10**12
+"""Of calls or tokens: sums of these still fit into 64 bits."""
+
+Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class BudgetInput(BaseModel):
+    """What the job may use at most; a field left out is no limit.
+
+    Attributes:
+        calls: requests to backends, retries included.
+        tokens: prompt and completion tokens.
+        cost: money, in the currency of the configured prices.
+        seconds: running time.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    calls: int | None = Field(default=None, ge=1, le=LARGEST_BUDGET)
+    tokens: int | None = Field(default=None, ge=1, le=LARGEST_BUDGET)
+    cost: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class DatasetReference(BaseModel):
+    """A stored query set, or ``builtin``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str = Field(min_length=1)
+
+
+class ExampleInput(BaseModel):
+    """An in-context pair of the caller's own bank."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    query: str = Field(min_length=1, max_length=PROMPT_LIMIT)
+    answer: str = Field(min_length=1, max_length=PROMPT_LIMIT)
+    kind: str | None = None
+
+
+def _where_queries_are(value: object) -> str:
+    return "inline" if isinstance(value, list) else "stored"
+
+
+class CreateOptimization(BaseModel):
+    """A job to run.
+
+    Attributes:
+        target: a configured target.
+        preset: named search settings.
+        settings: single settings that differ from the preset's; see ``SearchConfig``.
+        seed_prompt: where the search starts; by default the prompt labelled ``label`` for this target, else
+            ``You are a helpful assistant.``.
+        queries: inline, or a stored dataset; by default the built-in set.
+        held_out: queries kept for the final comparison; 0 runs none and promotes nothing.
+        examples: the in-context bank; by default the built-in one, an empty list for none.
+        budget: what the job may use.
+        label: the label that moves to the new version if it proves better; null moves none.
+        name: shown in lists.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(min_length=1, max_length=256)
+    preset: Literal["paper", "mini"] = "paper"
+    settings: JsonObject = Field(default_factory=dict)
+    seed_prompt: str | None = Field(default=None, max_length=PROMPT_LIMIT)
+    queries: Annotated[
+        Annotated[list[AnyQuery], Field(min_length=1, max_length=MAX_QUERIES), Tag("inline")]
+        | Annotated[DatasetReference, Tag("stored")],
+        Discriminator(_where_queries_are),
+    ] = DatasetReference(dataset=BUILTIN_DATASET)
+    held_out: int = Field(default=30, ge=0, le=10_000)
+    examples: Annotated[list[ExampleInput], Field(max_length=1000)] | None = None
+    budget: BudgetInput = BudgetInput()
+    label: str | None = Field(default="production", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    name: str | None = Field(default=None, max_length=200)
+
+
+class OptimizationError(BaseModel):
+    """Why a job failed, and what to change."""
+
+    code: str
+    message: str
+
+
+class BestSoFar(BaseModel):
+    """The leading candidate; its reward is the one it was selected on, so it flatters."""
+
+    candidate_id: str
+    system_prompt: str
+    reward: float | None
+
+
+class Progress(BaseModel):
+    """How far the job is.
+
+    Attributes:
+        phase: ``queued``, ``search``, ``gate`` or ``finished``.
+        round: rounds finished, the seed prompt's being round 0; null before it.
+        rounds_left: rounds that are still to come, as known now.
+        evaluations / unscored: rollouts judged so far, and those without a score.
+    """
+
+    phase: Literal["queued", "search", "gate", "finished"]
+    round: int | None
+    rounds_left: int | None
+    evaluations: int
+    unscored: int
+
+
+class RoleSpend(BaseModel):
+    """What one role's calls have cost."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class SpendReport(RoleSpend):
+    """What all calls have cost.
+
+    Attributes:
+        by_role: the same for each role.
+        unknown_calls: calls under way when a run was killed; counted as spent, and the provider may bill
+            them twice.
+    """
+
+    by_role: dict[str, RoleSpend] = Field(default_factory=dict)
+    unknown_calls: int = 0
+
+
+class Estimate(BaseModel):
+    """What is left within the budget; retries and repair requests come on top.
+
+    Attributes:
+        calls_left / calls_left_max: if nothing more is skipped, and at most.
+        seconds_left: at the pace so far; null before there is one.
+    """
+
+    calls_left: int
+    calls_left_max: int
+    seconds_left: float | None
+
+
+class OptimizationObject(BaseModel):
+    """A job as the API shows it; times are Unix seconds."""
+
+    id: str
+    object: Literal["optimization"] = "optimization"
+    name: str | None
+    status: Status
+    target: str
+    preset: str
+    settings: SearchConfig
+    seed_prompt: str
+    budget: BudgetInput
+    label: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    elapsed_seconds: float
+    cancel_requested: bool
+    error: OptimizationError | None
+    progress: Progress
+    best: BestSoFar | None
+    usage: SpendReport
+    estimate: Estimate | None
+    result: JsonValue
+
+
+class CriterionMean(BaseModel):
+    """Mean score of a criterion over the evaluations in which it mattered."""
+
+    criterion: str
+    mean: float
+    evaluations: int
+
+
+class CandidateObject(BaseModel):
+    """A node of the search tree.
+
+    Attributes:
+        reward: mean reward over all its evaluations in the search; null where none was scored.
+        held_out_reward: the same over the gate's evaluations.
+        kept_in_rounds / dropped_in_round: its fate in the rankings.
+        criteria / held_out_criteria: means per criterion, in the search and in the gate.
+    """
+
+    id: str
+    parent_id: str | None
+    round: int
+    system_prompt: str
+    rationale: str
+    reward: float | None
+    held_out_reward: float | None
+    evaluations: int
+    unscored: int
+    kept_in_rounds: list[int]
+    dropped_in_round: int | None
+    criteria: list[CriterionMean]
+    held_out_criteria: list[CriterionMean]
+
+
+class EvaluationObject(BaseModel):
+    """One rollout with its score and where it comes from."""
+
+    candidate_id: str
+    round: int
+    phase: Literal["search", "held_out"]
+    query: JsonObject
+    answer: str | None
+    failure: str
+    example_ids: list[str]
+    reward: float | None
+    unscored_reason: str | None
+    criteria: list[JsonObject]
+    selection_rationale: str
+    models: JsonObject
+    seed: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    seconds: float
+    at: float
+
+
+class ListPage(BaseModel):
+    """A page of a list, after OpenAI's."""
+
+    object: Literal["list"] = "list"
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class OptimizationPage(ListPage):
+    """A page of jobs, newest first."""
+
+    data: list[OptimizationObject]
+
+
+class CandidateList(BaseModel):
+    """The whole tree of a job, in the order of the rounds."""
+
+    object: Literal["list"] = "list"
+    data: list[CandidateObject]
+
+
+class EvaluationList(BaseModel):
+    """A job's evaluations, by round."""
+
+    object: Literal["list"] = "list"
+    data: list[EvaluationObject]

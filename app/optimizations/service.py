@@ -1,0 +1,96 @@
+"""Jobs: create, look at, cancel."""
+
+from app.optimizations.creation import build_spec
+from app.optimizations.schemas import (
+    CandidateObject,
+    CreateOptimization,
+    EvaluationObject,
+    OptimizationObject,
+)
+from app.optimizations.views import show_candidates, show_evaluation, show_optimization
+from app.resources import Resources
+from store.records.optimizations import OptimizationRecord, OptimizationStatus
+
+
+class OptimizationService:
+    """What the endpoints do, without HTTP."""
+
+    def __init__(self, resources: Resources) -> None:
+        """A service on ``resources``."""
+        self._resources = resources
+
+    async def create(self, request: CreateOptimization) -> OptimizationObject:
+        """Store a job and wake the runner.
+
+        Raises:
+            InvalidInputError: the request cannot work.
+        """
+        spec = await build_spec(request, self._resources)
+        record = await self._resources.optimizations.create(spec=spec.to_json(), target=request.target)
+        self._resources.runner.wake()
+        return await self._show(record)
+
+    async def get(self, optimization_id: str) -> OptimizationObject:
+        """One job.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return await self._show(await self._resources.optimizations.get(optimization_id))
+
+    async def page(
+        self, *, after: str | None, limit: int, status: OptimizationStatus | None
+    ) -> tuple[list[OptimizationObject], bool]:
+        """A page of jobs, newest first, and whether more follow."""
+        records = await self._resources.optimizations.list(after=after, limit=limit + 1, status=status)
+        return [await self._show(record) for record in records[:limit]], len(records) > limit
+
+    async def cancel(self, optimization_id: str) -> OptimizationObject:
+        """Ask for the end of a job; what it has done is kept.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        record = await self._resources.optimizations.request_cancel(optimization_id)
+        self._resources.runner.cancel(optimization_id)
+        return await self._show(record)
+
+    async def candidates(self, optimization_id: str) -> list[CandidateObject]:
+        """The search tree.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        await self._resources.optimizations.get(optimization_id)
+        tree = self._resources.tree
+        return show_candidates(
+            await tree.candidates(optimization_id),
+            await tree.rounds(optimization_id),
+            await tree.evaluations(optimization_id),
+        )
+
+    async def evaluations(
+        self, optimization_id: str, *, candidate_id: str | None, phase: str | None
+    ) -> list[EvaluationObject]:
+        """The rollouts with their scores.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        await self._resources.optimizations.get(optimization_id)
+        records = await self._resources.tree.evaluations(
+            optimization_id, candidate_id=candidate_id, phase=phase
+        )
+        return [show_evaluation(record) for record in records]
+
+    async def _show(self, record: OptimizationRecord) -> OptimizationObject:
+        tree = self._resources.tree
+        rounds = await tree.rounds(record.id)
+        best_id = rounds[-1].best_candidate_id if rounds else None
+        return show_optimization(
+            record,
+            rounds,
+            await tree.counts(record.id),
+            None if best_id is None else await tree.candidate(record.id, best_id),
+            await self._resources.spends.by_role(record.id),
+        )

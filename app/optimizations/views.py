@@ -1,0 +1,198 @@
+"""Jobs, candidates and evaluations as the API shows them, from what the store has recorded."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Final, Literal
+
+from app.jobs.spec import JobSpec
+from app.optimizations.estimates import estimate_rest
+from app.optimizations.schemas import (
+    BestSoFar,
+    BudgetInput,
+    CandidateObject,
+    CriterionMean,
+    EvaluationObject,
+    OptimizationError,
+    OptimizationObject,
+    Progress,
+    RoleSpend,
+    SpendReport,
+)
+from optimizer.types import StopReason
+from store.records.calls import CallSpend
+from store.records.optimizations import OptimizationRecord, OptimizationStatus
+from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
+from store.repositories.search_tree import EvaluationCounts
+
+SEARCH: Final = "search"
+HELD_OUT: Final = "held_out"
+
+
+def show_optimization(
+    record: OptimizationRecord,
+    rounds: Sequence[RoundRecord],
+    counts: EvaluationCounts,
+    best: CandidateRecord | None,
+    spends: Mapping[str, CallSpend],
+) -> OptimizationObject:
+    """A job with its progress."""
+    spec = JobSpec.from_json(record.spec)
+    last = rounds[-1] if rounds else None
+    return OptimizationObject(
+        id=record.id,
+        name=spec.name,
+        status=record.status.value,
+        target=record.target,
+        preset=spec.preset,
+        settings=spec.config,
+        seed_prompt=spec.seed_prompt,
+        budget=BudgetInput.model_validate(spec.budget.model_dump()),
+        label=spec.label,
+        created_at=record.created_at,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        elapsed_seconds=record.elapsed_seconds,
+        cancel_requested=record.cancel_requested,
+        error=(
+            None
+            if record.error is None
+            else OptimizationError(code=record.error.code, message=record.error.message)
+        ),
+        progress=Progress(
+            phase=_phase(record, counts),
+            round=None if last is None else last.round,
+            rounds_left=None if last is None else last.rounds_left,
+            evaluations=counts.search,
+            unscored=counts.unscored,
+        ),
+        best=_best(record, last, best),
+        usage=show_spend(spends),
+        estimate=estimate_rest(
+            record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in spends.values())
+        ),
+        result=record.result,
+    )
+
+
+def show_spend(spends: Mapping[str, CallSpend]) -> SpendReport:
+    """What calls have cost, by role and together."""
+    total = sum(spends.values(), CallSpend())
+    return SpendReport(
+        **_role_spend(total).model_dump(),
+        by_role={role: _role_spend(spend) for role, spend in spends.items()},
+        unknown_calls=total.unknown_calls,
+    )
+
+
+def show_candidates(
+    candidates: Sequence[CandidateRecord],
+    rounds: Sequence[RoundRecord],
+    evaluations: Sequence[EvaluationRecord],
+) -> list[CandidateObject]:
+    """The search tree with what is known about each candidate."""
+    by_candidate: defaultdict[str, list[EvaluationRecord]] = defaultdict(list)
+    for evaluation in evaluations:
+        by_candidate[evaluation.candidate_id].append(evaluation)
+    kept: defaultdict[str, list[int]] = defaultdict(list)
+    for finished in rounds:
+        for place in finished.ranking:
+            if place["kept"]:
+                kept[str(place["candidate_id"])].append(finished.round)
+    return [_show_candidate(item, by_candidate[item.id], kept[item.id]) for item in candidates]
+
+
+def show_evaluation(evaluation: EvaluationRecord) -> EvaluationObject:
+    """One rollout with its score and provenance."""
+    return EvaluationObject(
+        candidate_id=evaluation.candidate_id,
+        round=evaluation.round,
+        phase=HELD_OUT if evaluation.phase == HELD_OUT else SEARCH,
+        query={
+            "id": evaluation.query_id,
+            "text": evaluation.query,
+            "kind": evaluation.query_kind,
+        },
+        answer=evaluation.answer,
+        failure=evaluation.failure,
+        example_ids=list(evaluation.example_ids),
+        reward=evaluation.reward,
+        unscored_reason=evaluation.unscored_reason,
+        criteria=list(evaluation.criteria),
+        selection_rationale=evaluation.selection_rationale,
+        models=evaluation.models,
+        seed=evaluation.seed,
+        prompt_tokens=evaluation.prompt_tokens,
+        completion_tokens=evaluation.completion_tokens,
+        seconds=evaluation.seconds,
+        at=evaluation.at,
+    )
+
+
+def _show_candidate(
+    candidate: CandidateRecord, evaluations: Sequence[EvaluationRecord], kept: list[int]
+) -> CandidateObject:
+    search = [item for item in evaluations if item.phase == SEARCH]
+    held_out = [item for item in evaluations if item.phase == HELD_OUT]
+    return CandidateObject(
+        id=candidate.id,
+        parent_id=candidate.parent_id,
+        round=candidate.round,
+        system_prompt=candidate.system_prompt,
+        rationale=candidate.rationale,
+        reward=_mean_reward(search),
+        held_out_reward=_mean_reward(held_out),
+        evaluations=len(search),
+        unscored=sum(item.reward is None for item in search),
+        kept_in_rounds=kept,
+        dropped_in_round=candidate.dropped_in_round,
+        criteria=_criterion_means(search),
+        held_out_criteria=_criterion_means(held_out),
+    )
+
+
+def _mean_reward(evaluations: Iterable[EvaluationRecord]) -> float | None:
+    rewards = [item.reward for item in evaluations if item.reward is not None]
+    return fmean(rewards) if rewards else None
+
+
+def _criterion_means(evaluations: Iterable[EvaluationRecord]) -> list[CriterionMean]:
+    scores: defaultdict[str, list[float]] = defaultdict(list)
+    for evaluation in evaluations:
+        for item in evaluation.criteria:
+            score = item["score"]
+            if isinstance(score, int | float):
+                scores[str(item["criterion"])].append(float(score))
+    return [
+        CriterionMean(criterion=name, mean=fmean(values), evaluations=len(values))
+        for name, values in sorted(scores.items())
+    ]
+
+
+def _best(
+    record: OptimizationRecord, last: RoundRecord | None, best: CandidateRecord | None
+) -> BestSoFar | None:
+    if best is None or last is None:
+        return None
+    if record.result is not None and record.result["stop_reason"] == StopReason.UNSCORED:
+        return None  # nothing was chosen
+    return BestSoFar(candidate_id=best.id, system_prompt=best.system_prompt, reward=last.best_reward)
+
+
+def _phase(
+    record: OptimizationRecord, counts: EvaluationCounts
+) -> Literal["queued", "search", "gate", "finished"]:
+    if record.status.is_final:
+        return "finished"
+    if record.status is OptimizationStatus.QUEUED:
+        return "queued"
+    return "gate" if counts.held_out else "search"
+
+
+def _role_spend(spend: CallSpend) -> RoleSpend:
+    return RoleSpend(
+        calls=spend.calls,
+        prompt_tokens=spend.prompt_tokens,
+        completion_tokens=spend.completion_tokens,
+        cost=spend.cost,
+    )

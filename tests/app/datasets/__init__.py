@@ -1,0 +1,1 @@
+"""Query sets: reading them, and over HTTP."""

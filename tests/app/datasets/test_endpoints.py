@@ -1,0 +1,62 @@
+"""Query sets over HTTP."""
+
+import httpx
+
+from tests.app.jobs.service import JobService, failure
+
+
+async def upload(service: JobService, content: bytes, name: str = "mine.jsonl") -> httpx.Response:
+    """POST a file."""
+    return await service.client.post("/v1/datasets", files={"file": (name, content)})
+
+
+async def test_an_uploaded_file_is_stored_and_listed(service: JobService) -> None:
+    stored = await upload(service, b'"a"\n{"text": "b", "kind": "odd"}\n')
+
+    assert stored.status_code == 201
+    dataset = stored.json()
+    assert dataset | {"id": "", "sha256": "", "created_at": 0} == {
+        "id": "",
+        "object": "dataset",
+        "name": "mine.jsonl",
+        "sha256": "",
+        "queries": 2,
+        "created_at": 0,
+    }
+    assert len(dataset["sha256"]) == 64
+    assert await service.get("/v1/datasets") == {"object": "list", "data": [dataset]}
+    assert await service.get(f"/v1/datasets/{dataset['id']}") == dataset
+
+
+async def test_the_same_file_under_the_same_name_is_stored_once(service: JobService) -> None:
+    first = (await upload(service, b'"a"')).json()
+    again = (await upload(service, b'"a"\n\n')).json()
+    renamed = (await upload(service, b'"a"', name="other.jsonl")).json()
+    assert again == first
+    assert renamed["id"] != first["id"]
+    assert renamed["sha256"] == first["sha256"]
+
+
+async def test_a_bad_line_stores_nothing(service: JobService) -> None:
+    refused = failure(await upload(service, b'"a"\n{"txt": "b"}'))
+    assert refused["param"] == "file"
+    assert refused["message"].startswith("line 2: text: Field required")
+    assert (await service.get("/v1/datasets"))["data"] == []
+
+
+async def test_a_file_that_is_not_utf_8_is_a_400(service: JobService) -> None:
+    assert "not UTF-8" in failure(await upload(service, b'"\xe4"'))["message"]
+
+
+async def test_a_file_with_one_id_for_two_texts_is_a_400(service: JobService) -> None:
+    body = b'{"id": "q", "text": "a"}\n{"id": "q", "text": "b"}'
+    assert "two queries have the id 'q'" in failure(await upload(service, body))["message"]
+
+
+async def test_a_request_without_a_file_is_a_400(service: JobService) -> None:
+    assert failure(await service.post("/v1/datasets"))["param"] == "file"
+
+
+async def test_an_unknown_dataset_is_a_404(service: JobService) -> None:
+    response = await service.client.get("/v1/datasets/ds_none")
+    assert failure(response, 404)["code"] == "not_found"

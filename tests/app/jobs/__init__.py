@@ -1,0 +1,1 @@
+"""The job engine: wiring, recording, working, claiming."""

@@ -1,0 +1,187 @@
+"""Search events as JSON."""
+
+import json
+
+import pytest
+
+from app.jobs.event_bodies import criteria_body, event_body, event_type
+from optimizer.events import (
+    CandidateKept,
+    CandidateProposed,
+    EvaluationFinished,
+    GateFinished,
+    GateStarted,
+    ProposalFailed,
+    RankedPath,
+    RoundFinished,
+    RoundStarted,
+    SearchEvent,
+    SearchFinished,
+    SearchStarted,
+)
+from optimizer.types import (
+    Candidate,
+    Completion,
+    CriterionScore,
+    Evaluation,
+    JsonObject,
+    Query,
+    Rollout,
+    Score,
+    Scored,
+    SearchResult,
+    StopReason,
+    Unscored,
+)
+
+SEED = Candidate(id="c0", system_prompt="Be kind.")
+CHILD = Candidate(id="c1.0.0", system_prompt="Be exact.", parent_id="c0", round=1, rationale="shorter")
+SCORED = Scored(
+    reward=3.5,
+    criteria=(CriterionScore(criterion="Safety", score=3.5, rationale="fine"),),
+    selection_rationale="x",
+)
+GATE = GateFinished(
+    verdict="kept",
+    queries=0,
+    missing=2,
+    baseline_reward=None,
+    candidate_reward=None,
+    difference=None,
+    low=None,
+    high=None,
+    reason="nothing better",
+)
+
+
+def evaluated(score: Score) -> EvaluationFinished:
+    """An evaluation of the child with ``score``."""
+    rollout = Rollout(
+        candidate_id="c1.0.0",
+        query=Query(id="q1", text="Why?"),
+        completion=Completion(text="So.", finish_reason="stop"),
+        seed=1,
+    )
+    return EvaluationFinished(evaluation=Evaluation(round=1, rollout=rollout, score=score))
+
+
+EVENTS: list[tuple[SearchEvent, str, JsonObject]] = [
+    (
+        SearchStarted(seed_prompt=SEED, max_rounds=2, queries=3),
+        "search_started",
+        {"candidate_id": "c0", "max_rounds": 2, "queries": 3},
+    ),
+    (RoundStarted(round=1, query_ids=("q1",)), "round_started", {"round": 1, "query_ids": ["q1"]}),
+    (
+        CandidateKept(round=1, slot=0, candidate_id="c0", reason="easy"),
+        "candidate_kept",
+        {"round": 1, "slot": 0, "candidate_id": "c0", "reason": "easy"},
+    ),
+    (
+        CandidateProposed(candidate=CHILD, template_version="t1"),
+        "candidate_proposed",
+        {
+            "candidate_id": "c1.0.0",
+            "parent_id": "c0",
+            "round": 1,
+            "rationale": "shorter",
+            "system_prompt": "Be exact.",
+        },
+    ),
+    (
+        ProposalFailed(round=1, parent_id="c0", proposal_slot=2, reason="no JSON"),
+        "proposal_failed",
+        {"round": 1, "parent_id": "c0", "proposal_slot": 2, "reason": "no JSON"},
+    ),
+    (
+        evaluated(SCORED),
+        "evaluation_finished",
+        {"candidate_id": "c1.0.0", "query_id": "q1", "round": 1, "reward": 3.5, "unscored_reason": None},
+    ),
+    (
+        evaluated(Unscored(reason="the judge refused")),
+        "evaluation_finished",
+        {
+            "candidate_id": "c1.0.0",
+            "query_id": "q1",
+            "round": 1,
+            "reward": None,
+            "unscored_reason": "the judge refused",
+        },
+    ),
+    (
+        RoundFinished(
+            round=1,
+            ranking=(RankedPath(candidate_id="c1.0.0", reward=None, round_reward=None, kept=True),),
+            rounds_left=4,
+        ),
+        "round_finished",
+        {
+            "round": 1,
+            "rounds_left": 4,
+            "ranking": [{"candidate_id": "c1.0.0", "reward": None, "round_reward": None, "kept": True}],
+        },
+    ),
+    (
+        SearchFinished(
+            result=SearchResult(
+                best=CHILD,
+                best_reward=3.5,
+                seed_prompt=SEED,
+                beam=(),
+                rounds=2,
+                stop_reason=StopReason.DEPTH,
+                unscored=1,
+                evaluations=7,
+            )
+        ),
+        "search_finished",
+        {
+            "stop_reason": "depth",
+            "best_candidate_id": "c1.0.0",
+            "best_reward": 3.5,
+            "rounds": 2,
+            "evaluations": 7,
+            "unscored": 1,
+        },
+    ),
+    (
+        GateStarted(incumbent=SEED, winner=CHILD, queries=8),
+        "gate_started",
+        {"incumbent_id": "c0", "candidate_id": "c1.0.0", "queries": 8},
+    ),
+    (
+        GATE,
+        "gate_finished",
+        {
+            "verdict": "kept",
+            "reason": "nothing better",
+            "queries": 0,
+            "missing": 2,
+            "baseline_reward": None,
+            "candidate_reward": None,
+            "difference": None,
+            "low": None,
+            "high": None,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "name", "body"), EVENTS, ids=[name for _, name, _ in EVENTS])
+def test_every_event_has_a_name_and_a_body_of_plain_json(
+    event: SearchEvent, name: str, body: JsonObject
+) -> None:
+    assert event_type(event) == name
+    assert event_body(event) == body
+    assert json.loads(json.dumps(event_body(event))) == body
+
+
+def test_what_is_no_event_has_no_body() -> None:
+    with pytest.raises(TypeError, match="Candidate is not a search event"):
+        event_body(SEED)  # type: ignore[arg-type]  # the point
+
+
+def test_an_unscored_answer_has_no_criteria() -> None:
+    assert criteria_body(SCORED) == [{"criterion": "Safety", "score": 3.5, "rationale": "fine"}]
+    assert criteria_body(Unscored(reason="no")) == []

@@ -1,0 +1,68 @@
+"""How a budget is shared between the search and the gate."""
+
+import pytest
+
+from app.jobs.decisions import Decisions
+from app.jobs.reserve import KeepForGate, affordable
+from optimizer.budget import Budget, Limits
+from optimizer.types import Spend
+from tests.fakes.search import ManualClock
+
+
+def budget(calls: int | None, spent: int = 0) -> Budget:
+    """A budget of calls of which some are spent."""
+    return Budget(Limits(calls=calls), clock=ManualClock(), spent=Spend(calls=spent))
+
+
+NOTHING = Decisions()
+
+
+@pytest.mark.parametrize(("calls_needed", "exhausted"), [(60, False), (61, True)])
+def test_the_search_ends_while_the_gate_can_be_paid_for(calls_needed: int, exhausted: bool) -> None:
+    keep = KeepForGate(budget(100), held_out=8, decided=NOTHING)
+    assert keep.exhausted(calls_needed) is exhausted
+
+
+@pytest.mark.parametrize(("calls_needed", "exhausted"), [(30, False), (31, True)])
+def test_the_gate_gets_its_share_at_most(calls_needed: int, exhausted: bool) -> None:
+    keep = KeepForGate(budget(50), held_out=100, decided=NOTHING)
+    assert keep.exhausted(calls_needed) is exhausted
+
+
+def test_without_held_out_queries_the_search_may_use_all() -> None:
+    keep = KeepForGate(budget(50), held_out=0, decided=NOTHING)
+    assert not keep.exhausted(50)
+    assert keep.exhausted(51)
+
+
+def test_without_a_limit_nothing_ends() -> None:
+    assert not KeepForGate(budget(None), held_out=1000, decided=NOTHING).exhausted(10**9)
+
+
+def test_rounds_that_had_begun_begin_again_although_more_is_spent() -> None:
+    keep = KeepForGate(budget(10, spent=10), held_out=8, decided=Decisions(rounds=2))
+    assert [keep.exhausted(5) for _ in range(3)] == [False, False, True]
+
+
+def test_a_search_that_had_ended_goes_no_further_although_there_is_room() -> None:
+    keep = KeepForGate(budget(None), held_out=8, decided=Decisions(rounds=1, search_ended=True))
+    assert [keep.exhausted(5) for _ in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("left", "held_out", "room"),
+    [
+        (1000, 30, 30),
+        (149, 30, 29),
+        (40, 30, 8),
+        (39, 30, 0),  # seven pairs would promote nothing
+        (0, 30, 0),
+        (5, 1, 1),
+        (4, 1, 0),
+        (15, 3, 3),
+        (14, 3, 0),
+        (100, 0, 0),
+    ],
+)
+def test_the_gate_takes_as_many_queries_as_there_is_room_for(left: int, held_out: int, room: int) -> None:
+    assert affordable(budget(1000, spent=1000 - left), held_out) == room

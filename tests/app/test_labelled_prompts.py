@@ -1,0 +1,302 @@
+import asyncio
+import logging
+
+import pytest
+from typing_extensions import override
+
+from app.labelled_prompts import LabelledPrompts
+from optimizer.types import Example
+from store.connections import Database
+from store.errors import NotFoundError, StoreUnavailableError
+from store.records.prompts import LabelRecord, PromptVersionRecord
+from store.repositories.prompts import PromptRepository
+from tests.app.chat.serving import EXAMPLES, MODEL, add_version, move_label
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class WatchedPrompts(PromptRepository):
+    """The real repository, which counts, and can be cut off or held up."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.down = False
+        self.gate: asyncio.Event | None = None
+        self.label_readings = 0
+        self.version_readings = 0
+        self.reading = asyncio.Event()
+
+    @override
+    async def labels(self, model: str | None = None) -> tuple[LabelRecord, ...]:
+        self.label_readings += 1
+        if self.down:
+            raise StoreUnavailableError("the test took the database away")
+        found = await super().labels(model)
+        self.reading.set()
+        if self.gate is not None:
+            await self.gate.wait()
+        return found
+
+    @override
+    async def get_version(self, version_id: str, *, session: object = None) -> PromptVersionRecord:
+        self.version_readings += 1
+        if self.down:
+            raise StoreUnavailableError("the test took the database away")
+        return await super().get_version(version_id)
+
+
+@pytest.fixture
+def prompts(database: Database) -> WatchedPrompts:
+    return WatchedPrompts(database)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def labelled(prompts: WatchedPrompts, clock: Clock) -> LabelledPrompts:
+    return LabelledPrompts(prompts, refresh_seconds=5, clock=clock)
+
+
+async def test_a_model_without_versions_is_served_by_none(labelled: LabelledPrompts) -> None:
+    assert await labelled.current(MODEL) is None
+
+
+async def test_a_label_serves_its_version_with_its_examples(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    version = await add_version(prompts, "Be kind.", examples=EXAMPLES)
+    other = await add_version(prompts, "Be brief.", label="candidate")
+
+    served = await labelled.current(MODEL)
+
+    assert served is not None
+    assert served.version == version
+    assert served.examples == (
+        Example(id="e1", query="How do I boil an egg?", answer="Eight minutes.", kind="ordinary"),
+        Example(id="e2", query="Why is the sky blue?", answer="Scattering."),
+    )
+    assert [example.id for example in served.nearest("a blue sky")] == ["e2"]
+    candidate = await labelled.current(MODEL, "candidate")
+    assert candidate is not None
+    assert (candidate.version.id, candidate.nearest("a blue sky")) == (other.id, ())
+    assert await labelled.current(MODEL, "unheard-of") is None
+
+
+async def test_labels_are_read_again_only_when_they_are_old(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    assert await served_id(labelled) == first.id
+    second = await add_version(prompts, "second")
+
+    clock.now += 4.9
+    assert await served_id(labelled) == first.id
+    clock.now += 0.2
+    assert await served_id(labelled) == second.id
+    assert await served_id(labelled) == second.id
+    assert prompts.label_readings == 2
+
+
+async def test_a_version_is_read_once(prompts: WatchedPrompts, labelled: LabelledPrompts) -> None:
+    version = await add_version(prompts)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(labelled.version(version.id)) for _ in range(5)]
+    assert len({id(task.result()) for task in tasks}) == 1
+    assert await labelled.current(MODEL) is tasks[0].result()
+    assert prompts.version_readings == 1
+
+
+async def test_others_are_served_from_the_old_labels_while_one_request_reads_the_new_ones(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    clock.now += 6
+    prompts.gate = asyncio.Event()
+    prompts.reading.clear()
+
+    refreshing = asyncio.create_task(served_id(labelled))
+    await prompts.reading.wait()
+    assert await served_id(labelled) == first.id
+    prompts.gate.set()
+
+    assert await refreshing == second.id
+    assert await served_id(labelled) == second.id
+    assert prompts.label_readings == 2
+
+
+async def test_the_first_requests_share_one_reading(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    version = await add_version(prompts)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(served_id(labelled)) for _ in range(5)]
+    assert {task.result() for task in tasks} == {version.id}
+    assert prompts.label_readings == 1
+
+
+async def test_a_move_in_this_process_shows_at_once(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    labelled.invalidate(MODEL)
+    assert await served_id(labelled) == second.id
+
+
+async def test_a_reading_from_before_a_move_does_not_hide_it(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    clock.now += 6
+    prompts.gate = asyncio.Event()
+    prompts.reading.clear()
+    early = asyncio.create_task(served_id(labelled))
+    await prompts.reading.wait()
+
+    second = await add_version(prompts, "second")
+    labelled.invalidate(MODEL)
+    late_gate, prompts.gate = prompts.gate, None
+    assert await served_id(labelled) == second.id
+    late_gate.set()
+
+    assert await early in {first.id, second.id}
+    assert await served_id(labelled) == second.id
+
+
+async def test_invalidating_a_model_that_nobody_asked_for_is_harmless(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    labelled.invalidate(MODEL)
+    version = await add_version(prompts)
+    assert await served_id(labelled) == version.id
+
+
+async def test_the_last_known_label_is_served_while_the_database_is_down(
+    prompts: WatchedPrompts,
+    labelled: LabelledPrompts,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    prompts.down = True
+    clock.now += 6
+    with caplog.at_level(logging.WARNING):
+        assert await served_id(labelled) == first.id
+    assert "last known ones are served" in caplog.text
+    assert await served_id(labelled) == first.id
+    assert prompts.label_readings == 2  # it is not asked at every request
+
+    prompts.down = False
+    second = await add_version(prompts, "second")
+    clock.now += 6
+    assert await served_id(labelled) == second.id
+
+
+async def test_a_database_that_hangs_does_not_hold_up_requests(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.labelled_prompts._PATIENCE_SECONDS", 0.01)
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    await add_version(prompts, "second")
+    prompts.gate = asyncio.Event()
+    clock.now += 6
+    assert await served_id(labelled) == first.id
+
+
+async def test_a_move_keeps_the_old_version_until_the_new_one_can_be_read(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    labelled.invalidate(MODEL)
+
+    class HalfDown(WatchedPrompts):
+        @override
+        async def get_version(self, version_id: str, *, session: object = None) -> PromptVersionRecord:
+            raise StoreUnavailableError("gone between two readings")
+
+    labelled._prompts = HalfDown(prompts._db)
+    with caplog.at_level(logging.WARNING):
+        assert await served_id(labelled) == first.id
+    assert second.id in caplog.text
+    labelled._prompts = prompts
+    assert await served_id(labelled) == second.id
+
+
+async def test_what_was_never_known_cannot_be_served_without_a_database(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    version = await add_version(prompts)
+    prompts.down = True
+    with pytest.raises(StoreUnavailableError):
+        await labelled.current(MODEL)
+    with pytest.raises(StoreUnavailableError):
+        await labelled.version(version.id)
+    prompts.down = False
+    assert await served_id(labelled) == version.id
+
+
+async def test_a_label_whose_version_was_never_read_fails_with_the_database(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    assert await labelled.current(MODEL) is None
+    await add_version(prompts)
+    labelled.invalidate(MODEL)
+    await labelled._refresh(MODEL, labelled._shelves[MODEL])
+    prompts.down = True
+    with pytest.raises(StoreUnavailableError):
+        await labelled.current(MODEL)
+
+
+async def test_the_version_under_a_label_survives_many_pinned_ones(prompts: WatchedPrompts) -> None:
+    labelled = LabelledPrompts(prompts, refresh_seconds=5, clock=Clock(), capacity=2)
+    version = await add_version(prompts, "labelled", examples=EXAMPLES)
+    await labelled.current(MODEL)
+    pinned = [await add_version(prompts, f"pinned {place}", label=None) for place in range(3)]
+    for other in pinned:
+        await labelled.version(other.id)
+    prompts.down = True
+
+    assert await served_id(labelled) == version.id
+    assert (await labelled.version(pinned[2].id)).version == pinned[2]
+    with pytest.raises(StoreUnavailableError):  # the least recently used one was let go
+        await labelled.version(pinned[0].id)
+
+
+async def test_an_unknown_version_is_not_found(labelled: LabelledPrompts) -> None:
+    with pytest.raises(NotFoundError, match="pv_nothing"):
+        await labelled.version("pv_nothing")
+
+
+async def test_a_label_that_moves_back_serves_the_old_version_again(
+    prompts: WatchedPrompts, labelled: LabelledPrompts
+) -> None:
+    first = await add_version(prompts, "first")
+    await add_version(prompts, "second")
+    await labelled.current(MODEL)
+    await move_label(prompts, first)
+    labelled.invalidate(MODEL)
+    assert await served_id(labelled) == first.id
+
+
+async def served_id(labelled: LabelledPrompts) -> str | None:
+    served = await labelled.current(MODEL)
+    return None if served is None else served.version.id
