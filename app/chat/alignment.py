@@ -1,0 +1,80 @@
+"""From a chat request and a prompt version to what a model with a chat template is sent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.chat.schemas import ChatRequest
+from app.labelled_prompts import ServedPrompt
+from app.llm.capabilities import Capabilities
+from app.llm.wire import fold_system, message_from_json, message_to_json
+from optimizer.rendering import SYSTEM_ROLES, CallerSystem, render_chat
+from optimizer.types import Example, JsonObject, JsonValue, Message
+
+_DEFAULTS = ("temperature", "top_p")
+_RETRIEVAL_CHARS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alignment:
+    """The version that aligns a request, and what becomes of the caller's own system message."""
+
+    prompt: ServedPrompt
+    caller_system: CallerSystem
+
+    def examples_for(self, messages: Sequence[JsonObject]) -> tuple[Example, ...]:
+        """The examples nearest to the last user message; a very long one counts by its beginning."""
+        asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
+        query = next((message.text for message in asked), "")
+        return self.prompt.nearest(query[:_RETRIEVAL_CHARS])
+
+    def defaults(self, body: Mapping[str, JsonValue]) -> JsonObject:
+        """The version's sampling values that ``body`` does not set itself.
+
+        Temperature and top_p belong to the form in which the prompt was tuned. A limit of the answer's
+        length does not: it was there to bound the cost of the search, and would cut a user's answer off.
+        """
+        sampling = self.prompt.version.sampling
+        return {
+            name: sampling[name]
+            for name in _DEFAULTS
+            if sampling.get(name) is not None and body.get(name) is None
+        }
+
+
+def chat_body(
+    request: ChatRequest, alignment: Alignment | None, *, model: str, can: Capabilities
+) -> JsonObject:
+    """The body for a chat backend: the caller's with another model name, aligned where that is wanted.
+
+    Fields that mean nothing to us and messages after the leading system messages stay as they came.
+
+    Args:
+        request: the caller's.
+        alignment: None asks the model as it is.
+        model: the backend's name for the model.
+        can: what the model can take; read for aligned requests only.
+    """
+    body = {**request.body, "model": model}
+    if alignment is None:
+        return body
+    if can.sampling:
+        body |= alignment.defaults(request.body)
+    examples = alignment.examples_for(request.messages)
+    leading, rest = split_leading_system(request.messages)
+    head = render_chat(alignment.prompt.version.system_prompt, examples, leading, alignment.caller_system)
+    if can.system_role:
+        body["messages"] = [*(message_to_json(message) for message in head), *rest]
+    else:
+        whole = (*head, *(message_from_json(turn) for turn in rest))
+        body["messages"] = [message_to_json(message) for message in fold_system(whole)]
+    return body
+
+
+def split_leading_system(
+    messages: Sequence[JsonObject],
+) -> tuple[tuple[Message, ...], tuple[JsonObject, ...]]:
+    """The system messages that a conversation begins with, and all after them as it came."""
+    count = 0
+    while count < len(messages) and messages[count]["role"] in SYSTEM_ROLES:
+        count += 1
+    return tuple(message_from_json(turn) for turn in messages[:count]), tuple(messages[count:])

@@ -1,0 +1,43 @@
+"""The HTTP application: routes on top of opened resources."""
+
+from fastapi import FastAPI
+
+from app.auth import AuthenticationMiddleware, Authenticator
+from app.chat.endpoints import router as chat_router
+from app.datasets.endpoints import router as datasets_router
+from app.errors import install_error_handlers
+from app.health.endpoints import router as health_router
+from app.middleware import RequestContextMiddleware
+from app.models.endpoints import router as models_router
+from app.optimizations.endpoints import router as optimizations_router
+from app.prompts.endpoints import router as prompts_router
+from app.resources import Resources
+from app.version import VERSION
+
+
+def create_app(resources: Resources) -> FastAPI:
+    """The application that serves ``resources``; its caller opens and closes them."""
+    app = FastAPI(
+        title="drpo",
+        version=VERSION,
+        summary="Aligns a language model without training it, and serves it aligned.",
+        openapi_url="/openapi.json",
+        docs_url=None,  # its page would load scripts from the internet
+        redoc_url=None,
+    )
+    key = resources.settings.server.read_api_key()
+    app.state.resources = resources
+    install_error_handlers(app)
+    for router in (
+        health_router,
+        models_router,
+        chat_router,
+        optimizations_router,
+        prompts_router,
+        datasets_router,
+    ):
+        app.include_router(router)
+    authenticator = Authenticator(None if key is None else key.get_secret_value())
+    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
+    app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
+    return app

@@ -1,0 +1,112 @@
+"""What happens to every request around its endpoint: an id, a bound on its body, an answer to bugs."""
+
+import logging
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
+
+_LOGGER = logging.getLogger(__name__)
+
+REQUEST_ID_HEADER = "x-request-id"
+_CLIENT_ID_LIMIT = 128
+
+
+class RequestContextMiddleware:
+    """Names each request, times it, bounds its body, and turns a bug into a 500 with that name.
+
+    The id is the client's ``X-Request-ID`` where that is short and printable, else one of our own.
+    """
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        """Wrap ``app``; a body of more than ``max_body_bytes`` is a 413."""
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(request_id, receive, send, self._max_body_bytes)
+        if exchange.announces_too_much(Headers(scope=scope)):
+            await exchange.refuse(scope)
+            return
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except _BodyTooLargeError:
+            pass
+        except Exception:
+            # the path is quoted: it may hold line breaks, and a log line must not be forged with them
+            _LOGGER.exception("request %s failed: %s %r", request_id, scope["method"], scope["path"])
+            if exchange.started:
+                raise  # the status is sent: only breaking the connection tells the client
+            await bug_answer(request_id).response()(scope, receive, exchange.send)
+        if exchange.too_large and not exchange.started:
+            await exchange.refuse(scope)
+
+
+class _BodyTooLargeError(Exception):
+    """More bytes came than the limit allows."""
+
+
+class _Exchange:
+    """One request and its response on their way through the middleware."""
+
+    def __init__(self, request_id: str, receive: Receive, send: Send, limit: int) -> None:
+        self._request_id = request_id
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._received = 0
+        self._began = time.perf_counter()
+        self.started = False
+        self.too_large = False
+
+    def announces_too_much(self, headers: Headers) -> bool:
+        length = headers.get("content-length", "")
+        return length.isdecimal() and int(length) > self._limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > self._limit:
+                self.too_large = True
+                raise _BodyTooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.too_large and not self.started:
+            return  # frameworks answer a body that cannot be read with a 400; ours comes instead
+        await self._send_named(message)
+
+    async def _send_named(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID_HEADER] = self._request_id
+            elapsed = (time.perf_counter() - self._began) * 1000
+            headers["openai-processing-ms"] = str(round(elapsed))
+        await self._send(message)
+
+    async def refuse(self, scope: Scope) -> None:
+        answer = ErrorAnswer(
+            status=413,
+            message=f"the body is larger than {self._limit} bytes; send less, or raise server.max_body_bytes",
+            type=INVALID_REQUEST,
+            code="body_too_large",
+        )
+        await answer.response()(scope, self._receive, self._send_named)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get(REQUEST_ID_HEADER, "")
+    if given and len(given) <= _CLIENT_ID_LIMIT and given.isascii() and given.isprintable():
+        return given
+    return f"req_{secrets.token_hex(12)}"

@@ -1,0 +1,22 @@
+"""``GET /v1/models``."""
+
+from fastapi import APIRouter
+
+from app.auth import CurrentPrincipal
+from app.dependencies import CurrentResources
+from app.models.schemas import ModelCard, ModelList
+from app.models.service import find_model, list_models
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models", summary="List models")
+async def get_models(resources: CurrentResources, _: CurrentPrincipal) -> ModelList:
+    """The configured targets."""
+    return list_models(resources.settings)
+
+
+@router.get("/v1/models/{model:path}", summary="Retrieve a model")
+async def get_model(model: str, resources: CurrentResources, _: CurrentPrincipal) -> ModelCard:
+    """One target; its name may hold slashes."""
+    return find_model(resources.settings, model)

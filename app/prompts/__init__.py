@@ -1,0 +1,1 @@
+"""Prompt versions and the labels that point to them."""

@@ -1,0 +1,104 @@
+"""What the prompt endpoints take and give."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from optimizer.types import JsonObject
+
+LABEL_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+class PromptVersionObject(BaseModel):
+    """An immutable bundle that answers are aligned with.
+
+    Attributes:
+        number: counts the model's versions from 1.
+        k: in-context examples shown per request, out of ``examples``.
+        evidence: the gate's verdict and who judged; empty for a version written by hand.
+        labels: labels that point here now.
+        examples: the bank; left out of lists.
+    """
+
+    id: str
+    object: Literal["prompt_version"] = "prompt_version"
+    model: str
+    number: int
+    system_prompt: str
+    k: int
+    sampling: JsonObject
+    optimization_id: str | None
+    candidate_id: str | None
+    evidence: JsonObject
+    labels: list[str]
+    created_at: float
+    examples: list[JsonObject] | None = None
+
+
+class ServedPrompt(BaseModel):
+    """What a model is answered with; ``version`` is null where it is served as it is."""
+
+    model: str
+    label: str
+    version: PromptVersionObject | None
+
+
+class ServedPromptList(BaseModel):
+    """One entry for each target."""
+
+    object: Literal["list"] = "list"
+    data: list[ServedPrompt]
+
+
+class PromptVersionList(BaseModel):
+    """A model's versions, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[PromptVersionObject]
+
+
+class MoveLabel(BaseModel):
+    """Point a label to a version.
+
+    Attributes:
+        version: the version's id.
+        reason: for the audit log.
+        expected: the version that the label has to point to now, or null for no label yet; leave it out to
+            move it from wherever it points.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(min_length=1)
+    reason: str = Field(min_length=1, max_length=1000)
+    expected: str | None = None
+
+
+class LabelObject(BaseModel):
+    """Where a label points."""
+
+    object: Literal["label"] = "label"
+    model: str
+    label: str
+    version: str
+    moved_at: float
+
+
+class LabelMoveObject(BaseModel):
+    """One line of the audit log."""
+
+    id: int
+    model: str
+    label: str
+    from_version: str | None
+    to_version: str
+    actor: str
+    reason: str
+    at: float
+
+
+class LabelMoveList(BaseModel):
+    """The moves of a model's labels, newest first."""
+
+    object: Literal["list"] = "list"
+    data: list[LabelMoveObject]

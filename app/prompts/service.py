@@ -1,0 +1,103 @@
+"""Prompt versions and labels: look at them, move them."""
+
+from dataclasses import asdict
+
+from app.errors import not_found
+from app.prompts.schemas import (
+    LabelMoveObject,
+    LabelObject,
+    MoveLabel,
+    PromptVersionObject,
+    ServedPrompt,
+)
+from app.resources import Resources
+from store.errors import NotFoundError
+from store.records.prompts import LabelMoveDraft, LabelRecord, PromptVersionRecord
+from store.repositories.prompts import ANYTHING
+
+PRODUCTION = "production"
+
+
+class PromptService:
+    """What the endpoints do, without HTTP."""
+
+    def __init__(self, resources: Resources) -> None:
+        """A service on ``resources``."""
+        self._resources = resources
+        self._prompts = resources.prompts
+
+    async def served(self) -> list[ServedPrompt]:
+        """What each target is answered with: its best version, since only a proven gain moves the label."""
+        labels = await self._prompts.labels()
+        newest = {item.version.model: item for item in await self._prompts.served(PRODUCTION)}
+        served = []
+        for model in self._resources.models.target_names():
+            item = newest.get(model)
+            version = _show(item.version, labels) if item is not None and item.labelled else None
+            served.append(ServedPrompt(model=model, label=PRODUCTION, version=version))
+        return served
+
+    async def versions(self, model: str) -> list[PromptVersionObject]:
+        """A model's versions, newest first.
+
+        Raises:
+            ApiError: 404, there is no such target and never was a version for it.
+        """
+        versions = await self._prompts.versions(model)
+        if not versions and model not in self._resources.models.target_names():
+            raise not_found(f"there is no model {model!r}", param="model", code="model_not_found")
+        labels = await self._prompts.labels(model)
+        return [_show(version, labels) for version in versions]
+
+    async def version(self, model: str, version_id: str) -> PromptVersionObject:
+        """One version with its examples.
+
+        Raises:
+            NotFoundError: the model has no such version.
+        """
+        version = await self._prompts.get_version(version_id)
+        if version.model != model:
+            raise NotFoundError(f"{model} has no prompt version {version_id}")
+        shown = _show(version, await self._prompts.labels(model))
+        bank_id = version.example_bank_id
+        examples = () if bank_id is None else await self._prompts.example_bank(bank_id)
+        return shown.model_copy(update={"examples": list(examples)})
+
+    async def move_label(self, model: str, label: str, move: MoveLabel, *, actor: str) -> LabelObject:
+        """Point ``label`` of ``model`` elsewhere; it is served from now on.
+
+        Raises:
+            NotFoundError: the model has no such version.
+            ConflictError: the label does not point where the caller expected.
+        """
+        record = await self._prompts.move_label(
+            LabelMoveDraft(
+                model=model, label=label, version_id=move.version, actor=actor, reason=move.reason
+            ),
+            expected=move.expected if "expected" in move.model_fields_set else ANYTHING,
+        )
+        self._resources.labelled.invalidate(model)
+        return LabelObject(
+            model=record.model, label=record.label, version=record.version_id, moved_at=record.moved_at
+        )
+
+    async def history(self, model: str) -> list[LabelMoveObject]:
+        """The audit log of a model's labels, newest first."""
+        moves = await self._prompts.label_history(model)
+        return [LabelMoveObject.model_validate(asdict(move)) for move in moves]
+
+
+def _show(version: PromptVersionRecord, labels: tuple[LabelRecord, ...]) -> PromptVersionObject:
+    return PromptVersionObject(
+        id=version.id,
+        model=version.model,
+        number=version.number,
+        system_prompt=version.system_prompt,
+        k=version.k,
+        sampling=version.sampling,
+        optimization_id=version.optimization_id,
+        candidate_id=version.candidate_id,
+        evidence=version.evidence or {},
+        labels=[record.label for record in labels if record.version_id == version.id],
+        created_at=version.created_at,
+    )
