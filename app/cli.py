@@ -1,0 +1,259 @@
+"""The command line: ``drpo serve | migrate | optimize | prompts | chat | demo``."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+
+from app.commands.api_client import ApiClient, api_client, is_running, local_url, parse_setting, read_base_url
+from app.commands.chat import ask
+from app.commands.demo import run_demo
+from app.commands.next_steps import show_next_steps
+from app.commands.optimize import optimize as run_optimize
+from app.commands.progress import print_result
+from app.commands.prompts import show_models, show_versions
+from app.commands.terminal import plain
+from app.configuration import read_secret
+from app.logs import configure_logging
+from app.migrate import migrate as run_migrations
+from app.server import embedded_service, run
+from app.server import serve as run_service
+from app.settings import JobSettings, load_settings, with_server
+from optimizer.errors import DrpoError
+from store.errors import StoreError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Align a language model without training it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # they may hold keys
+)
+_OUT = Console()
+_ERRORS = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; default: DRPO_CONFIG, else ./drpo.toml")
+]
+UrlOption = Annotated[
+    str | None, typer.Option(help="A running service; default: the configured one, else one is started here")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option("--api-key-file", help="File with the key of the service at --url")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+
+def main() -> None:
+    """Run the command line; a known error is one message on stderr and exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except (DrpoError, StoreError) as error:
+        _ERRORS.print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
+        sys.exit(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Service:
+    """Where a command finds the service."""
+
+    base_url: str
+    api_key: str | None
+
+
+@asynccontextmanager
+async def _service(
+    config: Path | None, url: str | None, key_file: Path | None, *, for_jobs: bool = False
+) -> AsyncIterator[_Service]:
+    """The service that a command talks to: at ``url``, the configured one, or one started here.
+
+    One started here works on jobs only where the command is ``for_jobs``: looking at prompts must not go on
+    with, and pay for, a job that an earlier process left behind.
+    """
+    configure_logging("WARNING")
+    if url is not None:
+        given = None if key_file is None else read_secret(key_file, "--api-key-file").get_secret_value()
+        yield _Service(base_url=read_base_url(url), api_key=given)
+        return
+    settings = load_settings(config)
+    secret = settings.server.read_api_key()
+    key = None if secret is None else secret.get_secret_value()
+    configured = local_url(settings.server.host, settings.server.port)
+    if settings.server.port and await is_running(configured):
+        yield _Service(base_url=configured, api_key=key)
+        return
+    if not for_jobs:
+        settings = settings.model_copy(update={"jobs": JobSettings(max_running=0)})
+    async with embedded_service(settings) as base_url:
+        yield _Service(base_url=base_url, api_key=key)
+
+
+@asynccontextmanager
+async def _client(
+    config: Path | None, url: str | None, key_file: Path | None, *, for_jobs: bool = False
+) -> AsyncIterator[ApiClient]:
+    """A client of ``_service``."""
+    async with (
+        _service(config, url, key_file, for_jobs=for_jobs) as service,
+        api_client(service.base_url, service.api_key) as client,
+    ):
+        yield client
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return run(work)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+) -> None:
+    """Run the service: API and jobs in one process."""
+    settings = with_server(load_settings(config), host=host, port=port)
+    configure_logging(settings.logging.level)
+
+    def announce(base_url: str) -> None:
+        _ERRORS.print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
+
+    _run(run_service(settings, announce))
+
+
+@app.command()
+def migrate(config: ConfigOption = None) -> None:
+    """Bring the database schema up to date."""
+    settings = load_settings(config)
+    configure_logging(settings.logging.level)
+    _run(run_migrations(settings))
+    _OUT.print("the schema is up to date")
+
+
+@app.command()
+def optimize(
+    target: Annotated[str, typer.Argument(help="A configured target")],
+    preset: Annotated[str, typer.Option(help="paper or mini")] = "paper",
+    queries: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, readable=True, help="JSONL; default: the built-in queries"),
+    ] = None,
+    seed_prompt: Annotated[str | None, typer.Option(help="Where the search starts")] = None,
+    held_out: Annotated[int, typer.Option(help="Queries kept for the final comparison")] = 30,
+    label: Annotated[str, typer.Option(help="Label to move on success; 'none' moves none")] = "production",
+    budget_calls: Annotated[int | None, typer.Option(help="Calls at most")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most")] = None,
+    budget_cost: Annotated[float | None, typer.Option(help="Money at most")] = None,
+    budget_seconds: Annotated[float | None, typer.Option(help="Running time at most")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. depth=8")] = None,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a better system prompt for TARGET and watch it; Ctrl-C cancels."""
+    budget = {"calls": budget_calls, "tokens": budget_tokens, "cost": budget_cost, "seconds": budget_seconds}
+    request = {
+        "target": target,
+        "preset": preset,
+        "settings": dict(parse_setting(text) for text in setting or []),
+        "seed_prompt": seed_prompt,
+        "held_out": held_out,
+        "label": None if label == "none" else label,
+        "budget": {name: value for name, value in budget.items() if value is not None},
+    }
+
+    async def work() -> dict[str, Any]:
+        async with _client(config, url, api_key_file, for_jobs=True) as client:
+            if queries is not None:
+                request["queries"] = await _upload(client, queries)
+            return await run_optimize(client, request, Console(stderr=True) if as_json else _OUT)
+
+    job = _run(work())
+    if as_json:
+        _OUT.print_json(json.dumps(job))
+    else:
+        print_result(_OUT, job)
+    raise typer.Exit(_exit_code(job["status"]))
+
+
+@app.command()
+def prompts(
+    model: Annotated[str | None, typer.Argument(help="Show this model's versions")] = None,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the prompt that each model is served with, or the versions of one model."""
+    path = "/v1/prompts" if model is None else f"/v1/prompts/{quote(model)}/versions"
+
+    async def work() -> list[dict[str, Any]]:
+        async with _client(config, url, api_key_file) as client:
+            listed: list[dict[str, Any]] = (await client.get(path))["data"]
+            return listed
+
+    found = _run(work())
+    if as_json:
+        _OUT.print_json(json.dumps(found))
+    elif model is None:
+        show_models(_OUT, found)
+    else:
+        show_versions(_OUT, found)
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="A configured target")],
+    message: Annotated[str, typer.Argument(help="What to ask")],
+    version: Annotated[str | None, typer.Option(help="Answer with this prompt version")] = None,
+    unaligned: Annotated[bool, typer.Option("--unaligned", help="Ask the model as it is")] = False,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Ask MODEL a question, aligned."""
+    extension: dict[str, Any] = {"align": not unaligned}
+    if version is not None:
+        extension["prompt_version"] = version
+
+    async def work() -> None:
+        async with _service(config, url, api_key_file) as service:
+            request: dict[str, Any] = {"model": model, "message": message, "drpo": extension}
+            await ask(service.base_url, service.api_key, request, answers=_OUT, notes=_ERRORS)
+
+    _run(work())
+
+
+@app.command()
+def demo() -> None:
+    """Run a search on the simulated backend and ask through the result; nothing is kept."""
+    configure_logging("WARNING")
+    status = _run(run_demo(_OUT))
+    if status != "succeeded":
+        raise typer.Exit(_exit_code(status))
+    show_next_steps(_OUT, sys.argv[0])
+
+
+def _exit_code(status: str) -> int:
+    return {"succeeded": 0, "cancelled": INTERRUPTED}.get(status, 1)
+
+
+async def _upload(client: ApiClient, path: Path) -> dict[str, str]:
+    dataset = await client.upload("/v1/datasets", path.name, await asyncio.to_thread(path.read_bytes))
+    return {"dataset": dataset["id"]}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""``drpo optimize``: start a job, watch it, cancel it with Ctrl-C."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from app.commands.api_client import ApiClient
+from app.commands.progress import JobJson, describe_step, render_job
+from app.commands.terminal import plain
+from app.optimizations.schemas import FINAL_STATUSES
+
+_REFRESH_SECONDS = 0.3
+
+ShowJob = Callable[[JobJson], None]
+
+
+async def watch_job(client: ApiClient, job_id: str, show: ShowJob, *, cancel: asyncio.Event) -> JobJson:
+    """Follow a job to its end.
+
+    Args:
+        client: the service.
+        job_id: the job.
+        show: called with each state of the job.
+        cancel: once set, the job is asked to stop; its end is still awaited.
+
+    Raises:
+        ServiceError: the service cannot be reached any more, or refuses; the job may still be running.
+    """
+    asked = False
+    while True:
+        job: JobJson = await client.get(f"/v1/optimizations/{job_id}")
+        show(job)
+        if job["status"] in FINAL_STATUSES:
+            return job
+        if cancel.is_set() and not asked:
+            await client.post(f"/v1/optimizations/{job_id}/cancel")
+            asked = True
+            continue
+        await _pause(cancel, asked=asked)
+
+
+async def optimize(client: ApiClient, request: JobJson, console: Console) -> JobJson:
+    """Create the job that ``request`` describes and show it until it ends.
+
+    The first Ctrl-C cancels the job and waits for its end; the second one waits no longer.
+
+    Raises:
+        ServiceError: the service cannot be reached, or refuses the job.
+        CancelledError: Ctrl-C was pressed twice.
+    """
+    cancel = asyncio.Event()
+    with _interrupted(cancel):
+        job: JobJson = await client.post("/v1/optimizations", request)
+        with _display(console, job) as show:
+            return await watch_job(client, job["id"], show, cancel=cancel)
+
+
+async def _pause(cancel: asyncio.Event, *, asked: bool) -> None:
+    """Wait for the next look at the job, or until somebody wants it to end."""
+    if asked:
+        await asyncio.sleep(_REFRESH_SECONDS)
+        return
+    try:
+        async with asyncio.timeout(_REFRESH_SECONDS):
+            await cancel.wait()
+    except TimeoutError:
+        return
+
+
+@contextmanager
+def _interrupted(cancel: asyncio.Event) -> Iterator[None]:
+    """While the block runs the first Ctrl-C sets ``cancel``, and the second one ends this task."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def interrupt() -> None:
+        if cancel.is_set() and task is not None:
+            task.cancel()
+        cancel.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+@contextmanager
+def _display(console: Console, job: JobJson) -> Iterator[ShowJob]:
+    """A live display on a terminal; elsewhere, such as in a log, a line for each step."""
+    if console.is_terminal:
+        with Live(render_job(job), console=console, refresh_per_second=8) as live:
+            yield lambda state: live.update(render_job(state))
+        return
+    last = ""
+
+    def print_step(state: JobJson) -> None:
+        nonlocal last
+        step = describe_step(state)
+        if step != last:
+            console.print(plain(step), soft_wrap=True)
+            last = step
+
+    yield print_step

@@ -1,0 +1,135 @@
+"""A job on the terminal: while it runs, and how it ended."""
+
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from app.commands.terminal import plain
+
+JobJson = dict[str, Any]
+
+_BAR_WIDTH = 50
+_PHASES = {
+    "queued": "waiting for a free worker",
+    "search": "searching",
+    "gate": "comparing with the current prompt on held-out queries",
+}
+_VERDICTS = {
+    "promoted": "promoted",
+    "kept": "the current prompt is kept",
+    "not_enough_evidence": "not enough evidence, the current prompt is kept",
+}
+
+
+def render_job(job: JobJson) -> RenderableType:
+    """Round, best reward, spend and time left of a job, for a live display."""
+    best = job["best"]
+    rows = {
+        "job": f"{job['id']}  {job['target']}, preset {job['preset']}",
+        "status": _status(job),
+        "round": _round(job["progress"]),
+        "best so far": "-" if best is None else f"{_number(best['reward'])} of 5  ({best['candidate_id']})",
+        "judged": _judged(job["progress"]),
+        "spent": _spent(job),
+        "left": _left(job),
+    }
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(name, plain(value))
+    table.add_row("", ProgressBar(total=100, completed=_share(job) * 100, width=_BAR_WIDTH))
+    return table
+
+
+def describe_step(job: JobJson) -> str:
+    """Where a job is, in one line that changes with each round."""
+    best = job["best"]
+    parts = [f"{job['id']}: {_status(job)}"]
+    if job["progress"]["round"] is not None:
+        parts.append(f"round {_round(job['progress'])}")
+    if best is not None and best["reward"] is not None:
+        parts.append(f"best so far {_number(best['reward'])}")
+    return ", ".join(parts)
+
+
+def describe_verdict(gate: JobJson) -> str:
+    """What the comparison on held-out queries has led to, and why."""
+    return f"{_VERDICTS.get(gate['verdict'], gate['verdict'])}: {gate['reason']}"
+
+
+def print_result(console: Console, job: JobJson) -> None:
+    """How a job ended: the verdict with its interval, where the prompt is stored, and the prompt."""
+    if job["status"] == "cancelled":
+        console.print(plain(f"\ncancelled after {_spent(job)}; no prompt was stored", style="bold"))
+    if job["error"] is not None:
+        console.print(plain(f"\nfailed: {job['error']['message']}", style="bold red"))
+    result = job["result"] or {}
+    gate = result.get("gate")
+    if gate is not None:
+        console.print(plain(f"\n{describe_verdict(gate)}", style="bold"))
+    if result.get("prompt_version") is not None:
+        moved = result.get("label_moved")
+        label = f"labelled {moved}" if moved else "no label was moved"
+        console.print(plain(f"stored as {result['prompt_version']}, {label}"))
+    if job["best"] is not None:
+        console.print(plain("\nbest prompt of the search:", style="dim"))
+        console.print(plain(job["best"]["system_prompt"]))
+
+
+def _status(job: JobJson) -> str:
+    if job["cancel_requested"] and job["status"] in {"queued", "running"}:
+        return "cancelling (Ctrl-C again leaves at once)"
+    state = str(job["progress"]["phase"] if job["status"] == "running" else job["status"])
+    return _PHASES.get(state, state)
+
+
+def _round(progress: JobJson) -> str:
+    if progress["round"] is None:
+        return "-"
+    total = progress["round"] + (progress["rounds_left"] or 0)
+    return f"{progress['round']} of {total}"
+
+
+def _judged(progress: JobJson) -> str:
+    unscored = f", {progress['unscored']} unscored" if progress["unscored"] else ""
+    return f"{_counted(progress['evaluations'], 'answer')}{unscored}"
+
+
+def _spent(job: JobJson) -> str:
+    usage = job["usage"]
+    tokens = usage["prompt_tokens"] + usage["completion_tokens"]
+    cost = f", cost {usage['cost']:.4f}" if usage["cost"] else ""
+    return f"{_counted(usage['calls'], 'call')}, {tokens:,} tokens{cost}, {_duration(job['elapsed_seconds'])}"
+
+
+def _left(job: JobJson) -> str:
+    estimate = job["estimate"]
+    if estimate is None:
+        return "-"
+    least, most = estimate["calls_left"], estimate["calls_left_max"]
+    calls = _counted(least, "call") if least == most else f"{least} to {most} calls"
+    seconds = estimate["seconds_left"]
+    return calls if seconds is None else f"{calls}, about {_duration(seconds)}"
+
+
+def _share(job: JobJson) -> float:
+    if job["estimate"] is None:
+        return 1.0 if job["status"] == "succeeded" else 0.0
+    done, left = job["usage"]["calls"], job["estimate"]["calls_left"]
+    return float(done / (done + left)) if done + left else 1.0
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
