@@ -1,0 +1,1 @@
+"""The whole service, as its clients see it."""
