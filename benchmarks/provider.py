@@ -1,0 +1,44 @@
+"""A simulated provider in a process of its own that remembers when each call began and ended.
+
+``python -m benchmarks.provider PORT LATENCY_MS``; ``GET /timings`` gives ``[[begin, end], ...]`` in seconds.
+"""
+
+import sys
+import time
+
+import uvicorn
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.llm.simulated.server import create_app
+from app.settings import SimulatedSettings
+
+
+class TimedProvider:
+    """Notes the time of each POST."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Time the calls to ``app``."""
+        self._app = app
+        self._timings: list[tuple[float, float]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] == "http" and scope["path"] == "/timings":
+            await JSONResponse(self._timings)(scope, receive, send)
+            return
+        began = time.monotonic()
+        await self._app(scope, receive, send)
+        if scope.get("method") == "POST":
+            self._timings.append((began, time.monotonic()))
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    port, latency_ms = int(sys.argv[1]), float(sys.argv[2])
+    provider = TimedProvider(create_app(SimulatedSettings(latency_ms=latency_ms)))
+    uvicorn.run(provider, host="127.0.0.1", port=port, log_level="error", access_log=False, lifespan="off")
+
+
+if __name__ == "__main__":
+    main()
