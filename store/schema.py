@@ -1,6 +1,7 @@
 """The schema: all tables, and bringing a database to the current revision."""
 
 from collections.abc import Callable
+from functools import cache
 from importlib import resources
 from types import ModuleType
 from typing import Final
@@ -53,6 +54,7 @@ METADATA: Final = Base.metadata
 _MIGRATION_LOCK: Final = 0x6472706F  # any constant: two processes must not migrate at once
 
 
+@cache
 def head_revision() -> str:
     """The newest revision that this code knows."""
     (head,) = ScriptDirectory.from_config(_config()).get_heads()

@@ -109,13 +109,19 @@ async def _show_gain(client: ApiClient, job: JobJson, console: Console) -> None:
     )
     interval = "" if result["gate"]["low"] is None else " (95 % interval)"
     console.print(plain(f"\nVerdict: {describe_verdict(result['gate'])}{interval}", style="bold"))
-    label = f", labelled {result['label_moved']}" if result["label_moved"] else ""
     console.print(
         plain(
             f"It took {job['usage']['calls']} calls to simulated models and {job['elapsed_seconds']:.1f} "
-            f"seconds. Stored as {result['prompt_version']}{label}.\n"
+            f"seconds. {_describe_version(result)}\n"
         )
     )
+
+
+def _describe_version(result: JobJson) -> str:
+    if result["prompt_version"] is None:
+        return f"No version was stored: {result['label_note']}."
+    label = f", labelled {result['label_moved']}" if result["label_moved"] else ""
+    return f"Stored as {result['prompt_version']}{label}."
 
 
 def _criteria_table(before: JobJson, after: JobJson, gate: JobJson) -> Table:

@@ -171,6 +171,8 @@ class OptimizationRun:
         held_out = split.held_out[:room]
         if found.stop_reason is StopReason.UNSCORED:
             verdict = not_compared("too many answers could not be scored, so nothing was chosen")
+        elif found.rounds == 0:
+            verdict = not_compared("the search made no round after the seed prompt, so nothing was chosen")
         elif not split.held_out:
             verdict = not_compared("no queries were held out")
         elif not held_out:

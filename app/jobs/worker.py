@@ -157,10 +157,8 @@ class JobWorker:
     async def _nothing_chosen(self, finding: Finding) -> str | None:
         """Why the search has chosen no prompt that would be a new version; None where it has."""
         search, incumbent = finding.search, finding.spec.incumbent_version_id
-        if search.stop_reason is StopReason.UNSCORED:
+        if search.stop_reason is StopReason.UNSCORED or search.rounds == 0:
             return finding.gate.reason
-        if search.rounds == 0:
-            return "the search made no round after the seed prompt, so nothing was chosen"
         if search.best.id != search.seed_prompt.id:
             return None
         if incumbent is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+from collections.abc import Awaitable, Callable
 
 from typing_extensions import override
 
@@ -43,6 +44,24 @@ def upper_bound(request: CompletionRequest) -> Usage:
         prompt_tokens=prompt,
         completion_tokens=request.n * (request.sampling.max_tokens or DEFAULT_MAX_TOKENS),
     )
+
+
+def waiting_within(
+    budget: Budget, sleep: Callable[[float], Awaitable[None]]
+) -> Callable[[float], Awaitable[None]]:
+    """``sleep``, but a wait that would outlast the budget's seconds is not begun.
+
+    Raises:
+        BudgetExceededError: (the function returned) nothing can be asked any more after such a wait.
+    """
+
+    async def wait(seconds: float) -> None:
+        left = budget.seconds_left()
+        if left is not None and seconds >= left:
+            raise BudgetExceededError("seconds")
+        await sleep(seconds)
+
+    return wait
 
 
 class BudgetedModel(ChatModel):

@@ -106,21 +106,24 @@ def error_for_status(
     return RequestRefusedError(message, backend=origin.backend, status=status)
 
 
-def error_in_body(origin: Origin, body: JsonValue, status: int) -> ModelError | None:
-    """The error that a 2xx body carries instead of an answer, as some gateways do, or None."""
+def error_in_body(origin: Origin, body: JsonValue, status: int, *, content: bytes) -> ModelError | None:
+    """The error that a 2xx body carries instead of an answer, as some gateways do, or None.
+
+    ``content`` are the bytes that ``body`` was read from: what can be read need not be writable again.
+    """
     if not isinstance(body, dict) or not body.get("error"):
         return None
     error = body["error"]
     code = error.get("code") if isinstance(error, dict) else None
     told = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 0
     if not httpx.codes.BAD_REQUEST <= told < 600:  # noqa: PLR2004 - the end of HTTP's statuses
-        said = _Said.read(orjson.dumps(body), origin)
+        said = _Said.read(content, origin)
         return BackendUnavailableError(
             f"backend {origin.backend} sent an error with status {status}: {said.text}",
             backend=origin.backend,
             status=status,
         )
-    return error_for_status(origin, told, {}, orjson.dumps(body))
+    return error_for_status(origin, told, {}, content)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> float | None:

@@ -58,7 +58,7 @@ class OpenAICompatibleModel(ChatModel):
         response = await post(self._client, PATHS[self._api], content, origin=origin, settings=self._settings)
         seconds = self._clock() - started
         answer = read_json(response.body, backend=origin.backend)
-        error = error_in_body(origin, answer, response.status)
+        error = error_in_body(origin, answer, response.status, content=response.body)
         if error is not None:
             raise error
         return read_result(

@@ -149,7 +149,7 @@ class Passthrough:
         if _ERROR_KEY not in content:
             return
         text = payload(content) if framed else content
-        error = error_in_body(self.origin, read_json(text, backend=self.origin.backend), status)
+        error = error_in_body(self.origin, read_json(text, backend=self.origin.backend), status, content=text)
         if error is not None:
             raise error
 

@@ -188,7 +188,7 @@ class Prober:
             # Only a stream may be something else than JSON; what is garbled here is asked for again.
             if not fields.get("stream") or response.body.startswith(b"{"):
                 answer = read_json(response.body, backend=self.origin.backend)
-                error = error_in_body(self.origin, answer, response.status)
+                error = error_in_body(self.origin, answer, response.status, content=response.body)
                 if error is not None:
                     raise error
         return response.body

@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 
-from app.llm.budgeted import BudgetedModel
+from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
 from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
 from app.llm.emulated_n import EmulatedNModel
@@ -178,7 +178,10 @@ class ModelRegistry:
         model = BudgetedModel(model, run.budget, backend.price)
         model = ConcurrencyLimitedModel(model, backend.limiter)
         model = RetryingModel(
-            model, backend.settings.retries, seed=derive_seed(run.seed, "retry", role), sleep=self._sleep
+            model,
+            backend.settings.retries,
+            seed=derive_seed(run.seed, "retry", role),
+            sleep=waiting_within(run.budget, self._sleep),
         )
         if run.ledger is not None:
             model = LedgeredModel(

@@ -93,6 +93,19 @@ async def test_time_is_bounded(service: JobService) -> None:
     assert "no round after the seed prompt" in found["result"]["label_note"]
 
 
+async def test_a_seed_prompt_alone_is_compared_with_nothing(service: JobService) -> None:
+    """It is not the label's prompt, but nothing has been searched, so that nothing could be promoted."""
+    assert (await service.run(seed_prompt="Be kind."))["result"]["label_moved"]
+    service.backend.requests.clear()
+    service.backend.replace = lambda role, number, _: "?" if (role, number) == ("judge", 0) else None
+    found = await service.run(seed_prompt="Be brief.", budget={"calls": 14}, held_out=1, settings={"seed": 5})
+    assert found["result"]["rounds"] == 0
+    assert "no round after the seed prompt" in found["result"]["label_note"]
+    assert found["result"]["gate"]["queries"] == 0
+    # one of them a repair and one for criteria selected ahead, which leaves no room for a round
+    assert service.backend.requests.total() == found["usage"]["calls"] == 5
+
+
 async def test_calls_under_way_are_given_up_when_the_time_is_over(service: JobService) -> None:
     service.backend.hold_from = 1  # nothing is ever answered
     found = await service.run(budget={"seconds": 0.3})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from app.llm.accounting import account_for_call
-from app.llm.budgeted import DEFAULT_MAX_TOKENS, BudgetedModel, upper_bound
+from app.llm.budgeted import DEFAULT_MAX_TOKENS, BudgetedModel, upper_bound, waiting_within
 from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
 from app.llm.errors import NeverSentError
 from app.llm.metering import Meter, MeteredModel
@@ -152,6 +152,27 @@ async def test_a_call_under_way_when_the_time_is_over_is_given_up_with_its_bound
     assert budget.spent == account.spent == meter.spend == BOUND
     assert budget.reserved == Spend()
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize(("limit", "waits"), [(None, [30.0]), (30.1, [30.0]), (30.0, []), (1.0, [])])
+async def test_a_wait_that_would_outlast_the_budget_is_not_begun(
+    limit: float | None, waits: list[float]
+) -> None:
+    waited = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    budget = budget_of(Limits(seconds=limit))
+    inner = ScriptedModel([too_many(retry_after=30.0), "fine"])
+    settings = RetrySettings(first_wait_seconds=1e-9)
+    model = RetryingModel(inner, settings, seed=1, sleep=waiting_within(budget, sleep))
+    if waits:
+        assert (await model.complete(small_request())).completions[0].text == "fine"
+    else:
+        with pytest.raises(BudgetExceededError, match="seconds"):
+            await model.complete(small_request())
+    assert waited == pytest.approx(waits, abs=1e-6)
 
 
 async def test_a_time_out_inside_the_model_is_not_the_budgets() -> None:

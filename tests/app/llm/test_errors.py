@@ -155,12 +155,19 @@ def test_an_overloaded_server_that_says_when_to_come_back_is_a_rate_limit() -> N
     ],
 )
 def test_an_error_inside_a_good_response_is_found(content: JsonValue, kind: type[ModelError]) -> None:
-    assert type(error_in_body(ORIGIN, content, 200)) is kind
+    assert type(error_in_body(ORIGIN, content, 200, content=orjson.dumps(content))) is kind
 
 
 @pytest.mark.parametrize("content", [None, [], {}, {"error": None}, {"error": {}}, {"choices": []}])
 def test_a_good_response_holds_no_error(content: JsonValue) -> None:
-    assert error_in_body(ORIGIN, content, 200) is None
+    assert error_in_body(ORIGIN, content, 200, content=orjson.dumps(content)) is None
+
+
+def test_an_error_that_is_nested_deeper_than_can_be_written_is_still_one() -> None:
+    content = b'{"error": {"code": 429, "message": "slow", "detail": ' + b"[" * 900 + b"]" * 900 + b"}}"
+    error = error_in_body(ORIGIN, orjson.loads(content), 200, content=content)
+    assert isinstance(error, RateLimitedError)
+    assert "slow" in str(error)
 
 
 def caused_by(error: Exception, cause: Exception) -> Exception:
