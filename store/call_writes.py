@@ -1,5 +1,6 @@
 """The lines of the call ledger, and writing many of them in one transaction."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -11,6 +12,7 @@ from store.clock import db_now
 from store.connections import Dialect
 from store.fencing import held_seq
 from store.models.model_call import ModelCall
+from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend
 from store.records.optimizations import Lease
 
@@ -41,9 +43,9 @@ class Intended(CallWrite):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed(CallWrite):
-    """The call was answered; ``response`` is compressed JSON."""
+    """The call was answered; ``response`` is JSON, which the writer compresses."""
 
-    response: bytes
+    response: str
     spend: CallSpend
 
 
@@ -52,6 +54,13 @@ class Failed(CallWrite):
     """The call ended without an answer."""
 
     spend: CallSpend
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided(CallWrite):
+    """Something was decided: ``value`` under the name ``key``, in place of an earlier value."""
+
+    value: int
 
 
 def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
@@ -66,13 +75,15 @@ def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallW
     held = [write for write in writes if write.lease not in lost]
     intents = [_intent_row(write) for write in held if isinstance(write, Intended)]
     reopened = [_key_row(write) for write in held if isinstance(write, Intended) and write.reopens]
+    decisions = [_decision_row(write) for write in held if isinstance(write, Decided)]
     failures = [_spend_row(write, write.spend) for write in held if isinstance(write, Failed)]
     completions = [
-        _spend_row(write, write.spend) | {"new_response": write.response}
+        _spend_row(write, write.spend) | {"new_response": zlib.compress(write.response.encode())}
         for write in held
         if isinstance(write, Completed)
     ]
     for statement, rows in (
+        (_DECIDE[dialect], decisions),
         (_REOPEN, reopened),
         (_INTEND[dialect], intents),
         (_FAIL, failures),
@@ -101,6 +112,13 @@ def _intend(insert: Callable[[type[ModelCall]], UpsertT]) -> UpsertT:
     )
 
 
+def _decide(insert: Callable[[type[OptimizationDecision]], UpsertT]) -> UpsertT:
+    statement = insert(OptimizationDecision)
+    return statement.on_conflict_do_update(
+        index_elements=["optimization_id", "name"], set_={"value": statement.excluded.value}
+    )
+
+
 _OF_KEY: Final = update(ModelCall).where(
     ModelCall.scope == bindparam("of_scope"), ModelCall.key == bindparam("of_key")
 )
@@ -113,6 +131,7 @@ _ADD_SPEND: Final = _OF_KEY.values(
     finished_at=db_now(),
 )
 # Statements are built once: there is a batch for every few calls.
+_DECIDE: Final = {"sqlite": _decide(sqlite.insert), "postgresql": _decide(postgresql.insert)}
 _INTEND: Final = {"sqlite": _intend(sqlite.insert), "postgresql": _intend(postgresql.insert)}
 # an answer that came in another attempt stays an answer
 _FAIL: Final = _ADD_SPEND.values(status=case((ModelCall.status == "done", "done"), else_="failed"))
@@ -134,6 +153,10 @@ def _intent_row(write: Intended) -> dict[str, object]:
         "estimated_completion_tokens": write.estimate.completion_tokens,
         "estimated_cost": write.estimate.cost,
     }
+
+
+def _decision_row(write: Decided) -> dict[str, object]:
+    return {"optimization_id": write.lease.optimization_id, "name": write.key, "value": write.value}
 
 
 def _key_row(write: CallWrite) -> dict[str, object]:

@@ -5,6 +5,7 @@ transaction, under the fences of the runs concerned, and tells each caller when 
 """
 
 import asyncio
+import contextlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,17 +14,20 @@ from typing import Final, Self
 
 from sqlalchemy import select, update
 
-from store.call_writes import CallWrite, Completed, Failed, Intended, write_calls
+from store.call_writes import CallWrite, Completed, Decided, Failed, Intended, write_calls
 from store.clock import db_now
 from store.connections import Database
 from store.errors import ConflictError, LostLeaseError, StoreError
 from store.fencing import hold_row
 from store.json_values import JsonValue, to_json
 from store.models.model_call import ModelCall
+from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend, RecordedCall
 from store.records.optimizations import Lease
 
 _MAX_BATCH: Final = 500
+_WINDOW_SECONDS: Final = 0.01
+"""An answer waits so long for an intent to be committed with: commits cost time that calls need."""
 _NOTHING: Final = CallSpend()
 
 
@@ -33,6 +37,7 @@ class CallLedger:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._waiting: asyncio.Queue[_Submission | None] = asyncio.Queue()
+        self._at_once = asyncio.Event()
         self._writer: asyncio.Task[None]
         self._is_open = False
 
@@ -51,6 +56,7 @@ class CallLedger:
         """Write what waits, then stop."""
         self._is_open = False
         self._waiting.put_nowait(None)
+        self._at_once.set()
         await self._writer
 
     async def open(self, lease: Lease) -> "LedgerScope":
@@ -78,7 +84,13 @@ class CallLedger:
                 )
             )
             rows = (await session.scalars(select(ModelCall).where(of_this))).all()
-        return LedgerScope(self, lease, rows)
+            decisions = await session.execute(
+                select(OptimizationDecision.name, OptimizationDecision.value).where(
+                    OptimizationDecision.optimization_id == lease.optimization_id
+                )
+            )
+            recorded = {row.name: row.value for row in decisions}
+        return LedgerScope(self, lease, rows, recorded)
 
     def submit(self, write: CallWrite) -> asyncio.Future[None]:
         """Have ``write`` committed after all that was submitted before it, together with what waits.
@@ -94,14 +106,25 @@ class CallLedger:
             raise StoreError("the call ledger is closed")
         submission = _Submission(write)
         self._waiting.put_nowait(submission)
+        if not isinstance(write, Completed | Decided):
+            self._at_once.set()
         return submission.committed
+
+    def hurry(self) -> None:
+        """Commit what waits now: somebody waits for an answer to be durable."""
+        self._at_once.set()
 
     async def _write_forever(self) -> None:
         is_open = True
         while is_open:
             waiting = [await self._waiting.get()]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_WINDOW_SECONDS):
+                    await self._at_once.wait()
             while len(waiting) < _MAX_BATCH and not self._waiting.empty():
                 waiting.append(self._waiting.get_nowait())
+            if self._waiting.empty():
+                self._at_once.clear()
             is_open = None not in waiting
             await self._commit([submission for submission in waiting if submission is not None])
 
@@ -124,20 +147,40 @@ class CallLedger:
 class LedgerScope:
     """The ledger of one run of an optimization. Get it from ``CallLedger.open``."""
 
-    def __init__(self, ledger: CallLedger, lease: Lease, rows: Sequence[ModelCall]) -> None:
+    def __init__(
+        self, ledger: CallLedger, lease: Lease, rows: Sequence[ModelCall], decisions: Mapping[str, int]
+    ) -> None:
         self._ledger = ledger
         self._lease = lease
         self._roles = {row.key: row.role for row in rows}
         self._spend = {row.key: _spend(row) for row in rows}
-        self._responses = {row.key: row.response for row in rows if row.response is not None}
+        self._responses: dict[str, str | bytes] = {
+            row.key: row.response for row in rows if row.response is not None
+        }
         self._unconfirmed: set[asyncio.Future[None]] = set()
         self._failure: BaseException | None = None
+        self._decisions = MappingProxyType(decisions)
         self._recorded_spend = MappingProxyType(self._by_role(self._spend))
 
     @property
     def recorded_spend(self) -> Mapping[str, CallSpend]:
         """What earlier runs have spent, by role."""
         return self._recorded_spend
+
+    @property
+    def decisions(self) -> Mapping[str, int]:
+        """What earlier runs have decided, by name."""
+        return self._decisions
+
+    def decide(self, name: str, value: int) -> None:
+        """Record a decision, in place of an earlier one of this name.
+
+        It does not wait, as ``complete``: it is durable before any later intent is.
+
+        Raises:
+            StoreError: the ledger is closed.
+        """
+        self._expect(Decided(lease=self._lease, key=name, value=value))
 
     def finished_spend(self) -> Mapping[str, CallSpend]:
         """What the finished calls have cost, all attempts at each of them included, by role."""
@@ -149,10 +192,11 @@ class LedgerScope:
 
     def find(self, key: str) -> RecordedCall | None:
         """The finished call ``key``, or None where it has to be made."""
-        packed = self._responses.get(key)
-        if packed is None:
+        kept = self._responses.get(key)
+        if kept is None:
             return None
-        return RecordedCall(response=json.loads(zlib.decompress(packed)), spend=self._spend[key])
+        text = kept if isinstance(kept, str) else zlib.decompress(kept)
+        return RecordedCall(response=json.loads(text), spend=self._spend[key])
 
     async def intend(
         self, key: str, *, role: str, model: str, estimate: CallSpend = _NOTHING, again: bool = False
@@ -194,21 +238,19 @@ class LedgerScope:
             StoreError: the ledger is closed.
         """
         self._require_intent(key)
-        packed = zlib.compress(to_json(response).encode())
-        write = Completed(lease=self._lease, key=key, response=packed, spend=spend)
-        committed = self._ledger.submit(write)
-        self._remember(key, spend, packed)
-        self._unconfirmed.add(committed)
-        committed.add_done_callback(self._confirm)
+        text = to_json(response)
+        self._expect(Completed(lease=self._lease, key=key, response=text, spend=spend))
+        self._remember(key, spend, text)
 
     async def flush(self) -> None:
-        """Wait until every response is durable.
+        """Wait until every response and decision is durable.
 
         Raises:
             LostLeaseError: the lease was lost before all were recorded.
             StoreUnavailableError: some could not be recorded.
         """
         if self._unconfirmed:
+            self._ledger.hurry()
             await asyncio.wait(self._unconfirmed)
         self._refuse_after_failure()
 
@@ -227,6 +269,11 @@ class LedgerScope:
         write.on_commit.append(lambda: self._remember(key, spend, None))
         await self._ledger.submit(write)
 
+    def _expect(self, write: CallWrite) -> None:
+        committed = self._ledger.submit(write)
+        self._unconfirmed.add(committed)
+        committed.add_done_callback(self._confirm)
+
     def _confirm(self, committed: asyncio.Future[None]) -> None:
         self._unconfirmed.discard(committed)
         error = committed.exception()
@@ -240,10 +287,10 @@ class LedgerScope:
         if key not in self._roles:
             raise ConflictError(f"call {key} was never intended")
 
-    def _remember(self, key: str, spend: CallSpend, packed: bytes | None) -> None:
+    def _remember(self, key: str, spend: CallSpend, response: str | None) -> None:
         self._spend[key] = self._spend.get(key, CallSpend()) + spend
-        if packed is not None:
-            self._responses.setdefault(key, packed)
+        if response is not None:
+            self._responses.setdefault(key, response)
 
     def _by_role(self, keys: Iterable[str]) -> dict[str, CallSpend]:
         totals: dict[str, CallSpend] = {}

@@ -30,6 +30,7 @@ Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
 _IDLE_IN_TRANSACTION_MS: Final = 10_000
 _WRITE: Final = "BEGIN IMMEDIATE"
+_READ: Final = "BEGIN"
 _AWAY_CLASSES: Final = frozenset({"08", "25", "53", "57"})
 """SQLSTATE classes that say nothing about the statement (appendix A of PostgreSQL's manual): connection, the
 transaction's state (it idled for too long, or the server is a standby), resources, operator."""
@@ -85,11 +86,13 @@ class Database:
         self.wakeups = Wakeups()
         self._busy_seconds = busy_seconds
         self._turns = asyncio.Lock()
-        self._direct: _DirectWriter | None = None
+        self._direct: _DirectConnection | None = None
+        self._direct_reads: _DirectConnection | None = None
         if self.dialect == "sqlite":
-            self._direct = _DirectWriter(self.url, busy_seconds)
+            self._direct = _DirectConnection(self.url, busy_seconds, begin=_WRITE)
+            self._direct_reads = _DirectConnection(self.url, busy_seconds, begin=_READ)
             self._writes = _sqlite_engine(self.url, 1, busy_seconds, begin=_WRITE)
-            self._reads = _sqlite_engine(self.url, pool_size, busy_seconds, begin="BEGIN")
+            self._reads = _sqlite_engine(self.url, pool_size, busy_seconds, begin=_READ)
             self._leases = self._writes
         else:
             self._writes = _postgresql_engine(self.url, pool_size, busy_seconds)
@@ -121,10 +124,14 @@ class Database:
         async with self._transaction(self._writes) as session:
             yield session
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, beat: bool = False) -> T:
         """Run ``work`` in one write transaction, for writes that happen many times a second.
 
         SQLite's driver would change threads several times for every statement; here it does so once.
+
+        Args:
+            work: what to do.
+            beat: use the connections that are kept free for heartbeats.
 
         Raises:
             ConflictError: a constraint refuses a change.
@@ -132,10 +139,22 @@ class Database:
         """
         with _mapped_errors():
             if self._direct is None:
-                async with self._writes.begin() as connection:
+                async with (self._leases if beat else self._writes).begin() as connection:
                     return await connection.run_sync(work)
             async with self._turn():
                 return await self._direct.run(work)
+
+    async def fetch(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction that cannot write: as ``write``, for reads that happen as often.
+
+        Raises:
+            StoreUnavailableError: the database cannot be reached.
+        """
+        with _mapped_errors():
+            if self._direct_reads is not None:
+                return await self._direct_reads.run(work)
+            async with self._reads.begin() as connection:
+                return await connection.run_sync(work)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -149,12 +168,6 @@ class Database:
             yield
         finally:
             self._turns.release()
-
-    @asynccontextmanager
-    async def lease_session(self) -> AsyncIterator[Session]:
-        """A write transaction on connections that are kept free for heartbeats."""
-        async with self._transaction(self._leases) as session:
-            yield session
 
     @asynccontextmanager
     async def read(self, joining: Session | None = None) -> AsyncIterator[Session]:
@@ -182,8 +195,9 @@ class Database:
         """Close all connections."""
         for engine in {self._writes, self._reads, self._leases}:
             await engine.dispose()
-        if self._direct is not None:
-            await self._direct.close()
+        for direct in (self._direct, self._direct_reads):
+            if direct is not None:
+                await direct.close()
 
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[Session]:
@@ -203,10 +217,10 @@ class Database:
             self.wakeups.notify(optimization_id)
 
 
-class _DirectWriter:
+class _DirectConnection:
     """An SQLite connection in a thread of its own, without asyncio around each of its calls."""
 
-    def __init__(self, url: URL, busy_seconds: float) -> None:
+    def __init__(self, url: URL, busy_seconds: float, *, begin: str) -> None:
         self._engine = create_engine(
             url.set(drivername="sqlite+pysqlite"),
             pool_size=1,
@@ -214,8 +228,8 @@ class _DirectWriter:
             json_serializer=to_json,
             connect_args=_sqlite_arguments(busy_seconds),
         )
-        _configure_sqlite(self._engine, url, _WRITE)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite writer")
+        _configure_sqlite(self._engine, url, begin)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite {begin}")
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """``work`` in one transaction."""

@@ -1,12 +1,21 @@
 """Appending events to an optimization's log: numbered under the row's lock, so that no reader skips one."""
 
 from collections.abc import Sequence
+from typing import Final
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from store.models.optimization import Optimization
 from store.models.optimization_event import OptimizationEvent
 from store.records.progress import EventDraft
+
+# Statements are built once: there is a batch for every few events.
+_KNOWN: Final = select(OptimizationEvent.key).where(
+    OptimizationEvent.optimization_id == bindparam("of_id"),
+    OptimizationEvent.key.in_(bindparam("keys", expanding=True)),
+)
+_APPEND: Final = insert(OptimizationEvent)
+_ADVANCE: Final = update(Optimization).where(Optimization.id == bindparam("of_id"))
 
 
 def append_events(
@@ -20,11 +29,7 @@ def append_events(
     wanted: dict[str, EventDraft] = {}
     for draft in drafts:
         wanted.setdefault(draft.key, draft)
-    known = connection.scalars(
-        select(OptimizationEvent.key).where(
-            OptimizationEvent.optimization_id == optimization_id, OptimizationEvent.key.in_(wanted)
-        )
-    )
+    known = connection.scalars(_KNOWN, {"of_id": optimization_id, "keys": list(wanted)})
     for key in known:
         del wanted[key]
     if not wanted:
@@ -39,8 +44,6 @@ def append_events(
         }
         for seq, draft in enumerate(wanted.values(), start=next_seq)
     ]
-    connection.execute(insert(OptimizationEvent), rows)
-    connection.execute(
-        update(Optimization).where(Optimization.id == optimization_id).values(next_seq=next_seq + len(rows))
-    )
+    connection.execute(_APPEND, rows)
+    connection.execute(_ADVANCE, {"of_id": optimization_id, "next_seq": next_seq + len(rows)})
     return len(rows)

@@ -1,10 +1,10 @@
 """A search's progress: recorded under the fence, announced to those who wait."""
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Final
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from store.connections import Database
 from store.errors import LostLeaseError
@@ -16,6 +16,7 @@ from store.models.optimization_event import OptimizationEvent
 from store.models.optimization_round import OptimizationRound
 from store.records.optimizations import Lease
 from store.records.progress import (
+    CandidateDraft,
     EvaluationDraft,
     EventRecord,
     ProgressBatch,
@@ -24,6 +25,9 @@ from store.records.progress import (
 from store.repositories.conflicts import insert_new
 
 _PAGE: Final = 500
+_RANK: Final = update(Candidate).where(
+    Candidate.optimization_id == bindparam("of_optimization"), Candidate.id == bindparam("of_id")
+)
 
 
 class ProgressLog:
@@ -106,11 +110,11 @@ class ProgressLog:
             raise LostLeaseError(lease.optimization_id, lease.fence)
         owner = {"optimization_id": lease.optimization_id}
         if batch.candidates:
-            rows = [owner | asdict(draft) for draft in batch.candidates]
-            connection.execute(insert_new(self._db, Candidate), rows)
+            rows = [owner | _columns(draft) for draft in batch.candidates]
+            connection.execute(insert_new(self._db.dialect, Candidate), rows)
         if batch.evaluations:
             rows = [owner | _evaluation_row(draft) for draft in batch.evaluations]
-            connection.execute(insert_new(self._db, Evaluation), rows)
+            connection.execute(insert_new(self._db.dialect, Evaluation), rows)
         for finished in batch.rounds:
             self._add_round(connection, lease, finished)
         return append_events(connection, lease.optimization_id, next_seq, batch.events)
@@ -126,20 +130,28 @@ class ProgressLog:
             "spend": draft.spend,
             "rounds_left": draft.rounds_left,
         }
-        statement = insert_new(self._db, OptimizationRound).values(values)
-        added = connection.scalar(statement.returning(OptimizationRound.round))
-        if added is None:
+        statement = insert_new(self._db.dialect, OptimizationRound).returning(OptimizationRound.round)
+        if connection.scalar(statement, values) is None:
             return  # a later round may have said otherwise about these candidates since
-        for kept, ids in ((True, draft.kept), (False, draft.dropped)):
-            connection.execute(
-                update(Candidate)
-                .where(Candidate.optimization_id == lease.optimization_id, Candidate.id.in_(ids))
-                .values(kept=kept, dropped_in_round=None if kept else draft.round)
-            )
+        dropped_in = dict.fromkeys(draft.kept) | dict.fromkeys(draft.dropped, draft.round)
+        places = [
+            {
+                "of_optimization": lease.optimization_id,
+                "of_id": candidate_id,
+                "kept": round_number is None,
+                "dropped_in_round": round_number,
+            }
+            for candidate_id, round_number in dropped_in.items()
+        ]
+        connection.execute(_RANK, places)
 
 
 def _evaluation_row(draft: EvaluationDraft) -> dict[str, object]:
-    return asdict(draft) | {"example_ids": list(draft.example_ids), "criteria": list(draft.criteria)}
+    return _columns(draft) | {"example_ids": list(draft.example_ids), "criteria": list(draft.criteria)}
+
+
+def _columns(draft: CandidateDraft | EvaluationDraft) -> dict[str, object]:
+    return {field.name: getattr(draft, field.name) for field in fields(draft)}
 
 
 def _event(row: OptimizationEvent) -> EventRecord:

@@ -1,12 +1,10 @@
-"""What earlier attempts at a job have decided by its budget."""
+"""What attempts at a job decide by its budget: on record before any call is made because of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from store.progress import ProgressLog
-from store.records.optimizations import Lease
+_ROUNDS, _SEARCH_ENDED, _HELD_OUT = "rounds", "search_ended", "held_out"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Decisions:
     """Decisions that a later attempt repeats.
 
@@ -14,24 +12,29 @@ class Decisions:
     it might decide otherwise.
 
     Attributes:
-        rounds: rounds that have begun.
-        search_ended: whether it was decided that no further one does.
-        held_out: queries that the gate took; None where it has not begun.
+        rounds: rounds that earlier attempts have begun.
+        search_ended: whether an earlier attempt decided that no further one does.
+        held_out: queries that the gate of an earlier attempt took; None where it has not begun.
     """
 
-    rounds: int = 0
-    search_ended: bool = False
-    held_out: int | None = None
+    def __init__(self, recorded: Mapping[str, int], record: Callable[[str, int], None]) -> None:
+        """``recorded`` by earlier attempts; ``record`` has a new one on record before any later call is."""
+        self.rounds = recorded.get(_ROUNDS, 0)
+        self.search_ended = _SEARCH_ENDED in recorded
+        self.held_out = recorded.get(_HELD_OUT)
+        self._record = record
 
+    def begin_round(self, rounds: int) -> None:
+        """The round begins that makes it ``rounds`` of them."""
+        if rounds > self.rounds:
+            self._record(_ROUNDS, rounds)
 
-async def read_decisions(progress: ProgressLog, lease: Lease) -> Decisions:
-    """The decisions that are on record when ``lease`` begins."""
-    rounds, search_ended, held_out, seq = 0, False, None, 0
-    while events := await progress.events_after(lease.optimization_id, seq):
-        seq = events[-1].seq
-        rounds += sum(event.type == "round_started" for event in events)
-        search_ended |= any(event.type == "search_finished" for event in events)
-        for event in events:
-            if event.type == "gate_started" and isinstance(queries := event.body["queries"], int):
-                held_out = queries
-    return Decisions(rounds=rounds, search_ended=search_ended, held_out=held_out)
+    def end_search(self) -> None:
+        """No further round begins."""
+        if not self.search_ended:
+            self._record(_SEARCH_ENDED, 1)
+
+    def hold_out(self, queries: int) -> None:
+        """The gate takes so many queries."""
+        if self.held_out is None:
+            self._record(_HELD_OUT, queries)

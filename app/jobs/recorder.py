@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,9 +15,7 @@ from optimizer.events import (
     EvaluationFinished,
     GateStarted,
     RoundFinished,
-    RoundStarted,
     SearchEvent,
-    SearchFinished,
     SearchStarted,
 )
 from optimizer.protocols import SearchObserver
@@ -39,22 +36,13 @@ INCUMBENT_ID = "incumbent"
 _MAX_BATCH = 200
 _GROUP_SECONDS = 0.1
 """Events are gathered for so long: people look on, and the ledger waits for the same connection."""
-_DECISIONS = (RoundStarted, SearchFinished, GateStarted)
-"""What ``app.jobs.decisions`` reads back: on record before anything is done about it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Entry:
-    event: SearchEvent
-    committed: asyncio.Future[None]
 
 
 class RunRecorder(SearchObserver):
     """Records events in the background, in their order, whatever waits in one transaction.
 
-    The search waits for it only where it has decided something by its budget: the next attempt repeats that.
-    What else a kill loses here is announced again when the run is replayed from the call ledger. Use as
-    ``async with RunRecorder(...) as recorder``; leaving the block writes what waits.
+    The search never waits for it: what a kill loses here is announced again when the run is replayed from the
+    call ledger. Use as ``async with RunRecorder(...) as recorder``; leaving the block writes what waits.
     """
 
     def __init__(
@@ -64,6 +52,7 @@ class RunRecorder(SearchObserver):
         provenance: JsonObject,
         *,
         spend: Callable[[], JsonObject],
+        answers_kept: Callable[[], Awaitable[None]],
     ) -> None:
         """A recorder for the run under ``lease``.
 
@@ -72,13 +61,16 @@ class RunRecorder(SearchObserver):
             lease: the run's.
             provenance: models and template versions, stored with each evaluation.
             spend: what the run has spent by now, stored with each round.
+            answers_kept: returns when all answers so far are in the ledger: what follows from them must not
+                be on record without them.
         """
         self._log = log
         self._lease = lease
         self._provenance = provenance
         self._spend = spend
-        self._waiting: asyncio.Queue[_Entry | None] = asyncio.Queue()
-        self._at_once = asyncio.Event()
+        self._answers_kept = answers_kept
+        self._waiting: asyncio.Queue[SearchEvent | None] = asyncio.Queue()
+        self._ending = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -99,7 +91,7 @@ class RunRecorder(SearchObserver):
         """
         if self._writer is not None:
             self._waiting.put_nowait(None)
-            self._at_once.set()
+            self._ending.set()
             try:
                 await asyncio.wait([self._writer])
             except asyncio.CancelledError:
@@ -114,13 +106,7 @@ class RunRecorder(SearchObserver):
     async def notify(self, event: SearchEvent) -> None:
         if self._writer is not None and self._writer.done():
             self._writer.result()
-        entry = _Entry(event=event, committed=asyncio.get_running_loop().create_future())
-        self._waiting.put_nowait(entry)
-        if self._writer is not None and isinstance(event, _DECISIONS):
-            self._at_once.set()
-            await asyncio.wait([entry.committed, self._writer], return_when=asyncio.FIRST_COMPLETED)
-            if not entry.committed.done():
-                self._writer.result()
+        self._waiting.put_nowait(event)
 
     async def _write_forever(self) -> None:
         is_open = True
@@ -128,17 +114,14 @@ class RunRecorder(SearchObserver):
             waiting = [await self._waiting.get()]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GROUP_SECONDS):
-                    await self._at_once.wait()
+                    await self._ending.wait()
             while len(waiting) < _MAX_BATCH and not self._waiting.empty():
                 waiting.append(self._waiting.get_nowait())
-            if self._waiting.empty():
-                self._at_once.clear()
             is_open = None not in waiting
-            entries = [entry for entry in waiting if entry is not None]
-            if entries:
-                await self._log.record(self._lease, self._batch([entry.event for entry in entries]))
-            for entry in entries:
-                entry.committed.set_result(None)
+            events = [event for event in waiting if event is not None]
+            if events:
+                await self._answers_kept()
+                await self._log.record(self._lease, self._batch(events))
 
     def _batch(self, events: list[SearchEvent]) -> ProgressBatch:
         return ProgressBatch(

@@ -54,7 +54,7 @@ class StoredCalls(CallRecords):
         await self._scope.intend(key, role=role, model=model, estimate=upper, again=True)
 
     @override
-    async def complete(
+    def complete(
         self,
         key: str,
         response: JsonObject,
@@ -99,27 +99,42 @@ class JobSelections(SelectionRecords):
     shared cache meanwhile, or it pays for every score again.
     """
 
-    def __init__(self, repository: SelectionRepository, lease: Lease) -> None:
-        """The selections in ``repository`` of the job under ``lease``."""
+    def __init__(
+        self, repository: SelectionRepository, lease: Lease, pins: dict[StoredSelectionKey, JsonObject]
+    ) -> None:
+        """The selections in ``repository`` of the job under ``lease``, which has pinned ``pins`` so far."""
         self._repository = repository
         self._lease = lease
-        self._shared = StoredSelections(repository)
+        self._pins = pins
+        self._unreadable: set[StoredSelectionKey] = set()
+
+    @classmethod
+    async def open(cls, repository: SelectionRepository, lease: Lease) -> "JobSelections":
+        """The selections of the job under ``lease``, with those that earlier attempts have pinned."""
+        return cls(repository, lease, await repository.pins(lease.optimization_id))
 
     @override
     async def get(self, key: SelectionKey) -> JsonObject | None:
-        pinned = await self._repository.pinned(self._lease.optimization_id, _stored_key(key))
-        if pinned is not None:
-            return pinned
-        kept = await self._shared.get(key)
-        return await self._pin(key, kept) if kept is not None and _is_readable(key, kept) else None
+        stored_key = _stored_key(key)
+        if stored_key in self._pins:
+            return self._pins[stored_key]
+        kept = await self._repository.find(stored_key)
+        if kept is None:
+            return None
+        if selection_from_json(kept, key) is None:
+            self._unreadable.add(stored_key)
+            return None
+        return await self._pin(stored_key, kept, share=False)
 
     @override
     async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
-        kept = await self._shared.put(key, value, source)
-        return await self._pin(key, kept if _is_readable(key, kept) else value)
+        stored_key = _stored_key(key)
+        share = source is not SelectionSource.FALLBACK and stored_key not in self._unreadable
+        return await self._pin(stored_key, value, share=share)
 
-    async def _pin(self, key: SelectionKey, value: JsonObject) -> JsonObject:
-        return await self._repository.pin(self._lease, _stored_key(key), value)
+    async def _pin(self, key: StoredSelectionKey, value: JsonObject, *, share: bool) -> JsonObject:
+        self._pins[key] = await self._repository.pin(self._lease, key, value, share=share)
+        return self._pins[key]
 
 
 class StoredCapabilities(CapabilityRecords):
@@ -137,10 +152,6 @@ class StoredCapabilities(CapabilityRecords):
     @override
     async def put(self, backend: str, model: str, record: JsonObject) -> None:
         await self._repository.put(backend, model, record)
-
-
-def _is_readable(key: SelectionKey, value: JsonObject) -> bool:
-    return selection_from_json(value, key) is not None
 
 
 def _spend(calls: int, prompt_tokens: int, completion_tokens: int, cost: float) -> CallSpend:

@@ -21,19 +21,22 @@ def kept_for_gate(budget_calls: int | None, held_out: int) -> int:
 class KeepForGate(StopCondition):
     """Ends the search while there is still enough for the comparison on held-out queries."""
 
-    def __init__(self, budget: Budget, *, held_out: int, decided: Decisions) -> None:
-        """Keep of ``budget`` what ``held_out`` queries take, and repeat what is ``decided``."""
+    def __init__(self, budget: Budget, *, held_out: int, decisions: Decisions) -> None:
+        """Keep of ``budget`` what ``held_out`` queries take, and repeat the ``decisions`` on record."""
         self._budget = budget
-        self._decided = decided
+        self._decisions = decisions
         self._asked = 0
         self._kept = kept_for_gate(budget.limits.calls, held_out)
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
         self._asked += 1
-        if self._asked <= self._decided.rounds:
-            return False
-        return self._decided.search_ended or self._budget.exhausted(calls_needed + self._kept)
+        if self._asked > self._decisions.rounds and (
+            self._decisions.search_ended or self._budget.exhausted(calls_needed + self._kept)
+        ):
+            return True
+        self._decisions.begin_round(self._asked)
+        return False
 
 
 def affordable(budget: Budget, held_out: int) -> int:

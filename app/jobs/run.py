@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.jobs.decisions import read_decisions
+from app.jobs.decisions import Decisions
 from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
 from app.jobs.records import JobSelections, StoredCalls
@@ -120,6 +120,7 @@ class OptimizationRun:
 
     async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
         budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
+        decisions = Decisions(scope.decisions, scope.decide)
         context = RunContext(
             scope=claim.lease.optimization_id,
             budget=budget,
@@ -128,10 +129,15 @@ class OptimizationRun:
             records=StoredCalls(scope),
         )
         models = await RunModels.open(self._models, claim.optimization.target, context)
-        scorer = build_scorer(spec, models, self._catalog, JobSelections(self._store.selections, claim.lease))
+        selections = await JobSelections.open(self._store.selections, claim.lease)
+        scorer = build_scorer(spec, models, self._catalog, selections)
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(
-            self._store.progress, claim.lease, provenance, spend=lambda: _spend_json(budget.spent)
+            self._store.progress,
+            claim.lease,
+            provenance,
+            spend=lambda: _spend_json(budget.spent),
+            answers_kept=scope.flush,
         )
         parts = SearchParts(
             spec=spec,
@@ -142,15 +148,16 @@ class OptimizationRun:
         )
         examples = await self._examples(spec.example_bank_id)
         split = await self._split(spec, examples)
-        decided = await read_decisions(self._store.progress, claim.lease)
         async with recorder:
             evaluator = parts.evaluator(examples, spec.config.k)
-            stop = KeepForGate(budget, held_out=len(split.held_out), decided=decided)
+            stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions)
             search = parts.search(evaluator, build_proposer(spec, models), stop)
             found = await search.run(spec.seed_prompt, split.search)
-            room = decided.held_out
+            decisions.end_search()
+            room = decisions.held_out
             if room is None:
                 room = affordable(budget, len(split.held_out))
+                decisions.hold_out(room)
             gate = await self._gate(parts, evaluator, found, split, room)
         report: JsonObject = {
             "queries": {"search": len(split.search), "held_out": len(split.held_out)},

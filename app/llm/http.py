@@ -6,6 +6,8 @@ httpx's own pool slows down as connections grow and cannot keep hundreds of call
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import aiohttp
 import httpx
@@ -16,6 +18,7 @@ from pydantic import SecretStr
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.simulated.transport import SimulatedTransport
 from app.settings import BackendSettings, SimulatedSettings
+from app.version import VERSION
 from optimizer.errors import MalformedResponseError, RequestRefusedError
 from optimizer.types import JsonObject
 
@@ -34,28 +37,69 @@ class RawResponse:
     body: bytes
 
 
-def open_client(settings: BackendSettings, *, key: SecretStr | None) -> httpx.AsyncClient:
-    """The client of one backend. Close it with ``aclose``; nothing is connected before the first request."""
-    timeouts = settings.timeouts
-    headers = {"content-type": "application/json", "accept-encoding": "identity"}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key.get_secret_value()}"
-    return httpx.AsyncClient(
-        base_url=SIMULATED_URL if settings.base_url is None else str(settings.base_url),
-        headers=headers,
-        transport=_transport(settings),
-        trust_env=False,
-        timeout=httpx.Timeout(
-            connect=timeouts.connect_seconds,
-            read=timeouts.read_seconds,
-            write=timeouts.read_seconds,
-            pool=None,
-        ),
-    )
+class BackendClient:
+    """POSTs to one backend, in httpx's terms.
+
+    Without ``httpx.AsyncClient``: what that does for each request (cookies, redirects, joining URLs) is not
+    wanted here, and takes a fifth of the time that a call costs. Use as an async context manager, or close it
+    with ``aclose``; nothing is connected before the first request.
+    """
+
+    def __init__(self, settings: BackendSettings, *, key: SecretStr | None) -> None:
+        """The client of the backend that ``settings`` describe; ``key`` is its API key."""
+        timeouts = settings.timeouts
+        self._transport = open_transport(settings)
+        self._base_url = httpx.URL(SIMULATED_URL if settings.base_url is None else str(settings.base_url))
+        self._urls: dict[str, httpx.URL] = {}
+        self._headers = {
+            "accept": "application/json, text/event-stream",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": f"drpo/{VERSION}",
+        }
+        if key is not None:
+            self._headers["authorization"] = f"Bearer {key.get_secret_value()}"
+        self._extensions = {
+            "timeout": httpx.Timeout(
+                connect=timeouts.connect_seconds,
+                read=timeouts.read_seconds,
+                write=timeouts.read_seconds,
+                pool=None,
+            ).as_dict()
+        }
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def send(self, path: str, content: bytes) -> httpx.Response:
+        """POST ``content`` to ``path`` below the base URL; the caller reads the response and closes it.
+
+        Raises:
+            httpx.HTTPError: no response.
+        """
+        url = self._urls.get(path)
+        if url is None:
+            joined = f"{self._base_url.path.rstrip('/')}/{path}"
+            url = self._urls[path] = self._base_url.copy_with(path=joined)
+        return await self._transport.handle_async_request(
+            httpx.Request("POST", url, headers=self._headers, content=content, extensions=self._extensions)
+        )
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
 
 
 async def post(
-    client: httpx.AsyncClient, path: str, body: bytes, *, origin: Origin, settings: BackendSettings
+    client: BackendClient, path: str, body: bytes, *, origin: Origin, settings: BackendSettings
 ) -> RawResponse:
     """POST ``body`` and read the answer whole, within the backend's limits of time and size.
 
@@ -63,11 +107,12 @@ async def post(
         ModelError: no answer, too long an answer, or a status other than 2xx.
     """
     with transport_errors(origin):
-        async with (
-            asyncio.timeout(settings.timeouts.total_seconds),
-            client.stream("POST", path, content=body) as response,
-        ):
-            answer = await read_bounded(response, limit=settings.max_response_bytes, origin=origin)
+        async with asyncio.timeout(settings.timeouts.total_seconds):
+            response = await client.send(path, body)
+            try:
+                answer = await read_bounded(response, limit=settings.max_response_bytes, origin=origin)
+            finally:
+                await response.aclose()
     if not response.is_success:
         raise error_for_status(origin, response.status_code, response.headers, answer)
     return RawResponse(status=response.status_code, headers=response.headers, body=answer)
@@ -107,7 +152,8 @@ def encode(body: JsonObject, *, origin: Origin) -> bytes:
         ) from None
 
 
-def _transport(settings: BackendSettings) -> httpx.AsyncBaseTransport:
+def open_transport(settings: BackendSettings) -> httpx.AsyncBaseTransport:
+    """Connections to one backend, or the simulated one in their place."""
     if settings.kind == "simulated":
         return SimulatedTransport(settings.simulated or SimulatedSettings())
     tls = httpx.create_ssl_context(trust_env=False)

@@ -66,7 +66,7 @@ class CallRecords(Protocol):
         """
         ...
 
-    async def complete(
+    def complete(
         self,
         key: str,
         response: JsonObject,
@@ -144,7 +144,7 @@ class CallLedger:
             except BaseException:
                 await _uninterrupted(self._records.fail(key, *_numbers(account.spent)))
                 raise
-        await _uninterrupted(self._records.complete(key, result_to_json(result), *_numbers(account.spent)))
+        self._records.complete(key, result_to_json(result), *_numbers(account.spent))
         return result
 
     def _count_as_spent(self, key: str, recorded: RecordedCall) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-import httpx
 from typing_extensions import override
 
 from app.llm.capabilities import Capabilities
 from app.llm.errors import Origin, error_in_body
-from app.llm.http import encode, post
+from app.llm.http import BackendClient, encode, post
 from app.llm.wire import PATHS, Api, read_json, read_result, request_body
 from app.settings import BackendSettings
 from optimizer.protocols import ChatModel
@@ -19,7 +18,7 @@ class OpenAICompatibleModel(ChatModel):
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: BackendClient,
         settings: BackendSettings,
         *,
         origin: Origin,

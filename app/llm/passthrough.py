@@ -14,7 +14,7 @@ import httpx
 
 from app.llm.concurrency import AdaptiveLimiter
 from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
-from app.llm.http import RawResponse, encode, post, read_bounded
+from app.llm.http import BackendClient, RawResponse, encode, post, read_bounded
 from app.llm.sse import DONE, FrameSplitter, payload
 from app.llm.wire import Path, read_json
 from app.settings import BackendSettings
@@ -44,7 +44,7 @@ class Passthrough:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: BackendClient,
         settings: BackendSettings,
         *,
         origin: Origin,
@@ -102,9 +102,7 @@ class Passthrough:
 
     async def _open(self, content: bytes, path: Path) -> httpx.Response:
         with transport_errors(self.origin):
-            return await self._client.send(
-                self._client.build_request("POST", path, content=content), stream=True
-            )
+            return await self._client.send(path, content)
 
     async def _check(self, response: httpx.Response) -> None:
         backend = self.origin.backend

@@ -6,13 +6,12 @@ What a server refuses, or accepts and then ignores, counts as missing.
 import random
 from dataclasses import dataclass
 
-import httpx
 import orjson
 
 from app.llm.capabilities import Capabilities, MaxTokensField
 from app.llm.concurrency import AdaptiveLimiter
 from app.llm.errors import Origin, error_in_body
-from app.llm.http import encode, post
+from app.llm.http import BackendClient, encode, post
 from app.llm.retry import Sleep, retrying
 from app.llm.sse import FrameSplitter, payload
 from app.llm.wire import PATHS, Api, read_json, read_usage
@@ -46,7 +45,7 @@ class Prober:
         sleep: how to wait between retries.
     """
 
-    client: httpx.AsyncClient
+    client: BackendClient
     settings: BackendSettings
     origin: Origin
     api: Api

@@ -4,11 +4,14 @@ import dataclasses
 import hashlib
 import json
 
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import JsonValue as AnyJson
 
 from app.llm.wire import message_to_json
-from optimizer.types import Completion, CompletionRequest, CompletionResult, JsonObject, Usage
+from optimizer.types import Completion, CompletionRequest, CompletionResult, JsonObject, Sampling, Usage
+
+_SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
 
 
 def call_key(request: CompletionRequest, *, scope: str, backend: str, model: str) -> str:
@@ -26,22 +29,31 @@ def call_key(request: CompletionRequest, *, scope: str, backend: str, model: str
         "backend": backend,
         "model": model,
         "prompt": prompt if isinstance(prompt, str) else [message_to_json(message) for message in prompt],
-        "sampling": dataclasses.asdict(request.sampling),
+        "sampling": {name: getattr(request.sampling, name) for name in _SAMPLING},
         "n": request.n,
         "seed": request.seed,
         "output": request.output.name if request.output else None,
         "top_logprobs": request.top_logprobs,
     }
-    # ASCII escapes: a text that is no valid Unicode has a key too, and is refused later with a message.
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    try:
+        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        # ASCII escapes: a text that is no valid Unicode has a key too, and is refused later with a message.
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def result_to_json(result: CompletionResult) -> JsonObject:
     """``result`` as a JSON object."""
-    record: JsonObject = dataclasses.asdict(result)
-    record["completions"] = [dataclasses.asdict(completion) for completion in result.completions]
-    return record
+    return {
+        "completions": [
+            {"text": item.text, "finish_reason": item.finish_reason, "logprobs": item.logprobs}
+            for item in result.completions
+        ],
+        "usage": None if result.usage is None else dataclasses.asdict(result.usage),
+        "model": result.model,
+        "seconds": result.seconds,
+    }
 
 
 def result_from_json(record: JsonObject) -> CompletionResult | None:

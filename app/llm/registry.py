@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import httpx
-
 from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
 from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
 from app.llm.emulated_n import EmulatedNModel
 from app.llm.errors import Origin
-from app.llm.http import open_client
+from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
 from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
@@ -63,7 +61,7 @@ class RunContext:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Backend:
     settings: BackendSettings
-    client: httpx.AsyncClient
+    client: BackendClient
     limiter: AdaptiveLimiter
     price: Price
 
@@ -110,7 +108,7 @@ class ModelRegistry:
         self._backends = {
             name: _Backend(
                 settings=backend,
-                client=open_client(backend, key=keys[name]),
+                client=BackendClient(backend, key=keys[name]),
                 limiter=AdaptiveLimiter(backend.max_concurrency),
                 price=Price.from_settings(backend.price),
             )

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -25,9 +26,16 @@ _WORTH_ANOTHER_TRY = (RateLimitedError, BackendUnavailableError, MalformedRespon
 _LARGEST_POWER = 62
 
 
-def retrying(settings: RetrySettings, jitter: random.Random, sleep: Sleep = asyncio.sleep) -> AsyncRetrying:
+def retrying(
+    settings: RetrySettings,
+    jitter: random.Random,
+    sleep: Sleep = asyncio.sleep,
+    *,
+    began: float | None = None,
+) -> AsyncRetrying:
     """A fresh policy for one operation; policies hold state and must not be shared.
 
+    ``began`` is the monotonic time of the first attempt, where that lies before the policy's making.
     Waits double from ``first_wait_seconds`` to ``max_wait_seconds``, each varied by half of itself; what the
     backend's Retry-After asks for is added. The last error is raised as it was.
     """
@@ -41,10 +49,12 @@ def retrying(settings: RetrySettings, jitter: random.Random, sleep: Sleep = asyn
         # The jitter goes on top of what was asked for, or all who wait come back at the same moment.
         return backoff if asked is None else asked + backoff
 
+    passed = 0.0 if began is None else time.monotonic() - began
     return AsyncRetrying(
         sleep=sleep,
         wait=wait,
-        stop=stop_after_attempt(settings.max_attempts) | stop_before_delay(settings.max_total_seconds),
+        stop=stop_after_attempt(settings.max_attempts)
+        | stop_before_delay(settings.max_total_seconds - passed),
         retry=retry_if_exception_type(_WORTH_ANOTHER_TRY),
         reraise=True,
     )
@@ -76,6 +86,18 @@ class RetryingModel(ChatModel):
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
-        policy = retrying(self._settings, self._jitter, self._sleep)
-        result: CompletionResult = await policy(self._model.complete, request)
+        began = time.monotonic()
+        try:
+            return await self._model.complete(request)
+        except _WORTH_ANOTHER_TRY as error:
+            failed: list[Exception] = [error]
+        # A policy is built only now: nearly all requests need none.
+        policy = retrying(self._settings, self._jitter, self._sleep, began=began)
+
+        async def attempt() -> CompletionResult:
+            if failed:
+                raise failed.pop()
+            return await self._model.complete(request)
+
+        result: CompletionResult = await policy(attempt)
         return result

@@ -1,6 +1,7 @@
 """Which examples of the bank are shown with a query."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import bm25s
 import numpy as np
@@ -8,6 +9,9 @@ from typing_extensions import override
 
 from optimizer.protocols import Retriever
 from optimizer.types import Example
+
+_REMEMBERED = 256
+"""Queries whose examples are remembered: all candidates of a round ask for the same ones."""
 
 
 class LexicalRetriever(Retriever):
@@ -27,14 +31,14 @@ class LexicalRetriever(Retriever):
         self._searchable = any(corpus)
         if self._searchable:
             self._index.index(corpus, show_progress=False)
+        self._rank = lru_cache(_REMEMBERED)(self._ranked)
 
     @override
     def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
-        wanted = min(k, len(self._bank))
-        if wanted == 0:
-            return ()
-        order = np.argsort(-self._scores(query), kind="stable")[:wanted]
-        return tuple(self._bank[position] for position in order)
+        return self._rank(query)[:k] if k > 0 else ()
+
+    def _ranked(self, query: str) -> tuple[Example, ...]:
+        return tuple(self._bank[position] for position in np.argsort(-self._scores(query), kind="stable"))
 
     def _scores(self, query: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         nothing = np.zeros(len(self._bank))

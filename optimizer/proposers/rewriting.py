@@ -1,6 +1,6 @@
 """The proposer of the paper: an optimizer model rewrites a prompt from the judge's reasons."""
 
-import unicodedata
+import re
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -38,6 +38,7 @@ _SCHEMA = OutputSchema(
     },
 )
 _RATIONALE_LIMIT = 400
+_UNSTORABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class RewritingProposer(Proposer):
@@ -125,8 +126,7 @@ def _storable(value: JsonValue) -> str:
     """``value`` without what no request and no table takes (NUL, lone surrogates); empty if it is no text."""
     if not isinstance(value, str):
         return ""
-    kept = (char for char in value if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cs"})
-    return "".join(kept).strip()
+    return _UNSTORABLE.sub("", value).strip()
 
 
 def _as_proposal(reply: Proposal | Failure) -> Proposal:

@@ -1,13 +1,16 @@
 """INSERT statements that leave existing rows alone, on both dialects."""
 
+from functools import cache
+
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.connections import Database
+from store.connections import Dialect
 from store.models.base import Base
 
 
-def insert_new(db: Database, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
+@cache
+def insert_new(dialect: Dialect, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """An INSERT into ``table`` that ignores the rows whose primary key exists."""
-    if db.dialect == "postgresql":
+    if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()

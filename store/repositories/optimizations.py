@@ -4,7 +4,20 @@ All times are the database's. At most one owner holds a valid fence at any momen
 higher one, and everything that an older owner still tries to write is refused.
 """
 
-from sqlalchemy import ColumnElement, Update, and_, case, func, insert, not_, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    case,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from store.clock import db_now
 from store.connections import Database, Session
@@ -135,8 +148,12 @@ class OptimizationRepository:
             )
             .returning(Optimization.cancel_requested)
         )
-        async with self._db.lease_session() as session:
-            cancel_requested = await session.scalar(statement)
+
+        def work(connection: Connection) -> bool | None:
+            requested: bool | None = connection.scalar(statement)
+            return requested
+
+        cancel_requested = await self._db.write(work, beat=True)
         if cancel_requested is None:
             return BeatResult.LOST
         return BeatResult.CANCEL_REQUESTED if cancel_requested else BeatResult.HELD
@@ -152,8 +169,7 @@ class OptimizationRepository:
             .values(lease_until=0.0, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
             .returning(Optimization.id)
         )
-        async with self._db.lease_session() as session:
-            return await session.scalar(statement) is not None
+        return await self._db.write(lambda connection: connection.scalar(statement) is not None, beat=True)
 
     async def finish(
         self,

@@ -1,8 +1,9 @@
 """The cache of criterion selections, and what each optimization has taken from it."""
 
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from store.connections import Database
 from store.errors import LostLeaseError
@@ -23,11 +24,6 @@ class SelectionKey:
     template_version: str
 
     @property
-    def primary_key(self) -> tuple[str, str, str]:
-        """The row's key."""
-        return self.query_sha256, self.selector_model, self.template_version
-
-    @property
     def columns(self) -> dict[str, str]:
         """The row's key by column."""
         return {
@@ -35,6 +31,19 @@ class SelectionKey:
             "selector_model": self.selector_model,
             "template_version": self.template_version,
         }
+
+
+_SHARED: Final = select(CriterionSelection.selection).where(
+    CriterionSelection.query_sha == bindparam("query_sha"),
+    CriterionSelection.selector_model == bindparam("selector_model"),
+    CriterionSelection.template_version == bindparam("template_version"),
+)
+_PINNED: Final = select(OptimizationSelection.selection).where(
+    OptimizationSelection.optimization_id == bindparam("optimization_id"),
+    OptimizationSelection.query_sha == bindparam("query_sha"),
+    OptimizationSelection.selector_model == bindparam("selector_model"),
+    OptimizationSelection.template_version == bindparam("template_version"),
+)
 
 
 class SelectionRepository:
@@ -45,9 +54,11 @@ class SelectionRepository:
 
     async def find(self, key: SelectionKey) -> JsonObject | None:
         """The selection for ``key``, or None."""
-        async with self._db.read() as session:
-            row = await session.get(CriterionSelection, key.primary_key)
-            return None if row is None else row.selection
+
+        def work(connection: Connection) -> JsonObject | None:
+            return connection.scalar(_SHARED, key.columns)
+
+        return await self._db.fetch(work)
 
     async def add(self, key: SelectionKey, selection: JsonObject) -> JsonObject:
         """Remember ``selection``, unless somebody was faster.
@@ -55,24 +66,26 @@ class SelectionRepository:
         Returns:
             What is remembered now, so that all who ask about a query judge it by the same criteria.
         """
-        values = key.columns | {"selection": selection}
-        kept = select(CriterionSelection.selection).filter_by(**key.columns)
+        return await self._db.write(lambda connection: self._add(connection, key, selection))
 
-        def work(connection: Connection) -> JsonObject:
-            connection.execute(insert_new(self._db, CriterionSelection), [values])
-            found: JsonObject = connection.scalars(kept).one()
-            return found
-
-        return await self._db.write(work)
-
-    async def pinned(self, optimization_id: str, key: SelectionKey) -> JsonObject | None:
-        """The selection that the optimization uses for ``key``, or None where it has none yet."""
+    async def pins(self, optimization_id: str) -> dict[SelectionKey, JsonObject]:
+        """The selections that the optimization uses."""
         async with self._db.read() as session:
-            row = await session.get(OptimizationSelection, (optimization_id, *key.primary_key))
-            return None if row is None else row.selection
+            rows = await session.scalars(
+                select(OptimizationSelection).where(OptimizationSelection.optimization_id == optimization_id)
+            )
+            return {_key(row): row.selection for row in rows}
 
-    async def pin(self, lease: Lease, key: SelectionKey, selection: JsonObject) -> JsonObject:
-        """Have the optimization use ``selection`` for ``key`` from now on, unless it uses another already.
+    async def pin(
+        self, lease: Lease, key: SelectionKey, selection: JsonObject, *, share: bool = False
+    ) -> JsonObject:
+        """Have the optimization use a selection for ``key`` from now on, unless it uses another already.
+
+        Args:
+            lease: the optimization's.
+            key: what is selected for.
+            selection: what to use.
+            share: let others have it too; if somebody was faster, theirs is used instead.
 
         Returns:
             What it uses.
@@ -81,14 +94,28 @@ class SelectionRepository:
             LostLeaseError: the lease is not ours any more; nothing was recorded.
         """
         of_key = {"optimization_id": lease.optimization_id} | key.columns
-        values = of_key | {"selection": selection}
-        kept = select(OptimizationSelection.selection).filter_by(**of_key)
 
         def work(connection: Connection) -> JsonObject:
             if held_seq(connection, lease, shared=True) is None:
                 raise LostLeaseError(lease.optimization_id, lease.fence)
-            connection.execute(insert_new(self._db, OptimizationSelection), [values])
-            found: JsonObject = connection.scalars(kept).one()
+            wanted = self._add(connection, key, selection) if share else selection
+            statement = insert_new(self._db.dialect, OptimizationSelection)
+            connection.execute(statement, [of_key | {"selection": wanted}])
+            found: JsonObject = connection.scalars(_PINNED, of_key).one()
             return found
 
         return await self._db.write(work)
+
+    def _add(self, connection: Connection, key: SelectionKey, selection: JsonObject) -> JsonObject:
+        statement = insert_new(self._db.dialect, CriterionSelection)
+        connection.execute(statement, [key.columns | {"selection": selection}])
+        found: JsonObject = connection.scalars(_SHARED, key.columns).one()
+        return found
+
+
+def _key(row: OptimizationSelection) -> SelectionKey:
+    return SelectionKey(
+        query_sha256=row.query_sha,
+        selector_model=row.selector_model,
+        template_version=row.template_version,
+    )

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.llm.simulated.backend import SimulatedBackend
 from app.llm.simulated.server import create_app
 from app.settings import SimulatedSettings
 
@@ -63,7 +64,7 @@ class Gate:
 
 def main() -> None:
     """Serve until the process is ended."""
-    gate = Gate(create_app(SimulatedSettings()))
+    gate = Gate(create_app(SimulatedBackend(SimulatedSettings())))
     app = Starlette(
         routes=[
             Route("/counts", gate.counts),

@@ -282,3 +282,11 @@ async def test_a_connection_that_the_driver_gave_up_is_unavailable(
     with pytest.raises(expected):
         async with database.session():
             raise error
+
+
+async def test_a_fetch_sees_what_is_committed_and_cannot_write(database: Database) -> None:
+    await database.write(lambda connection: connection.execute(ADD, {"id": "a"}))
+    assert await database.fetch(lambda connection: connection.scalar(COUNT)) == 1
+    with pytest.raises(StoreUnavailableError):
+        await database.fetch(lambda connection: connection.execute(ADD, {"id": "b"}))
+    assert await _count(database) == 1

@@ -87,12 +87,24 @@ async def test_a_new_probe_replaces_the_old(database: Database) -> None:
 async def test_what_an_optimization_has_pinned_stays_whatever_the_cache_says(database: Database) -> None:
     selections, lease = SelectionRepository(database), await new_lease(database)
     job, other = lease.optimization_id, await new_lease(database)
-    assert await selections.pinned(job, KEY) is None
+    assert await selections.pins(job) == {}
     assert await selections.pin(lease, KEY, {"n": 1}) == {"n": 1}
     assert await selections.add(KEY, {"n": 2}) == {"n": 2}
     assert await selections.pin(lease, KEY, {"n": 2}) == {"n": 1}
-    assert await selections.pinned(job, KEY) == {"n": 1}
+    assert await selections.pins(job) == {KEY: {"n": 1}}
     assert await selections.pin(other, KEY, {"n": 2}) == {"n": 2}
+
+
+async def test_a_shared_pin_is_what_the_first_has_shared(database: Database) -> None:
+    selections = SelectionRepository(database)
+    first, second, own = await new_lease(database), await new_lease(database), await new_lease(database)
+    assert await selections.pin(own, KEY, {"n": 0}) == {"n": 0}
+    assert await selections.find(KEY) is None
+    assert await selections.pin(first, KEY, {"n": 1}, share=True) == {"n": 1}
+    assert await selections.pin(second, KEY, {"n": 2}, share=True) == {"n": 1}
+    assert await selections.pin(own, KEY, {"n": 3}, share=True) == {"n": 0}
+    assert await selections.find(KEY) == {"n": 1}
+    assert await selections.pins(second.optimization_id) == {KEY: {"n": 1}}
 
 
 async def test_who_lost_the_lease_pins_nothing(database: Database) -> None:
@@ -100,4 +112,4 @@ async def test_who_lost_the_lease_pins_nothing(database: Database) -> None:
     await take_over(database, lease)
     with pytest.raises(LostLeaseError):
         await selections.pin(lease, KEY, {"n": 1})
-    assert await selections.pinned(lease.optimization_id, KEY) is None
+    assert await selections.pins(lease.optimization_id) == {}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
@@ -20,13 +21,16 @@ class ConnectionCut(Exception):  # noqa: N818 - an event of the simulation, not 
     """Raised into the server so that it drops the connection, as the injected fault wants."""
 
 
-def create_app(settings: SimulatedSettings) -> Starlette:
+def create_app(backend: SimulatedBackend) -> Starlette:
     """The backend as an ASGI application; its paths may have any prefix."""
-    backend = SimulatedBackend(settings)
+    working = asyncio.Lock()
 
     async def answer(request: Request) -> Response:
-        reply = backend.answer(request.method, request.url.path, await request.body())
-        await asyncio.sleep(reply.delay)
+        arrived, body = time.monotonic(), await request.body()
+        async with working:  # one at a time, and between two of them others may arrive and be timed
+            reply = backend.answer(request.method, request.url.path, body)
+            await asyncio.sleep(0)
+        await asyncio.sleep(reply.delay - (time.monotonic() - arrived))
         if reply.status == 0:
             # A length that never arrives: the client sees the connection end.
             return StreamingResponse(_frames(reply), headers={"content-length": "1"})
@@ -45,7 +49,7 @@ async def serve(settings: SimulatedSettings) -> AsyncIterator[str]:
         Its base URL, ``/v1`` included.
     """
     config = uvicorn.Config(
-        create_app(settings), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        create_app(SimulatedBackend(settings)), log_config=None, lifespan="off", timeout_graceful_shutdown=1
     )
     server = _QuietServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,6 +1,7 @@
 """The simulated backend in process: an httpx transport in place of a network."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -30,9 +31,10 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
             httpx.ReadError: the connection is lost, by an injected fault.
         """
         self.requests += 1
+        arrived = time.monotonic()
         reply = self._backend.answer(request.method, request.url.path, await request.aread())
         patience = request.extensions.get("timeout", {}).get("read")
-        await _wait(reply.delay, patience, request)
+        await _wait(reply.delay, patience, request, since=arrived)
         if reply.status == 0:
             raise httpx.ReadError("simulated: the connection was lost", request=request)
         return httpx.Response(
@@ -60,9 +62,12 @@ class _Frames(httpx.AsyncByteStream):
             raise httpx.RemoteProtocolError("simulated: the stream was cut", request=self._request)
 
 
-async def _wait(seconds: float, patience: float | None, request: httpx.Request) -> None:
+async def _wait(
+    seconds: float, patience: float | None, request: httpx.Request, *, since: float | None = None
+) -> None:
+    passed = 0.0 if since is None else time.monotonic() - since
     if patience is not None and seconds > patience:
-        await asyncio.sleep(patience)
+        await asyncio.sleep(patience - passed)
         raise httpx.ReadTimeout("simulated: no answer in time", request=request)
-    if seconds > 0:
-        await asyncio.sleep(seconds)
+    if seconds > passed:
+        await asyncio.sleep(seconds - passed)

@@ -236,6 +236,19 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("optimization_id", "round", name=op.f("pk_optimization_rounds")),
     )
     op.create_table(
+        "optimization_decisions",
+        sa.Column("optimization_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["optimization_id"],
+            ["optimizations.id"],
+            name=op.f("fk_optimization_decisions_optimization_id_optimizations"),
+        ),
+        sa.PrimaryKeyConstraint("optimization_id", "name", name=op.f("pk_optimization_decisions")),
+    )
+    op.create_table(
         "optimization_selections",
         sa.Column("optimization_id", sa.Text(), nullable=False),
         sa.Column("query_sha", sa.Text(), nullable=False),
@@ -371,6 +384,7 @@ def downgrade() -> None:
     op.drop_table("evaluations")
     op.drop_table("prompt_versions")
     op.drop_table("optimization_selections")
+    op.drop_table("optimization_decisions")
     op.drop_table("optimization_rounds")
     op.drop_table("optimization_events")
     op.drop_table("model_calls")

@@ -1,11 +1,11 @@
 """From events to rows: in order, in the background, under the lease."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from typing_extensions import override
 
-from app.jobs.event_bodies import event_type
 from app.jobs.recorder import RunRecorder
 from optimizer.evaluation import HELD_OUT_ROUND
 from optimizer.events import (
@@ -16,8 +16,6 @@ from optimizer.events import (
     RankedPath,
     RoundFinished,
     RoundStarted,
-    SearchEvent,
-    SearchFinished,
     SearchStarted,
 )
 from optimizer.types import (
@@ -30,8 +28,6 @@ from optimizer.types import (
     Rollout,
     Score,
     Scored,
-    SearchResult,
-    StopReason,
     Unscored,
     Usage,
 )
@@ -55,9 +51,24 @@ SCORED = Scored(
 PROVENANCE: JsonObject = {"models": {"judge": "b/m"}}
 
 
-def recorder(log: ProgressLog, lease: Lease) -> RunRecorder:
+async def nothing_to_keep() -> None:
+    """A ledger whose answers are all durable."""
+
+
+def recorder(
+    log: ProgressLog,
+    lease: Lease,
+    *,
+    answers_kept: Callable[[], Awaitable[None]] = nothing_to_keep,
+) -> RunRecorder:
     """A recorder of a run that has spent one call."""
-    return RunRecorder(log, lease, PROVENANCE, spend=lambda: {"calls": 1})
+    return RunRecorder(
+        log,
+        lease,
+        PROVENANCE,
+        spend=lambda: {"calls": 1},
+        answers_kept=answers_kept,
+    )
 
 
 def evaluated(
@@ -217,63 +228,19 @@ async def test_a_recorder_that_is_cancelled_at_its_end_is_at_rest_when_it_is_lef
     await database.close()
 
 
-DECISIONS: list[SearchEvent] = [
-    RoundStarted(round=1, query_ids=("q1",)),
-    SearchFinished(
-        result=SearchResult(
-            best=SEED,
-            best_reward=None,
-            seed_prompt=SEED,
-            beam=(),
-            rounds=1,
-            evaluations=0,
-            unscored=0,
-            stop_reason=StopReason.BUDGET,
-        )
-    ),
-    GateStarted(incumbent=SEED, winner=CHILD, queries=3),
-]
-
-
-@pytest.mark.parametrize("decision", DECISIONS, ids=["round", "search", "gate"])
-async def test_a_decision_waits_for_its_commit_and_other_events_do_not(
-    sqlite_url: str, decision: SearchEvent
-) -> None:
-    database = Database(sqlite_url)
+async def test_nothing_is_on_record_before_the_answers_that_it_follows_from(database: Database) -> None:
     lease = await new_lease(database)
-    log = GatedLog(database)
-    async with recorder(log, lease) as recording:
+    log, asked, kept = ProgressLog(database), asyncio.Event(), asyncio.Event()
+
+    async def answers_kept() -> None:
+        asked.set()
+        await kept.wait()
+
+    async with recorder(log, lease, answers_kept=answers_kept) as recording:
         await recording.notify(STARTED)
         await recording.notify(PROPOSED)
-        deciding = asyncio.create_task(recording.notify(decision))
-        await log.writing.wait()
-        assert not deciding.done()
-        log.open.set()
-        await deciding
-        events = await log.events_after(lease.optimization_id, 0)
-        assert [event.type for event in events][-3:] == [
-            "search_started",
-            "candidate_proposed",
-            event_type(decision),
-        ]
-        assert log.written == 1  # all that waited, in one transaction
-        log.open.clear()
-        await recording.notify(evaluated(SCORED))
-        log.open.set()
-    await database.close()
-
-
-async def test_who_lost_the_lease_cannot_decide_anything(database: Database) -> None:
-    lease = await new_lease(database)
-    async with recorder(ProgressLog(database), lease) as recording:
-        await recording.notify(STARTED)
-        await recording.notify(DECISIONS[0])
-    await take_over(database, lease)
-
-    async def run() -> None:
-        async with recorder(ProgressLog(database), lease) as recording:
-            await recording.notify(DECISIONS[0])
-            pytest.fail("the search goes on")
-
-    with pytest.raises(LostLeaseError):
-        await run()
+        await asked.wait()
+        before = await log.events_after(lease.optimization_id, 0)
+        kept.set()
+    after = await log.events_after(lease.optimization_id, 0)
+    assert [event.type for event in after[len(before) :]] == ["search_started", "candidate_proposed"]

@@ -22,7 +22,7 @@ async def test_a_call_is_found_once_it_is_complete(database: Database) -> None:
         assert await calls.find("k1") is None
         await calls.intend("k1", "judge", "backend/model", ESTIMATE)
         assert await calls.find("k1") is None
-        await calls.complete("k1", RESPONSE, 2, 30, 4, 0.5)
+        calls.complete("k1", RESPONSE, 2, 30, 4, 0.5)
 
         found = await calls.find("k1")
 
@@ -41,7 +41,7 @@ async def test_a_failed_call_is_not_found_and_what_it_cost_is_added_to_the_next_
         await calls.fail("k1", 3, 0, 0, 0.0)
         assert await calls.find("k1") is None
         await calls.intend("k1", "judge", "backend/model", ESTIMATE)
-        await calls.complete("k1", RESPONSE, 1, 30, 4, 0.5)
+        calls.complete("k1", RESPONSE, 1, 30, 4, 0.5)
         found = await calls.find("k1")
 
     assert found is not None

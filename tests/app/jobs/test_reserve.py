@@ -14,38 +14,40 @@ def budget(calls: int | None, spent: int = 0) -> Budget:
     return Budget(Limits(calls=calls), clock=ManualClock(), spent=Spend(calls=spent))
 
 
-NOTHING = Decisions()
+def decided(**recorded: int) -> Decisions:
+    """What an earlier attempt has decided; new decisions are added to it."""
+    return Decisions(recorded, recorded.__setitem__)
 
 
 @pytest.mark.parametrize(("calls_needed", "exhausted"), [(60, False), (61, True)])
 def test_the_search_ends_while_the_gate_can_be_paid_for(calls_needed: int, exhausted: bool) -> None:
-    keep = KeepForGate(budget(100), held_out=8, decided=NOTHING)
+    keep = KeepForGate(budget(100), held_out=8, decisions=decided())
     assert keep.exhausted(calls_needed) is exhausted
 
 
 @pytest.mark.parametrize(("calls_needed", "exhausted"), [(30, False), (31, True)])
 def test_the_gate_gets_its_share_at_most(calls_needed: int, exhausted: bool) -> None:
-    keep = KeepForGate(budget(50), held_out=100, decided=NOTHING)
+    keep = KeepForGate(budget(50), held_out=100, decisions=decided())
     assert keep.exhausted(calls_needed) is exhausted
 
 
 def test_without_held_out_queries_the_search_may_use_all() -> None:
-    keep = KeepForGate(budget(50), held_out=0, decided=NOTHING)
+    keep = KeepForGate(budget(50), held_out=0, decisions=decided())
     assert not keep.exhausted(50)
     assert keep.exhausted(51)
 
 
 def test_without_a_limit_nothing_ends() -> None:
-    assert not KeepForGate(budget(None), held_out=1000, decided=NOTHING).exhausted(10**9)
+    assert not KeepForGate(budget(None), held_out=1000, decisions=decided()).exhausted(10**9)
 
 
 def test_rounds_that_had_begun_begin_again_although_more_is_spent() -> None:
-    keep = KeepForGate(budget(10, spent=10), held_out=8, decided=Decisions(rounds=2))
+    keep = KeepForGate(budget(10, spent=10), held_out=8, decisions=decided(rounds=2))
     assert [keep.exhausted(5) for _ in range(3)] == [False, False, True]
 
 
 def test_a_search_that_had_ended_goes_no_further_although_there_is_room() -> None:
-    keep = KeepForGate(budget(None), held_out=8, decided=Decisions(rounds=1, search_ended=True))
+    keep = KeepForGate(budget(None), held_out=8, decisions=decided(rounds=1, search_ended=1))
     assert [keep.exhausted(5) for _ in range(3)] == [False, True, True]
 
 
@@ -66,3 +68,25 @@ def test_a_search_that_had_ended_goes_no_further_although_there_is_room() -> Non
 )
 def test_the_gate_takes_as_many_queries_as_there_is_room_for(left: int, held_out: int, room: int) -> None:
     assert affordable(budget(1000, spent=1000 - left), held_out) == room
+
+
+def test_what_is_decided_is_recorded_once() -> None:
+    log: list[tuple[str, int]] = []
+    decisions = Decisions({"rounds": 1}, lambda name, value: log.append((name, value)))
+    keep = KeepForGate(budget(10), held_out=0, decisions=decisions)
+    assert [keep.exhausted(needed) for needed in (5, 5, 5, 11)] == [False, False, False, True]
+    decisions.end_search()
+    decisions.hold_out(3)
+    assert log == [("rounds", 2), ("rounds", 3), ("search_ended", 1), ("held_out", 3)]
+
+
+def test_what_was_decided_before_is_not_recorded_again() -> None:
+    log: list[tuple[str, int]] = []
+    recorded = {"rounds": 2, "search_ended": 1, "held_out": 3}
+    decisions = Decisions(recorded, lambda name, value: log.append((name, value)))
+    keep = KeepForGate(budget(10), held_out=0, decisions=decisions)
+    assert [keep.exhausted(5) for _ in range(3)] == [False, False, True]
+    decisions.end_search()
+    decisions.hold_out(8)
+    assert log == []
+    assert decisions.held_out == 3

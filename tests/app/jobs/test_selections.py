@@ -25,8 +25,8 @@ SELECTED, FALLBACK = SelectionSource.SELECTED, SelectionSource.FALLBACK
 
 async def test_of_two_jobs_that_choose_at_once_both_use_what_the_first_has_put(database: Database) -> None:
     repository = SelectionRepository(database)
-    first = JobSelections(repository, await new_lease(database))
-    second = JobSelections(repository, await new_lease(database))
+    first = await JobSelections.open(repository, await new_lease(database))
+    second = await JobSelections.open(repository, await new_lease(database))
     assert await first.get(KEY) is None
     assert await second.get(KEY) is None
     assert await first.put(KEY, THEIRS, SELECTED) == THEIRS
@@ -36,27 +36,30 @@ async def test_of_two_jobs_that_choose_at_once_both_use_what_the_first_has_put(d
 
 async def test_a_fallback_stays_the_jobs_own(database: Database) -> None:
     repository, lease = SelectionRepository(database), await new_lease(database)
-    ours, other = JobSelections(repository, lease), JobSelections(repository, await new_lease(database))
+    ours, other = (
+        await JobSelections.open(repository, lease),
+        await JobSelections.open(repository, await new_lease(database)),
+    )
     assert await ours.put(KEY, OURS, FALLBACK) == OURS
     assert await other.get(KEY) is None
     assert await other.put(KEY, THEIRS, SELECTED) == THEIRS
-    assert await JobSelections(repository, await take_over(database, lease)).get(KEY) == OURS
+    assert await (await JobSelections.open(repository, await take_over(database, lease))).get(KEY) == OURS
 
 
 async def test_what_a_job_took_from_the_cache_stays_when_the_cache_changes(database: Database) -> None:
     repository, lease = SelectionRepository(database), await new_lease(database)
     await StoredSelections(repository).put(KEY, OURS, SELECTED)
-    assert await JobSelections(repository, lease).get(KEY) == OURS
+    assert await (await JobSelections.open(repository, lease)).get(KEY) == OURS
     await change_cache(database)
     assert await StoredSelections(repository).get(KEY) == THEIRS
-    assert await JobSelections(repository, await take_over(database, lease)).get(KEY) == OURS
+    assert await (await JobSelections.open(repository, await take_over(database, lease))).get(KEY) == OURS
 
 
 async def test_what_cannot_be_read_is_not_taken_from_the_cache(database: Database) -> None:
     repository = SelectionRepository(database)
     odd: JsonObject = {"criteria": "of another version"}
     await StoredSelections(repository).put(KEY, odd, SELECTED)
-    ours = JobSelections(repository, await new_lease(database))
+    ours = await JobSelections.open(repository, await new_lease(database))
     assert await ours.get(KEY) is None
     assert await ours.put(KEY, OURS, SELECTED) == OURS
     assert await ours.get(KEY) == OURS

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.llm.capabilities import Capabilities
 from app.llm.errors import Origin
-from app.llm.http import open_client
+from app.llm.http import BackendClient
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.wire import Api
 from app.settings import BackendSettings, SimulatedSettings
@@ -47,7 +47,7 @@ async def open_adapter(
     capabilities: Capabilities | None = None,
 ) -> AsyncIterator[OpenAICompatibleModel]:
     """The bare adapter, without any wrapper."""
-    async with open_client(settings, key=KEY) as client:
+    async with BackendClient(settings, key=KEY) as client:
         yield OpenAICompatibleModel(
             client,
             settings,

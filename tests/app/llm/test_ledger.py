@@ -48,7 +48,7 @@ class MemoryRecords(CallRecords):
         self.log.append(("intend", role, model, estimate))
 
     @override
-    async def complete(
+    def complete(
         self,
         key: str,
         response: JsonObject,
@@ -57,8 +57,6 @@ class MemoryRecords(CallRecords):
         completion_tokens: int,
         cost: float,
     ) -> None:
-        if self.slow is not None:
-            await self.slow.wait()
         self.log.append(("complete", calls, prompt_tokens, completion_tokens, cost))
         self.rows[key] = Row(
             response=response,
@@ -72,6 +70,8 @@ class MemoryRecords(CallRecords):
     async def fail(
         self, key: str, calls: int, prompt_tokens: int, completion_tokens: int, cost: float
     ) -> None:
+        if self.slow is not None:
+            await self.slow.wait()
         self.log.append(("fail", calls, prompt_tokens, completion_tokens, cost))
 
 
@@ -197,9 +197,9 @@ async def test_a_call_after_a_cancelled_one_is_a_new_call() -> None:
     assert first.cancelled()
 
 
-async def test_an_answer_is_recorded_although_the_caller_leaves_meanwhile() -> None:
+async def test_a_failure_is_recorded_although_the_caller_leaves_meanwhile() -> None:
     slow = asyncio.Event()
-    attempt = Attempt(MemoryRecords(slow=slow), ScriptedModel(["fine"]))
+    attempt = Attempt(MemoryRecords(slow=slow), ScriptedModel([RequestRefusedError("no", backend="b")]))
     call = asyncio.ensure_future(attempt.model().complete(small_request()))
     await attempt.inner.wait_for_calls(1)
     await settle()
@@ -209,7 +209,7 @@ async def test_an_answer_is_recorded_although_the_caller_leaves_meanwhile() -> N
     slow.set()
     with pytest.raises(asyncio.CancelledError):
         await call
-    assert len(attempt.records.rows) == 1
+    assert [entry[0] for entry in attempt.records.log] == ["intend", "fail"]
 
 
 async def test_a_failed_call_is_recorded_as_failed_and_made_again() -> None:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.llm.concurrency import AdaptiveLimiter
-from app.llm.http import open_client
+from app.llm.http import BackendClient
 from app.llm.passthrough import Passthrough
 from app.llm.sse import DONE
 from app.llm.wire import Path
@@ -31,7 +31,7 @@ async def opened(
 ) -> AsyncIterator[tuple[FakeOpenAIServer, Passthrough]]:
     async with serve() as fake:
         settings = backend_settings(fake, **fields)
-        async with open_client(settings, key=KEY) as client:
+        async with BackendClient(settings, key=KEY) as client:
             yield (
                 fake,
                 Passthrough(client, settings, origin=origin(), limiter=limiter or AdaptiveLimiter(4)),

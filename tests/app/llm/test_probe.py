@@ -5,7 +5,7 @@ import pytest
 
 from app.llm.capabilities import Capabilities
 from app.llm.concurrency import AdaptiveLimiter
-from app.llm.http import open_client
+from app.llm.http import BackendClient
 from app.llm.probe import Prober
 from app.llm.wire import Api
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
@@ -30,7 +30,7 @@ async def no_wait(_: float) -> None:
 
 async def probe(fake: FakeOpenAIServer, api: Api = "chat", maximum: int = 4) -> Capabilities:
     settings = backend_settings(fake)
-    async with open_client(settings, key=KEY) as client:
+    async with BackendClient(settings, key=KEY) as client:
         return await Prober(
             client=client,
             settings=settings,
