@@ -102,7 +102,7 @@ class SearchObserver(Protocol):
 
 
 class StopCondition(Protocol):
-    """Says between rounds whether another round may begin."""
+    """Says between rounds whether another round may begin. Asked once before each: after a no it begins."""
 
     def exhausted(self, calls_needed: int) -> bool:
         """True when ``calls_needed`` further calls do not fit into what is left."""

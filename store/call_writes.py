@@ -69,6 +69,8 @@ def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallW
     Returns:
         The leases that are lost: their lines were not written.
     """
+    # compressed before any row is locked
+    answers = [(write.lease, _answer_row(write)) for write in writes if isinstance(write, Completed)]
     # rows are locked in one order everywhere, or two ledgers could wait for each other
     leases = sorted({write.lease for write in writes}, key=lambda lease: lease.optimization_id)
     lost = frozenset(lease for lease in leases if held_seq(connection, lease, shared=True) is None)
@@ -77,11 +79,7 @@ def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallW
     reopened = [_key_row(write) for write in held if isinstance(write, Intended) and write.reopens]
     decisions = [_decision_row(write) for write in held if isinstance(write, Decided)]
     failures = [_spend_row(write, write.spend) for write in held if isinstance(write, Failed)]
-    completions = [
-        _spend_row(write, write.spend) | {"new_response": zlib.compress(write.response.encode())}
-        for write in held
-        if isinstance(write, Completed)
-    ]
+    completions = [row for lease, row in answers if lease not in lost]
     for statement, rows in (
         (_DECIDE[dialect], decisions),
         (_REOPEN, reopened),
@@ -115,7 +113,8 @@ def _intend(insert: Callable[[type[ModelCall]], UpsertT]) -> UpsertT:
 def _decide(insert: Callable[[type[OptimizationDecision]], UpsertT]) -> UpsertT:
     statement = insert(OptimizationDecision)
     return statement.on_conflict_do_update(
-        index_elements=["optimization_id", "name"], set_={"value": statement.excluded.value}
+        index_elements=["optimization_id", "name"],
+        set_={"value": statement.excluded.value, "at": statement.excluded.at},
     )
 
 
@@ -161,6 +160,10 @@ def _decision_row(write: Decided) -> dict[str, object]:
 
 def _key_row(write: CallWrite) -> dict[str, object]:
     return {"of_scope": write.lease.optimization_id, "of_key": write.key}
+
+
+def _answer_row(write: Completed) -> dict[str, object]:
+    return _spend_row(write, write.spend) | {"new_response": zlib.compress(write.response.encode())}
 
 
 def _spend_row(write: CallWrite, spend: CallSpend) -> dict[str, object]:

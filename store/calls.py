@@ -224,6 +224,8 @@ class LedgerScope:
         await self._ledger.submit(
             Intended(lease=self._lease, key=key, role=role, model=model, estimate=estimate, reopens=reopens)
         )
+        # what was submitted before it may have been in a batch of its own, which was lost
+        self._refuse_after_failure()
 
     def complete(self, key: str, response: JsonValue, spend: CallSpend) -> None:
         """Record the response to the call ``key``, and what this attempt has cost.

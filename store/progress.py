@@ -143,7 +143,8 @@ class ProgressLog:
             }
             for candidate_id, round_number in dropped_in.items()
         ]
-        connection.execute(_RANK, places)
+        if places:
+            connection.execute(_RANK, places)
 
 
 def _evaluation_row(draft: EvaluationDraft) -> dict[str, object]:

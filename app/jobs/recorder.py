@@ -34,6 +34,8 @@ INCUMBENT_ID = "incumbent"
 """Candidate id of a served version that takes part in the gate but is no node of the tree."""
 
 _MAX_BATCH = 200
+_LAST_SECONDS = 2.0
+"""For the last events of a run that failed or was stopped; a replay announces them again."""
 _GROUP_SECONDS = 0.1
 """Events are gathered for so long: people look on, and the ledger waits for the same connection."""
 
@@ -52,7 +54,7 @@ class RunRecorder(SearchObserver):
         provenance: JsonObject,
         *,
         spend: Callable[[], JsonObject],
-        answers_kept: Callable[[], Awaitable[None]],
+        answers_kept: Callable[[], Awaitable[object]],
     ) -> None:
         """A recorder for the run under ``lease``.
 
@@ -84,7 +86,7 @@ class RunRecorder(SearchObserver):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Write what waits, then stop.
+        """Write what waits, then stop; where the block has failed, not for long.
 
         Raises:
             LostLeaseError: the lease was lost; only where the block itself did not fail.
@@ -93,10 +95,10 @@ class RunRecorder(SearchObserver):
             self._waiting.put_nowait(None)
             self._ending.set()
             try:
-                await asyncio.wait([self._writer])
-            except asyncio.CancelledError:
-                await asyncio.wait([self._writer])  # whoever has the lease next must find it at rest
-                raise
+                if exc is None:
+                    await asyncio.wait([self._writer])
+            finally:  # also where this wait is cancelled: whoever has the lease next must find it at rest
+                await _come_to_rest(self._writer)
             if exc is None:
                 self._writer.result()
             elif not self._writer.cancelled():
@@ -161,6 +163,12 @@ class RunRecorder(SearchObserver):
             completion_tokens=None if usage is None else usage.completion_tokens,
             seconds=rollout.seconds,
         )
+
+
+async def _come_to_rest(writer: asyncio.Task[None]) -> None:
+    await asyncio.wait([writer], timeout=_LAST_SECONDS)
+    writer.cancel()
+    await asyncio.wait([writer])
 
 
 def _candidates(event: SearchEvent) -> list[CandidateDraft]:

@@ -1,5 +1,6 @@
 """The ports of ``app.llm`` and ``rewards`` on the store's repositories."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -73,24 +74,6 @@ class StoredCalls(CallRecords):
         await self._scope.fail(key, _spend(calls, prompt_tokens, completion_tokens, cost))
 
 
-class StoredSelections(SelectionRecords):
-    """Criterion selections, shared by all runs on this store; no fallbacks."""
-
-    def __init__(self, repository: SelectionRepository) -> None:
-        """The selections in ``repository``."""
-        self._repository = repository
-
-    @override
-    async def get(self, key: SelectionKey) -> JsonObject | None:
-        return await self._repository.find(_stored_key(key))
-
-    @override
-    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
-        if source is SelectionSource.FALLBACK:
-            return value
-        return await self._repository.add(_stored_key(key), value)
-
-
 class JobSelections(SelectionRecords):
     """The selections of one job: the shared ones, pinned when it first uses them.
 
@@ -100,41 +83,57 @@ class JobSelections(SelectionRecords):
     """
 
     def __init__(
-        self, repository: SelectionRepository, lease: Lease, pins: dict[StoredSelectionKey, JsonObject]
+        self,
+        repository: SelectionRepository,
+        lease: Lease,
+        pins: dict[StoredSelectionKey, JsonObject],
+        *,
+        answers_kept: Callable[[], Awaitable[None]],
     ) -> None:
-        """The selections in ``repository`` of the job under ``lease``, which has pinned ``pins`` so far."""
+        """The selections in ``repository`` of the job under ``lease``.
+
+        Args:
+            repository: where all selections are.
+            lease: the job's.
+            pins: what it has pinned so far.
+            answers_kept: returns when all answers so far are in the ledger, those of the selector among them.
+        """
         self._repository = repository
         self._lease = lease
         self._pins = pins
-        self._unreadable: set[StoredSelectionKey] = set()
+        self._answers_kept = answers_kept
 
     @classmethod
-    async def open(cls, repository: SelectionRepository, lease: Lease) -> "JobSelections":
+    async def open(
+        cls, repository: SelectionRepository, lease: Lease, *, answers_kept: Callable[[], Awaitable[None]]
+    ) -> "JobSelections":
         """The selections of the job under ``lease``, with those that earlier attempts have pinned."""
-        return cls(repository, lease, await repository.pins(lease.optimization_id))
+        pins = await repository.pins(lease.optimization_id)
+        return cls(repository, lease, pins, answers_kept=answers_kept)
 
     @override
     async def get(self, key: SelectionKey) -> JsonObject | None:
         stored_key = _stored_key(key)
         if stored_key in self._pins:
             return self._pins[stored_key]
-        kept = await self._repository.find(stored_key)
-        if kept is None:
+        shared = await self._repository.find(stored_key)
+        if shared is None or selection_from_json(shared, key) is None:
             return None
-        if selection_from_json(kept, key) is None:
-            self._unreadable.add(stored_key)
-            return None
-        return await self._pin(stored_key, kept, share=False)
+        self._pins[stored_key] = await self._repository.pin(self._lease, stored_key, shared)
+        return self._pins[stored_key]
 
     @override
     async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
-        stored_key = _stored_key(key)
-        share = source is not SelectionSource.FALLBACK and stored_key not in self._unreadable
-        return await self._pin(stored_key, value, share=share)
+        def is_readable(shared: JsonObject) -> bool:
+            return selection_from_json(shared, key) is not None
 
-    async def _pin(self, key: StoredSelectionKey, value: JsonObject, *, share: bool) -> JsonObject:
-        self._pins[key] = await self._repository.pin(self._lease, key, value, share=share)
-        return self._pins[key]
+        stored_key = _stored_key(key)
+        preferred = None if source is SelectionSource.FALLBACK else is_readable
+        await self._answers_kept()
+        self._pins[stored_key] = await self._repository.pin(
+            self._lease, stored_key, value, shared_if=preferred
+        )
+        return self._pins[stored_key]
 
 
 class StoredCapabilities(CapabilityRecords):

@@ -129,7 +129,7 @@ class OptimizationRun:
             records=StoredCalls(scope),
         )
         models = await RunModels.open(self._models, claim.optimization.target, context)
-        selections = await JobSelections.open(self._store.selections, claim.lease)
+        selections = await JobSelections.open(self._store.selections, claim.lease, answers_kept=scope.flush)
         scorer = build_scorer(spec, models, self._catalog, selections)
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(

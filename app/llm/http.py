@@ -87,8 +87,7 @@ class BackendClient:
         """
         url = self._urls.get(path)
         if url is None:
-            joined = f"{self._base_url.path.rstrip('/')}/{path}"
-            url = self._urls[path] = self._base_url.copy_with(path=joined)
+            url = self._urls[path] = _below(self._base_url, path)
         return await self._transport.handle_async_request(
             httpx.Request("POST", url, headers=self._headers, content=content, extensions=self._extensions)
         )
@@ -96,6 +95,12 @@ class BackendClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+
+
+def _below(base_url: httpx.URL, path: str) -> httpx.URL:
+    """``path`` below ``base_url``, whose escapes and query stay as they are."""
+    folder, mark, query = base_url.raw_path.partition(b"?")
+    return base_url.copy_with(raw_path=folder.rstrip(b"/") + b"/" + path.encode() + mark + query)
 
 
 async def post(

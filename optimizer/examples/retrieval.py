@@ -10,7 +10,7 @@ from typing_extensions import override
 from optimizer.protocols import Retriever
 from optimizer.types import Example
 
-_REMEMBERED = 256
+_REMEMBERED = 64
 """Queries whose examples are remembered: all candidates of a round ask for the same ones."""
 
 
@@ -31,14 +31,16 @@ class LexicalRetriever(Retriever):
         self._searchable = any(corpus)
         if self._searchable:
             self._index.index(corpus, show_progress=False)
-        self._rank = lru_cache(_REMEMBERED)(self._ranked)
+        self._nearest = lru_cache(_REMEMBERED)(self._find_nearest)
 
     @override
     def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
-        return self._rank(query)[:k] if k > 0 else ()
+        wanted = min(k, len(self._bank))
+        return self._nearest(query, wanted) if wanted else ()
 
-    def _ranked(self, query: str) -> tuple[Example, ...]:
-        return tuple(self._bank[position] for position in np.argsort(-self._scores(query), kind="stable"))
+    def _find_nearest(self, query: str, wanted: int) -> tuple[Example, ...]:
+        order = np.argsort(-self._scores(query), kind="stable")[:wanted]
+        return tuple(self._bank[position] for position in order)
 
     def _scores(self, query: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         nothing = np.zeros(len(self._bank))

@@ -1,5 +1,6 @@
 """The cache of criterion selections, and what each optimization has taken from it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,14 +61,6 @@ class SelectionRepository:
 
         return await self._db.fetch(work)
 
-    async def add(self, key: SelectionKey, selection: JsonObject) -> JsonObject:
-        """Remember ``selection``, unless somebody was faster.
-
-        Returns:
-            What is remembered now, so that all who ask about a query judge it by the same criteria.
-        """
-        return await self._db.write(lambda connection: self._add(connection, key, selection))
-
     async def pins(self, optimization_id: str) -> dict[SelectionKey, JsonObject]:
         """The selections that the optimization uses."""
         async with self._db.read() as session:
@@ -77,7 +70,12 @@ class SelectionRepository:
             return {_key(row): row.selection for row in rows}
 
     async def pin(
-        self, lease: Lease, key: SelectionKey, selection: JsonObject, *, share: bool = False
+        self,
+        lease: Lease,
+        key: SelectionKey,
+        selection: JsonObject,
+        *,
+        shared_if: Callable[[JsonObject], bool] | None = None,
     ) -> JsonObject:
         """Have the optimization use a selection for ``key`` from now on, unless it uses another already.
 
@@ -85,7 +83,9 @@ class SelectionRepository:
             lease: the optimization's.
             key: what is selected for.
             selection: what to use.
-            share: let others have it too; if somebody was faster, theirs is used instead.
+            shared_if: share the selection with other optimizations, so that all judge a query by the same
+                criteria; where another one was faster and this says yes to what it has shared, that is used
+                instead. None shares nothing.
 
         Returns:
             What it uses.
@@ -98,7 +98,10 @@ class SelectionRepository:
         def work(connection: Connection) -> JsonObject:
             if held_seq(connection, lease, shared=True) is None:
                 raise LostLeaseError(lease.optimization_id, lease.fence)
-            wanted = self._add(connection, key, selection) if share else selection
+            wanted = selection
+            if shared_if is not None:
+                shared = self._share(connection, key, selection)
+                wanted = shared if shared_if(shared) else selection
             statement = insert_new(self._db.dialect, OptimizationSelection)
             connection.execute(statement, [of_key | {"selection": wanted}])
             found: JsonObject = connection.scalars(_PINNED, of_key).one()
@@ -106,7 +109,7 @@ class SelectionRepository:
 
         return await self._db.write(work)
 
-    def _add(self, connection: Connection, key: SelectionKey, selection: JsonObject) -> JsonObject:
+    def _share(self, connection: Connection, key: SelectionKey, selection: JsonObject) -> JsonObject:
         statement = insert_new(self._db.dialect, CriterionSelection)
         connection.execute(statement, [key.columns | {"selection": selection}])
         found: JsonObject = connection.scalars(_SHARED, key.columns).one()

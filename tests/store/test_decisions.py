@@ -1,15 +1,16 @@
 """Decisions in the call ledger: on record before any later call, and gone with the lease."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from store.calls import CallLedger
 from store.connections import Database
-from store.errors import LostLeaseError
+from store.errors import LostLeaseError, StoreUnavailableError
 from store.records.calls import CallSpend
+from store.records.optimizations import Lease
 from tests.store.steps import new_lease, take_over
 
 ONE = CallSpend(calls=1, prompt_tokens=10, completion_tokens=5, cost=0.25)
@@ -82,3 +83,49 @@ async def test_answers_and_decisions_become_durable_although_nothing_follows(
         while await _answered(database) == 0:
             pass
     assert await _decisions(database) == {"rounds": 1}
+
+
+async def test_a_call_is_not_made_after_what_it_follows_from_was_lost(
+    database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch before the intent's own is lost, and the database is back at once."""
+    scope = await ledger.open(await new_lease(database))
+    write, writing, lost = database.write, asyncio.Event(), asyncio.Event()
+
+    async def fail_once(work: Callable[[Connection], frozenset[Lease]]) -> frozenset[Lease]:
+        monkeypatch.setattr(database, "write", write)
+        writing.set()
+        await lost.wait()
+        raise StoreUnavailableError("gone")
+
+    monkeypatch.setattr(database, "write", fail_once)
+    scope.decide("rounds", 1)
+    ledger.hurry()
+    await writing.wait()
+    intending = asyncio.create_task(scope.intend("k", role="judge", model="backend/model"))
+    await asyncio.sleep(0)
+    lost.set()
+    with pytest.raises(StoreUnavailableError):
+        await intending
+
+
+async def test_an_answer_is_committed_with_the_next_intent_or_when_it_is_waited_for(
+    database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.calls._WINDOW_SECONDS", 3600.0)
+    write, transactions = database.write, []
+
+    async def counted(work: Callable[[Connection], frozenset[Lease]]) -> frozenset[Lease]:
+        transactions.append(await _answered(database))
+        return await write(work)
+
+    monkeypatch.setattr(database, "write", counted)
+    scope = await ledger.open(await new_lease(database))
+    for key in ("a", "b"):
+        await scope.intend(key, role="judge", model="backend/model")
+        scope.complete(key, "yes", ONE)
+    assert transactions == [0, 0]
+    assert await _answered(database) == 1
+    await scope.flush()
+    assert transactions == [0, 0, 1]
+    assert await _answered(database) == 2

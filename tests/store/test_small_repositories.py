@@ -6,6 +6,7 @@ import pytest
 
 from store.connections import Database
 from store.errors import ConflictError, LostLeaseError, NotFoundError
+from store.json_values import JsonObject
 from store.records.datasets import QueryRecord
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.datasets import DatasetRepository
@@ -50,10 +51,19 @@ async def test_an_unknown_dataset_is_not_found(database: Database) -> None:
         await DatasetRepository(database).get("ds_none")
 
 
+def always(_: JsonObject) -> bool:
+    return True
+
+
+async def share(db: Database, selection: JsonObject) -> JsonObject:
+    """Have some optimization share ``selection``; what it uses."""
+    return await SelectionRepository(db).pin(await new_lease(db), KEY, selection, shared_if=always)
+
+
 async def test_a_selection_is_found_by_all_that_it_depends_on(database: Database) -> None:
     selections = SelectionRepository(database)
     assert await selections.find(KEY) is None
-    assert await selections.add(KEY, {"criteria": ["Clarity"]}) == {"criteria": ["Clarity"]}
+    await share(database, {"criteria": ["Clarity"]})
     assert await selections.find(KEY) == {"criteria": ["Clarity"]}
     for other in (
         SelectionKey(query_sha256="7" * 64, selector_model="backend/model", template_version="abc"),
@@ -66,7 +76,7 @@ async def test_a_selection_is_found_by_all_that_it_depends_on(database: Database
 async def test_of_selections_made_at_once_all_get_the_same(database: Database) -> None:
     selections = SelectionRepository(database)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(selections.add(KEY, {"n": n})) for n in range(5)]
+        tasks = [group.create_task(share(database, {"n": n})) for n in range(5)]
     results = [task.result() for task in tasks]
     assert all(result == results[0] for result in results)
     assert await selections.find(KEY) == results[0]
@@ -89,7 +99,7 @@ async def test_what_an_optimization_has_pinned_stays_whatever_the_cache_says(dat
     job, other = lease.optimization_id, await new_lease(database)
     assert await selections.pins(job) == {}
     assert await selections.pin(lease, KEY, {"n": 1}) == {"n": 1}
-    assert await selections.add(KEY, {"n": 2}) == {"n": 2}
+    assert await share(database, {"n": 2}) == {"n": 2}
     assert await selections.pin(lease, KEY, {"n": 2}) == {"n": 1}
     assert await selections.pins(job) == {KEY: {"n": 1}}
     assert await selections.pin(other, KEY, {"n": 2}) == {"n": 2}
@@ -100,11 +110,19 @@ async def test_a_shared_pin_is_what_the_first_has_shared(database: Database) -> 
     first, second, own = await new_lease(database), await new_lease(database), await new_lease(database)
     assert await selections.pin(own, KEY, {"n": 0}) == {"n": 0}
     assert await selections.find(KEY) is None
-    assert await selections.pin(first, KEY, {"n": 1}, share=True) == {"n": 1}
-    assert await selections.pin(second, KEY, {"n": 2}, share=True) == {"n": 1}
-    assert await selections.pin(own, KEY, {"n": 3}, share=True) == {"n": 0}
+    assert await selections.pin(first, KEY, {"n": 1}, shared_if=always) == {"n": 1}
+    assert await selections.pin(second, KEY, {"n": 2}, shared_if=always) == {"n": 1}
+    assert await selections.pin(own, KEY, {"n": 3}, shared_if=always) == {"n": 0}
     assert await selections.find(KEY) == {"n": 1}
     assert await selections.pins(second.optimization_id) == {KEY: {"n": 1}}
+
+
+async def test_what_others_have_shared_is_not_used_where_it_does_not_suit(database: Database) -> None:
+    selections, lease = SelectionRepository(database), await new_lease(database)
+    await share(database, {"n": 1})
+    assert await selections.pin(lease, KEY, {"n": 2}, shared_if=lambda found: found["n"] == 2) == {"n": 2}
+    assert await selections.pins(lease.optimization_id) == {KEY: {"n": 2}}
+    assert await selections.find(KEY) == {"n": 1}
 
 
 async def test_who_lost_the_lease_pins_nothing(database: Database) -> None:

@@ -1,6 +1,7 @@
 """What a job may use, counted where it is used: at the backend."""
 
 import pytest
+from sqlalchemy import text
 
 from optimizer.types import JsonObject
 from tests.app.jobs.service import JobService, open_service
@@ -135,6 +136,44 @@ async def test_a_job_that_goes_on_repeats_the_decisions_that_its_budget_has_made
         assert found["usage"]["calls"] <= calls
         assert await decided(service, job) == before
         assert found["result"]["rounds"] == 5
+
+
+async def test_what_the_budget_decided_is_on_record(service: JobService) -> None:
+    job = await service.start()
+    await service.finished(job)
+    assert await decisions_of(service, job) == {"rounds": 3, "search_ended": 1, "held_out": 8}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rounds", "compared"), [("held_out", 3, 2, 3), ("search_ended", 1, 1, 8)]
+)
+async def test_what_was_decided_before_stays_decided(
+    sqlite_url: str, name: str, value: int, rounds: int, compared: int
+) -> None:
+    async with open_service(sqlite_url) as service:
+        service.backend.hold_from = 5
+        job = await service.start()
+        await service.backend.held.wait()
+        await decide(service, job, name, value)
+    async with open_service(sqlite_url) as service:
+        result = (await service.finished(job))["result"]
+    assert (result["rounds"], result["gate"]["queries"]) == (rounds, compared)
+
+
+async def decide(service: JobService, job: str, name: str, value: int) -> None:
+    """Have an attempt decide something."""
+    add = text(
+        "INSERT INTO optimization_decisions (optimization_id, name, value, at) VALUES (:of, :name, :value, 1)"
+    )
+    async with service.resources.database.session() as session:
+        await session.execute(add, {"of": job, "name": name, "value": value})
+
+
+async def decisions_of(service: JobService, job: str) -> dict[str, int]:
+    """The rows."""
+    rows = text("SELECT name, value FROM optimization_decisions WHERE optimization_id = :of")
+    async with service.resources.database.read() as session:
+        return {row.name: row.value for row in await session.execute(rows, {"of": job})}
 
 
 async def decided(service: JobService, job: str) -> tuple[object, ...]:

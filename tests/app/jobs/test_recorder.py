@@ -59,7 +59,7 @@ def recorder(
     log: ProgressLog,
     lease: Lease,
     *,
-    answers_kept: Callable[[], Awaitable[None]] = nothing_to_keep,
+    answers_kept: Callable[[], Awaitable[object]] = nothing_to_keep,
 ) -> RunRecorder:
     """A recorder of a run that has spent one call."""
     return RunRecorder(
@@ -226,6 +226,21 @@ async def test_a_recorder_that_is_cancelled_at_its_end_is_at_rest_when_it_is_lef
     assert running.cancelled()
     assert log.written == 1
     await database.close()
+
+
+async def test_a_run_that_has_failed_does_not_wait_long_for_its_last_events(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.jobs.recorder._LAST_SECONDS", 0.01)
+    lease = await new_lease(database)
+
+    async def run() -> None:
+        async with recorder(ProgressLog(database), lease, answers_kept=asyncio.Event().wait) as recording:
+            await recording.notify(STARTED)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await run()
 
 
 async def test_nothing_is_on_record_before_the_answers_that_it_follows_from(database: Database) -> None:

@@ -1,13 +1,11 @@
 """The ports of models and rewards, on both databases."""
 
-from app.jobs.records import StoredCalls, StoredCapabilities, StoredSelections
+from app.jobs.records import StoredCalls, StoredCapabilities
 from optimizer.types import JsonObject, Spend
-from rewards.types import SelectionKey, SelectionSource
 from store.calls import CallLedger
 from store.connections import Database
 from store.records.calls import CallSpend
 from store.repositories.capabilities import CapabilityRepository
-from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
 from tests.store.steps import new_lease, take_over
 
@@ -59,21 +57,6 @@ async def test_a_call_whose_end_nobody_saw_costs_its_estimate(database: Database
     expected = CallSpend(calls=1, prompt_tokens=300, completion_tokens=40, cost=5.0, unknown_calls=1)
     assert scope.totals() == {"judge": expected}
     assert await SpendRepository(database).by_role(lease.optimization_id) == {"judge": expected}
-
-
-async def test_the_first_selection_for_a_query_stays(database: Database) -> None:
-    selections = StoredSelections(SelectionRepository(database))
-    key = SelectionKey(query_sha256="0" * 64, selector_model="b/m", template_version="t")
-    assert await selections.get(key) is None
-    fallback = SelectionSource.FALLBACK
-    assert await selections.put(key, {"criteria": ["z"]}, fallback) == {"criteria": ["z"]}
-    assert await selections.get(key) is None
-    values: list[JsonObject] = [{"criteria": ["a"]}, {"criteria": ["b"]}]
-    for value in values:
-        assert await selections.put(key, value, SelectionSource.SELECTED) == {"criteria": ["a"]}
-    assert await selections.get(key) == {"criteria": ["a"]}
-    other = SelectionKey(query_sha256="0" * 64, selector_model="b/m", template_version="u")
-    assert await selections.get(other) is None
 
 
 async def test_the_last_capabilities_of_a_model_stay(database: Database) -> None:

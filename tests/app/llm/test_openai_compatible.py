@@ -2,11 +2,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.llm.errors import NeverSentError
+from app.llm.http import BackendClient
+from app.settings import BackendSettings
 from optimizer.concurrency import run_together
 from optimizer.errors import (
     BackendUnavailableError,
@@ -56,6 +59,33 @@ async def test_the_base_url_may_end_in_a_slash() -> None:
         async with open_adapter(settings) as model:
             await model.complete(small_request())
     assert fake.requests[0].path == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("base", "sent"),
+    [
+        ("", "/chat/completions"),
+        ("/", "/chat/completions"),
+        ("/a%2Fb/v1", "/a%2Fb/v1/chat/completions"),
+        ("/p%3Fq/", "/p%3Fq/chat/completions"),
+        ("/v1?version=2", "/v1/chat/completions?version=2"),
+    ],
+)
+async def test_a_base_url_stays_as_it_was_written(base: str, sent: str) -> None:
+    seen: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.raw_path)
+        return httpx.Response(200, content=b"{}")
+
+    client = BackendClient(
+        BackendSettings.model_validate({"base_url": f"http://127.0.0.1:9{base}"}), key=None
+    )
+    client._transport = httpx.MockTransport(answer)
+    for _ in range(2):
+        await client.send("chat/completions", b"{}")
+    await client.aclose()
+    assert seen == [sent.encode()] * 2
 
 
 @pytest.mark.parametrize(
