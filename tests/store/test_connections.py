@@ -25,7 +25,7 @@ async def _count(db: Database) -> int:
     ("url", "driver"),
     [
         ("sqlite:///some/file.db", "sqlite+aiosqlite"),
-        ("sqlite+aiosqlite:////root/file.db", "sqlite+aiosqlite"),
+        ("sqlite+aiosqlite:////srv/file.db", "sqlite+aiosqlite"),
         ("postgresql://user:secret@host/name", "postgresql+psycopg"),
         ("postgres://user:secret@host/name", "postgresql+psycopg"),
         ("postgresql+psycopg://user:secret@host/name", "postgresql+psycopg"),
