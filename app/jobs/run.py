@@ -149,7 +149,7 @@ class OptimizationRun:
         examples = await self._examples(spec.example_bank_id)
         split = await self._split(spec, examples)
         async with recorder:
-            evaluator = parts.evaluator(examples, spec.config.k)
+            evaluator = await parts.evaluator(examples, spec.config.k)
             stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions)
             search = parts.search(evaluator, build_proposer(spec, models), stop)
             found = await search.run(spec.seed_prompt, split.search)
@@ -221,7 +221,7 @@ class OptimizationRun:
         if (version.example_bank_id, version.k) == (spec.example_bank_id, spec.config.k):
             return _Incumbent(candidate=candidate, evaluator=None)
         examples = await self._examples(version.example_bank_id)
-        return _Incumbent(candidate=candidate, evaluator=parts.evaluator(examples, version.k))
+        return _Incumbent(candidate=candidate, evaluator=await parts.evaluator(examples, version.k))
 
     async def _examples(self, bank_id: str | None) -> tuple[Example, ...]:
         if bank_id is None:

@@ -1,8 +1,10 @@
 """From a job's row to a search: roles, ledger, budget, retrieval and rewards put together."""
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.jobs.spec import JobSpec
 from app.llm.registry import ModelRegistry, RunContext
@@ -23,6 +25,12 @@ from store.calls import LedgerScope
 from store.records.calls import CallSpend
 
 _SHARED_ROLE = ModelRole.SELECTOR.value
+
+
+@lru_cache(maxsize=16)
+def _index(examples: tuple[Example, ...]) -> LexicalRetriever:
+    """Jobs on the same bank share its index."""
+    return LexicalRetriever(examples)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +118,12 @@ class SearchParts:
     scorer: Scorer
     observer: SearchObserver
 
-    def evaluator(self, examples: Sequence[Example], k: int) -> Evaluator:
+    async def evaluator(self, examples: Sequence[Example], k: int) -> Evaluator:
         """An evaluator that shows ``k`` of ``examples`` with each query."""
+        retriever = await asyncio.to_thread(_index, tuple(examples))
         runner = RolloutRunner(
             self.models.target,
-            LexicalRetriever(examples),
+            retriever,
             k=k,
             sampling=self.spec.config.target.to_sampling(),
             base_model=self.base_model,

@@ -76,9 +76,11 @@ class DatasetRepository:
 
     async def queries(self, dataset_id: str) -> tuple[QueryRecord, ...]:
         """The queries of a dataset, in its order; none where it does not exist."""
-        statement = select(DatasetQuery).where(DatasetQuery.dataset_id == dataset_id)
+        statement = select(DatasetQuery.query_id, DatasetQuery.text, DatasetQuery.kind).where(
+            DatasetQuery.dataset_id == dataset_id
+        )
         async with self._db.read() as session:
-            rows = await session.scalars(statement.order_by(DatasetQuery.position))
+            rows = await session.execute(statement.order_by(DatasetQuery.position))
             return tuple(QueryRecord(id=row.query_id, text=row.text, kind=row.kind) for row in rows)
 
 
