@@ -23,5 +23,8 @@ make_venv() {
 }
 
 [ -x "$venv/bin/pip" ] || make_venv
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+# The pins name every package there is to install, so nothing is left to resolve. Older versions of pip would
+# try: for "name[extra]" they leave the pin aside, and fail as soon as a newer version is released.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$requirements"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+"$venv/bin/python" -m pip check --disable-pip-version-check
