@@ -6,9 +6,9 @@ A TOML file (``DRPO_CONFIG``, else ``./drpo.toml`` where it exists) and then env
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,6 +18,15 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from app.backend_settings import (
+    CapabilityOverrides,
+    Group,
+    PriceSettings,
+    RetrySettings,
+    Seconds,
+    SimulatedSettings,
+    TimeoutSettings,
+)
 from app.configuration import (
     check_secret,
     explain,
@@ -37,17 +46,8 @@ CONFIG_VARIABLE = "DRPO_CONFIG"
 DEFAULT_CONFIG = Path("drpo.toml")
 SIMULATED_BACKEND = "simulated"
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(gt=0)]
 
-
-class _Group(BaseModel):
-    """Groups don't change, and an unknown name in them is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ServerSettings(_Group):
+class ServerSettings(Group):
     """Where the service listens.
 
     Attributes:
@@ -86,93 +86,13 @@ class ServerSettings(_Group):
         return check_secret(self.api_key.get_secret_value().strip(), "server.api_key")
 
 
-class DatabaseSettings(_Group):
+class DatabaseSettings(Group):
     """The store: ``sqlite+aiosqlite:///file`` or ``postgresql+psycopg://user:password@host/name``."""
 
     url: str = Field(default="sqlite+aiosqlite:///drpo.db", min_length=1, repr=False)
 
 
-class TimeoutSettings(_Group):
-    """How long a backend may take.
-
-    Attributes:
-        connect_seconds: until the connection stands.
-        read_seconds: between two pieces of a response; the first one may have to wait for a model to load.
-        total_seconds: for a whole response that is not streamed.
-    """
-
-    connect_seconds: Seconds = 10.0
-    read_seconds: Seconds = 120.0
-    total_seconds: Seconds = 600.0
-
-
-class RetrySettings(_Group):
-    """How often and how patiently a failed request is repeated.
-
-    Attributes:
-        max_attempts: requests in all, the first one included.
-        first_wait_seconds / max_wait_seconds: waits double from here to there.
-        max_total_seconds: no attempt begins later than this after the first one.
-    """
-
-    max_attempts: int = Field(default=6, ge=1, le=100)
-    first_wait_seconds: Seconds = 0.5
-    max_wait_seconds: Seconds = 30.0
-    max_total_seconds: Seconds = 600.0
-
-
-class PriceSettings(_Group):
-    """Price per million tokens, in any one currency."""
-
-    input_per_million: float = Field(default=0.0, ge=0)
-    output_per_million: float = Field(default=0.0, ge=0)
-
-
-class CapabilityOverrides(_Group):
-    """What is not to be probed; see ``app.llm.capabilities``."""
-
-    system_role: bool | None = None
-    sampling: bool | None = None
-    n: bool | None = None
-    seed: bool | None = None
-    logprobs: bool | None = None
-    json_schema: bool | None = None
-    json_mode: bool | None = None
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
-    usage: bool | None = None
-    usage_in_stream: bool | None = None
-
-
-class SimulatedFaults(_Group):
-    """Probability, for each request, of a fault of the simulated backend.
-
-    Attributes:
-        rate_limited: 429.
-        server_error: 5xx.
-        connection_lost: no response at all.
-        malformed_response: a body that is not the protocol.
-        malformed_reply: a well-formed response whose text is not what was asked for.
-        broken_stream: a stream that ends before its end.
-    """
-
-    rate_limited: Share = 0.0
-    server_error: Share = 0.0
-    connection_lost: Share = 0.0
-    malformed_response: Share = 0.0
-    malformed_reply: Share = 0.0
-    broken_stream: Share = 0.0
-
-
-class SimulatedSettings(_Group):
-    """The simulated backend; ``latency_ms`` is a mean, ``latency_jitter`` the share it varies by, evenly."""
-
-    seed: int = 0
-    latency_ms: float = Field(default=0.0, ge=0)
-    latency_jitter: Share = 0.0
-    faults: SimulatedFaults = SimulatedFaults()
-
-
-class BackendSettings(_Group):
+class BackendSettings(Group):
     """One server that speaks the OpenAI protocol, or the simulated one.
 
     Attributes:
@@ -231,7 +151,7 @@ class BackendSettings(_Group):
         return check_secret(value, field)
 
 
-class TargetSettings(_Group):
+class TargetSettings(Group):
     """A model to align; its name in ``targets`` is its name in the public API.
 
     Attributes:
@@ -244,14 +164,14 @@ class TargetSettings(_Group):
     api: Literal["chat", "completions"] = "chat"
 
 
-class RoleSettings(_Group):
+class RoleSettings(Group):
     """The model that fills a role."""
 
     backend: str
     model: str = Field(min_length=1)
 
 
-class RolesSettings(_Group):
+class RolesSettings(Group):
     """Who proposes prompts, picks criteria and judges."""
 
     proposer: RoleSettings
@@ -259,7 +179,7 @@ class RolesSettings(_Group):
     judge: RoleSettings
 
 
-class ChatSettings(_Group):
+class ChatSettings(Group):
     """The serving path.
 
     Attributes:
@@ -271,7 +191,7 @@ class ChatSettings(_Group):
     refresh_seconds: Seconds = 1.0
 
 
-class JobSettings(_Group):
+class JobSettings(Group):
     """Optimizations.
 
     Attributes:
@@ -285,7 +205,7 @@ class JobSettings(_Group):
     poll_seconds: Seconds = 1.0
 
 
-class LoggingSettings(_Group):
+class LoggingSettings(Group):
     """What is logged, and how much."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -11,9 +11,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.backend import Reply, SimulatedBackend
 from app.llm.simulated.server import create_app
-from app.settings import SimulatedSettings
 
 
 class RememberingBackend(SimulatedBackend):

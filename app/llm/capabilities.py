@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from app.settings import CapabilityOverrides
+from app.backend_settings import CapabilityOverrides
 from optimizer.types import JsonObject
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]

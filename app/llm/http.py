@@ -15,9 +15,10 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
+from app.backend_settings import SimulatedSettings
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.simulated.transport import SimulatedTransport
-from app.settings import BackendSettings, SimulatedSettings
+from app.settings import BackendSettings
 from app.version import VERSION
 from optimizer.errors import MalformedResponseError, RequestRefusedError
 from optimizer.types import JsonObject

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.settings import PriceSettings
+from app.backend_settings import PriceSettings
 from optimizer.types import Spend, Usage
 
 _MILLION = 1_000_000

@@ -15,7 +15,7 @@ from tenacity import (
 )
 from typing_extensions import override
 
-from app.settings import RetrySettings
+from app.backend_settings import RetrySettings
 from optimizer.errors import BackendUnavailableError, MalformedResponseError, RateLimitedError
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from app.settings import SimulatedFaults, SimulatedSettings
+from app.backend_settings import SimulatedFaults, SimulatedSettings
 from optimizer.concurrency import run_together
 from optimizer.errors import (
     BackendUnavailableError,

@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.backend import SimulatedBackend
 from app.llm.simulated.server import create_app
-from app.settings import SimulatedSettings
 
 
 class Gate:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import orjson
 from pydantic import ValidationError
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated import wire
 from app.llm.simulated.draws import Draw, digest, generator, share
 from app.llm.simulated.faults import Fault, FaultPlan
@@ -14,7 +15,6 @@ from app.llm.simulated.json_instance import json_reply
 from app.llm.simulated.malformed import spoil
 from app.llm.simulated.models import Prompted, SimulatedModels
 from app.llm.simulated.profiles import BASE_MODELS, CHAT_MODELS, MODELS
-from app.settings import SimulatedSettings
 
 _REMEMBERED = 65_536
 """Different requests whose arrivals are counted; the longest unseen is forgotten first."""
@@ -58,7 +58,7 @@ class SimulatedBackend:
 
     def __init__(self, settings: SimulatedSettings) -> None:
         self._settings = settings
-        self._models = SimulatedModels(settings.seed)
+        self._models = SimulatedModels(settings)
         self._faults = FaultPlan(settings.faults, settings.seed)
         self._arrivals: OrderedDict[int, int] = OrderedDict()
 

@@ -4,6 +4,7 @@ import json
 import random
 from dataclasses import dataclass
 
+from app.backend_settings import USUAL_WORLD, SimulatedWorldSettings
 from app.llm.simulated.answers import read_signs
 from app.llm.simulated.banks import lexicon, signs
 from app.llm.simulated.draws import Draw, generator
@@ -20,6 +21,7 @@ _NOISE = 0.4
 _HEAT = 0.4
 _TELLING = 4
 """Letters that a word of a description has more of to be looked for."""
+_USUAL_WORDS = 80
 _SHORT = 6
 """Words below which an answer can hardly be good on anything."""
 
@@ -30,20 +32,22 @@ class _Verdict:
     rationale: str
 
 
-def judge(message: str, seed: int, draw: Draw) -> str:
+def judge(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings = USUAL_WORLD) -> str:
     """The reply to a judge message: a score and a reason for each criterion that it names.
 
     Args:
         message: the user message, as the judge's template makes it.
         seed: the world's seed, for the noise.
         draw: which sample.
+        character: how this judge differs from the usual one.
     """
     criteria = items(section(message, "## Criteria"))
     answer = plain(quoted(section(message, "## Answer")))
+    length = character.judge_length_preference * (len(answer.split()) - _USUAL_WORDS) / 100
     scores = []
     for name, description in criteria:
         rng = generator(seed, "judge", name, message)
-        noise = rng.gauss(0, _NOISE)
+        noise = length + rng.gauss(0, _NOISE * character.judge_noise)
         if draw.temperature > 0:
             rng = generator(seed, "judge", draw.seed, draw.index, name, message)
             noise += rng.gauss(0, _HEAT * min(2.0, draw.temperature))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from app.backend_settings import USUAL_WORLD, SimulatedWorldSettings
 from app.llm.simulated.banks import proposals
 from app.llm.simulated.draws import Draw, generator
 from app.llm.simulated.queries import topic_words
@@ -57,13 +58,14 @@ class _Draft:
     bullets: list[str]
 
 
-def propose(message: str, seed: int, draw: Draw) -> str:
+def propose(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings = USUAL_WORLD) -> str:
     """The reply to a proposer message: an analysis and a whole new prompt.
 
     Args:
         message: the user message, as the proposer's template makes it.
         seed: the world's seed.
         draw: which sample; different ones differ also at temperature 0, as ``n`` draws in one request do.
+        character: how this proposer differs from the usual one.
     """
     rng = generator(seed, "proposer", message, draw.seed if draw.temperature > 0 else 0, draw.index)
     task = _read(message)
@@ -71,7 +73,7 @@ def propose(message: str, seed: int, draw: Draw) -> str:
     worst = _weak_traits(task, rng)
     _tidy(draft.bullets, rng)
     for trait in worst:
-        addition = _instruction(trait, task, draft.bullets, rng)
+        addition = _instruction(trait, task, draft.bullets, rng, character.proposer_skill)
         if addition not in draft.bullets:
             draft.bullets.append(addition)
     if task.better and rng.random() < _BORROWS:
@@ -150,9 +152,11 @@ def _tidy(bullets: list[str], rng: random.Random) -> None:
         bullets[rng.randrange(len(bullets))] = rng.choice(proposals().vague)
 
 
-def _instruction(trait: Trait, task: _Task, present: Sequence[str], rng: random.Random) -> str:
+def _instruction(trait: Trait, task: _Task, present: Sequence[str], rng: random.Random, skill: float) -> str:
     bank = proposals().traits[trait]
     roll = rng.random()
+    if skill < 1 and rng.random() >= skill:
+        roll = _STRONG + (1 - _STRONG) * roll
     if roll < _STRONG:
         fresh = [text for text in bank.strong if text not in present] or list(bank.strong)
         return rng.choice(fresh)

@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
+from app.backend_settings import SimulatedFaults
 from app.llm.simulated.draws import share
-from app.settings import SimulatedFaults
 
 
 class Fault(StrEnum):

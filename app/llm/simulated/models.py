@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated import critic_judge, critic_proposer, critic_selector
 from app.llm.simulated.banks import load_all
 from app.llm.simulated.base_text import as_completion, read_text
@@ -25,12 +26,13 @@ class Prompted:
 
 
 class SimulatedModels:
-    """All models of the world with one seed."""
+    """All models of one world."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, settings: SimulatedSettings) -> None:
         load_all()
-        self._seed = seed
-        self._target = Target(World(seed), seed)
+        self._seed = settings.seed
+        self._character = settings.world
+        self._target = Target(World(settings.seed, settings.world), settings.seed)
 
     def is_critic_task(self, prompted: Prompted) -> bool:
         """Whether the reply has the form that one of the critic's tasks asks for."""
@@ -53,10 +55,10 @@ class SimulatedModels:
         # A repair request comes after the material, which stays the first user turn.
         message = (*conversation.earlier, conversation.query)[0]
         if task == critic_judge.TASK:
-            return critic_judge.judge(message, self._seed, draw)
+            return critic_judge.judge(message, self._seed, draw, self._character)
         if task == critic_selector.TASK:
             return critic_selector.select(conversation.system, message, self._seed, draw)
-        return critic_proposer.propose(message, self._seed, draw)
+        return critic_proposer.propose(message, self._seed, draw, self._character)
 
 
 def as_conversation(messages: Sequence[Message]) -> Conversation:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.queries import read_query
 from app.llm.simulated.reading import read_instructions
 from app.llm.simulated.world import World, expected_grade
-from app.settings import SimulatedSettings
 from optimizer.types import Example, Query
 
 
@@ -23,7 +23,7 @@ def true_quality(
     temperature 0 and without judge noise. For tests and benchmarks only.
 
     Args:
-        settings: those of the simulated backend; only the seed matters.
+        settings: those of the simulated backend; only the seed and the world matter.
         model: a simulated target.
         system_prompt: the prompt.
         queries: at least one; a query's kind is read from its text, as the target does.
@@ -46,12 +46,12 @@ def true_qualities(
     examples: Sequence[Example] = (),
 ) -> list[float]:
     """The terms of ``true_quality``, one for each query. For tests and benchmarks only."""
-    world = World(settings.seed)
+    world = World(settings.seed, settings.world)
     prompt = read_instructions(system_prompt)
     shown = [example.answer for example in examples]
     qualities = []
     for query in queries:
         reading = read_query(query.text)
         latent = world.strengths(model, prompt, shown, query.text, reading).latent
-        qualities.append(fmean(expected_grade(latent[trait]) for trait in reading.traits))
+        qualities.append(fmean(expected_grade(latent[trait], world.noise) for trait in reading.traits))
     return qualities

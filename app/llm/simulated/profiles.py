@@ -23,6 +23,7 @@ class Profile:
         imitation: strength gained from one trait shown by an in-context example.
         attention: words of a system prompt that it follows with full attention.
         temper: how strongly one trait pulls at another.
+        heed: how much of a push on a trait shows at all, 0..1.
     """
 
     base: Mapping[Trait, float]
@@ -31,6 +32,7 @@ class Profile:
     imitation: float
     attention: int
     temper: float
+    heed: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from typing_extensions import override
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.backend import Reply, SimulatedBackend
-from app.settings import SimulatedSettings
 
 
 class ConnectionCut(Exception):  # noqa: N818 - an event of the simulation, not a mistake

@@ -11,7 +11,7 @@ from app.llm.simulated.draws import Draw, generator
 from app.llm.simulated.queries import QueryReading, read_query
 from app.llm.simulated.reading import read_instructions
 from app.llm.simulated.traits import Kind, Trait
-from app.llm.simulated.world import HEAT, NOISE, World, grade
+from app.llm.simulated.world import HEAT, World, grade
 
 _NAME = re.compile(r"\W+")
 _PLACE = re.compile(r"\{(topic|other|Topic|Other|name)\}")
@@ -69,7 +69,7 @@ class Target:
         earlier = (*conversation.shown_answers, *conversation.earlier)
         place = "\x1f".join((model, conversation.system, *earlier, conversation.query))
         rng = generator(self._seed, "wording", place)
-        noise = {trait: rng.gauss(0, NOISE) for trait in Trait}
+        noise = {trait: rng.gauss(0, self._world.noise) for trait in Trait}
         if draw.temperature > 0:
             rng = generator(self._seed, "sample", draw.seed, draw.index, place)
             heat = HEAT * min(_MOST_HEAT, draw.temperature)

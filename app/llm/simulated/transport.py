@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 from typing_extensions import override
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.backend import Reply, SimulatedBackend
-from app.settings import SimulatedSettings
 
 
 class SimulatedTransport(httpx.AsyncBaseTransport):

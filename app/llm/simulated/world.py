@@ -4,11 +4,13 @@ A trait of an answer has a latent strength: the model's own, plus what instructi
 query's difficulty and what other traits take from it. Four thresholds cut it into the grades 1..5.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.backend_settings import SimulatedWorldSettings
 from app.llm.simulated.answers import read_signs
 from app.llm.simulated.draws import generator, share
 from app.llm.simulated.plain import plain
@@ -68,16 +70,22 @@ class Strengths:
 class World:
     """The hidden side of all simulated targets for one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, character: SimulatedWorldSettings) -> None:
         self._seed = seed
+        self._character = character
         self._profiles: dict[str, Profile] = {}
         self._read_shown = lru_cache(maxsize=256)(_read_shown)
 
     def profile(self, model: str) -> Profile:
         """The hidden parameters of ``model``."""
         if model not in self._profiles:
-            self._profiles[model] = draw_profile(self._seed, model)
+            self._profiles[model] = _of_character(draw_profile(self._seed, model), self._character)
         return self._profiles[model]
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of what the exact wording of a request does to a trait."""
+        return NOISE * self._character.noise
 
     def difficulty(self, query_text: str) -> float:
         """How hard a query is, on the latent scale, for any model: mostly little, sometimes a great deal."""
@@ -128,6 +136,15 @@ class World:
         return {trait: max(-0.5, min(3 * profile.imitation, gain)) for trait, gain in gains.items()}
 
 
+def _of_character(profile: Profile, character: SimulatedWorldSettings) -> Profile:
+    return dataclasses.replace(
+        profile,
+        response={trait: amount * character.responsiveness for trait, amount in profile.response.items()},
+        temper=profile.temper * character.conflicts,
+        heed=min(1.0, character.responsiveness),
+    )
+
+
 def grade(latent: float) -> int:
     """The grade, 1..5, of a trait with this strength."""
     return 1 + sum(latent >= threshold for threshold in THRESHOLDS)
@@ -157,7 +174,7 @@ def _instructed(
         trait: profile.response[trait] * (_GAIN * push[trait] - _HARM * min(1.5, cons[trait]))
         for trait in Trait
     }
-    return gains, push
+    return gains, {trait: profile.heed * amount for trait, amount in push.items()}
 
 
 def _read_shown(answer: str) -> dict[Trait, int]:

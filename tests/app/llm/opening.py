@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 from pydantic import SecretStr
 
+from app.backend_settings import SimulatedSettings
 from app.llm.capabilities import Capabilities
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.wire import Api
-from app.settings import BackendSettings, SimulatedSettings
+from app.settings import BackendSettings
 from optimizer.protocols import ChatModel
 from tests.fakes.openai_server import (
     Answer,

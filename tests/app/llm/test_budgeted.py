@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
+from app.backend_settings import RetrySettings
 from app.llm.accounting import account_for_call
 from app.llm.budgeted import DEFAULT_MAX_TOKENS, BudgetedModel, upper_bound, waiting_within
 from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
@@ -13,7 +14,6 @@ from app.llm.errors import NeverSentError
 from app.llm.metering import Meter, MeteredModel
 from app.llm.prices import Price
 from app.llm.retry import RetryingModel
-from app.settings import RetrySettings
 from optimizer.budget import Budget, Limits, Reservation
 from optimizer.errors import (
     BackendUnavailableError,

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from app.backend_settings import CapabilityOverrides
 from app.llm.capabilities import Capabilities, settled_by
-from app.settings import CapabilityOverrides
 from optimizer.types import JsonObject
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 from typing_extensions import override
 
+from app.backend_settings import RetrySettings
 from app.llm.budgeted import BudgetedModel
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
 from app.llm.metering import Meter
 from app.llm.prices import Price
 from app.llm.retry import RetryingModel
-from app.settings import RetrySettings
 from optimizer.budget import Budget, Limits
 from optimizer.errors import BudgetExceededError, ModelError, RequestRefusedError
 from optimizer.types import JsonObject, ModelRole, Spend

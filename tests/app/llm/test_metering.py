@@ -3,10 +3,10 @@ from itertools import count
 
 import pytest
 
+from app.backend_settings import PriceSettings
 from app.llm.errors import NeverSentError
 from app.llm.metering import Meter, MeteredModel, RoleUse
 from app.llm.prices import Price
-from app.settings import PriceSettings
 from optimizer.errors import BackendUnavailableError, ModelError
 from optimizer.protocols import ChatModel
 from optimizer.types import ModelRole, Spend, Usage

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
+from app.backend_settings import RetrySettings
 from app.llm.retry import RetryingModel
-from app.settings import RetrySettings
 from optimizer.errors import BudgetExceededError, MisconfiguredError, ModelError, RequestRefusedError
 from optimizer.protocols import ChatModel
 from tests.app.llm.scripted import TRANSIENT, small_request, too_many

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
+from app.backend_settings import SimulatedFaults, SimulatedSettings
 from app.llm.simulated import backend
 from app.llm.simulated.backend import Reply, SimulatedBackend
-from app.settings import SimulatedFaults, SimulatedSettings
 from tests.app.llm.simulated.messages import chat, judge_message, judge_system
 
 PATH = "/v1/chat/completions"

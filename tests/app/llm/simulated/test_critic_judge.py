@@ -5,6 +5,7 @@ from statistics import fmean
 
 from scipy.stats import spearmanr
 
+from app.backend_settings import USUAL_WORLD, SimulatedSettings, SimulatedWorldSettings
 from app.llm.simulated.banks import proposals
 from app.llm.simulated.critic_judge import judge
 from app.llm.simulated.draws import Draw
@@ -13,7 +14,6 @@ from app.llm.simulated.queries import read_query
 from app.llm.simulated.target import Conversation, Target
 from app.llm.simulated.traits import Trait
 from app.llm.simulated.world import World
-from app.settings import SimulatedSettings
 from tests.app.llm.simulated.messages import HUMAN, PLAIN, builtin_queries, judge_message
 
 COLD = Draw(temperature=0, seed=0, index=0)
@@ -88,7 +88,7 @@ def test_the_reason_quotes_what_was_seen() -> None:
 
 
 def _rewards(prompt: str, model: str) -> list[float]:
-    target = Target(World(0), 0)
+    target = Target(World(0, USUAL_WORLD), 0)
     rewards = []
     for query in builtin_queries()[::9]:
         answer = target.answer(model, Conversation(system=prompt, query=query.text), COLD)
@@ -114,3 +114,14 @@ def test_the_judge_follows_the_truth_over_many_prompts_but_not_to_the_letter() -
 def test_the_judge_saturates() -> None:
     rewards = _rewards(HUMAN, "simulated-chat")
     assert sum(reward >= 4.5 for reward in rewards) > len(rewards) / 3
+
+
+def test_a_judge_can_be_made_to_prefer_length() -> None:
+    answer = "It depends on what you make of it, and of all the rest. " * 30
+    message = judge_message(answer, {"Clarity": "how to score"})
+    fond = SimulatedWorldSettings(judge_length_preference=0.5)
+    usual, swayed = (
+        [json.loads(judge(message, seed, COLD, character))["scores"][0]["score"] for seed in range(20)]
+        for character in (USUAL_WORLD, fond)
+    )
+    assert fmean(swayed) > fmean(usual) + 0.5

@@ -6,13 +6,14 @@ from statistics import fmean
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.backend_settings import SimulatedSettings, SimulatedWorldSettings
+from app.llm.simulated.banks import proposals
 from app.llm.simulated.critic_proposer import MOST_BULLETS, propose
 from app.llm.simulated.draws import Draw
 from app.llm.simulated.oracle import true_quality
 from app.llm.simulated.profiles import draw_profile
 from app.llm.simulated.reading import read_instructions
 from app.llm.simulated.traits import Trait
-from app.settings import SimulatedSettings
 from tests.app.llm.simulated.messages import HUMAN, PLAIN, builtin_queries, proposer_message
 
 SCORES = {"Clarity": 5.0, "Empathy": 1.5, "Limitations": 2.0}
@@ -111,3 +112,13 @@ def test_quoted_text_cannot_pose_as_a_section() -> None:
 @given(st.text(max_size=300), st.dictionaries(st.text(max_size=20), st.floats(1, 5), max_size=4))
 def test_any_prompt_and_any_scores_give_a_proposal(prompt: str, scores: dict[str, float]) -> None:
     assert _propose(proposer_message(prompt, scores)).strip()
+
+
+def test_a_proposer_without_skill_writes_nothing_that_helps_much() -> None:
+    clumsy = SimulatedWorldSettings(proposer_skill=0)
+    strong = {text for bank in proposals().traits.values() for text in bank.strong}
+    message = proposer_message(PLAIN, SCORES)
+    draws = [Draw(temperature=0.2, seed=seed, index=0) for seed in range(60)]
+    texts = [json.loads(propose(message, 0, draw, clumsy))["system_prompt"] for draw in draws]
+    assert not any(set(_bullets(text)) & strong for text in texts)
+    assert any(set(_bullets(text)) & strong for text in _many(message))

@@ -4,8 +4,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from app.backend_settings import SimulatedSettings
 from app.llm.simulated.oracle import true_quality
-from app.settings import SimulatedSettings
 from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget, Limits
 from optimizer.config import SearchConfig

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 
+from app.backend_settings import SimulatedFaults, SimulatedSettings
 from app.llm.simulated.server import serve
 from app.llm.simulated.transport import SimulatedTransport
-from app.settings import SimulatedFaults, SimulatedSettings
 from tests.app.llm.simulated.messages import chat
 
 BODY = chat("simulated-small", ("user", "Why does bread rise in the oven?"))

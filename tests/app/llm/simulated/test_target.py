@@ -2,6 +2,7 @@
 
 import random
 
+from app.backend_settings import USUAL_WORLD
 from app.llm.simulated.banks import proposals
 from app.llm.simulated.draws import Draw
 from app.llm.simulated.target import Conversation, Target
@@ -13,7 +14,7 @@ COLD = Draw(temperature=0, seed=0, index=0)
 
 
 def _target(seed: int = 0) -> Target:
-    return Target(World(seed), seed)
+    return Target(World(seed, USUAL_WORLD), seed)
 
 
 def _ask(

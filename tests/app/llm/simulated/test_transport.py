@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.backend_settings import SimulatedFaults, SimulatedSettings
 from app.llm.simulated.transport import SimulatedTransport
-from app.settings import SimulatedFaults, SimulatedSettings
 from tests.app.llm.simulated.messages import (
     PLAIN,
     as_object,

@@ -5,13 +5,13 @@ from statistics import fmean, pvariance
 
 import pytest
 
+from app.backend_settings import SimulatedSettings, SimulatedWorldSettings
 from app.llm.simulated.banks import proposals
 from app.llm.simulated.oracle import true_qualities, true_quality
 from app.llm.simulated.profiles import MODELS, draw_profile
 from app.llm.simulated.queries import read_query
 from app.llm.simulated.traits import Trait
 from app.llm.simulated.world import expected_grade, grade
-from app.settings import SimulatedSettings
 from optimizer.types import Example, Query
 from tests.app.llm.simulated.messages import HUMAN, PLAIN, builtin_queries
 
@@ -174,3 +174,18 @@ def test_the_expected_grade_is_the_grade_without_noise() -> None:
     for latent in (-3.0, -1.2, -0.4, 0.4, 3.0):
         assert expected_grade(latent, 0.001) == pytest.approx(grade(latent))
     assert [grade(latent) for latent in (-2.0, -1.0, -0.5, 0.5, 1.0)] == [1, 2, 3, 4, 5]
+
+
+def _of(**character: float) -> SimulatedSettings:
+    return SimulatedSettings(seed=3, world=SimulatedWorldSettings(**character))
+
+
+def test_in_a_world_that_does_not_respond_no_instruction_helps_or_harms() -> None:
+    settings = _of(responsiveness=0)
+    plain, told = (true_quality(settings, SMALL, prompt, QUERIES) for prompt in (PLAIN, HUMAN))
+    assert told == pytest.approx(plain)
+
+
+def test_conflicts_can_be_made_stronger() -> None:
+    usual, torn = (true_quality(_of(conflicts=size), SMALL, HUMAN, QUERIES) for size in (1, 3))
+    assert torn < usual

@@ -1,0 +1,119 @@
+"""Settings of backends: patience, prices, what not to probe, and the simulated world."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Group(BaseModel):
+    """A table of the settings. Groups don't change, and an unknown name in them is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TimeoutSettings(Group):
+    """How long a backend may take.
+
+    Attributes:
+        connect_seconds: until the connection stands.
+        read_seconds: between two pieces of a response; the first one may have to wait for a model to load.
+        total_seconds: for a whole response that is not streamed.
+    """
+
+    connect_seconds: Seconds = 10.0
+    read_seconds: Seconds = 120.0
+    total_seconds: Seconds = 600.0
+
+
+class RetrySettings(Group):
+    """How often and how patiently a failed request is repeated.
+
+    Attributes:
+        max_attempts: requests in all, the first one included.
+        first_wait_seconds / max_wait_seconds: waits double from here to there.
+        max_total_seconds: no attempt begins later than this after the first one.
+    """
+
+    max_attempts: int = Field(default=6, ge=1, le=100)
+    first_wait_seconds: Seconds = 0.5
+    max_wait_seconds: Seconds = 30.0
+    max_total_seconds: Seconds = 600.0
+
+
+class PriceSettings(Group):
+    """Price per million tokens, in any one currency."""
+
+    input_per_million: float = Field(default=0.0, ge=0)
+    output_per_million: float = Field(default=0.0, ge=0)
+
+
+class CapabilityOverrides(Group):
+    """What is not to be probed; see ``app.llm.capabilities``."""
+
+    system_role: bool | None = None
+    sampling: bool | None = None
+    n: bool | None = None
+    seed: bool | None = None
+    logprobs: bool | None = None
+    json_schema: bool | None = None
+    json_mode: bool | None = None
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    usage: bool | None = None
+    usage_in_stream: bool | None = None
+
+
+class SimulatedFaults(Group):
+    """Probability, for each request, of a fault of the simulated backend.
+
+    Attributes:
+        rate_limited: 429.
+        server_error: 5xx.
+        connection_lost: no response at all.
+        malformed_response: a body that is not the protocol.
+        malformed_reply: a well-formed response whose text is not what was asked for.
+        broken_stream: a stream that ends before its end.
+    """
+
+    rate_limited: Share = 0.0
+    server_error: Share = 0.0
+    connection_lost: Share = 0.0
+    malformed_response: Share = 0.0
+    malformed_reply: Share = 0.0
+    broken_stream: Share = 0.0
+
+
+class SimulatedWorldSettings(Group):
+    """How the simulated world differs from the usual one; 1 is the usual strength where nothing else is said.
+
+    Attributes:
+        responsiveness: how much instructions move a target; at 0 no prompt can be better than another.
+        noise: how much the exact wording of a request does to an answer.
+        conflicts: how much a push on one trait takes from others.
+        judge_noise: how much the judge's scores scatter.
+        judge_length_preference: what the judge adds to a score for every 100 words of an answer; usually 0.
+        proposer_skill: share of the new instructions that come out as usual; the others are thin, vague,
+            about a single query, or harmful.
+    """
+
+    responsiveness: float = Field(default=1.0, ge=0, le=3)
+    noise: float = Field(default=1.0, ge=0, le=5)
+    conflicts: float = Field(default=1.0, ge=0, le=5)
+    judge_noise: float = Field(default=1.0, ge=0, le=5)
+    judge_length_preference: float = Field(default=0.0, ge=-2, le=2)
+    proposer_skill: Share = 1.0
+
+
+USUAL_WORLD = SimulatedWorldSettings()
+
+
+class SimulatedSettings(Group):
+    """The simulated backend; ``latency_ms`` is a mean, ``latency_jitter`` the share it varies by, evenly."""
+
+    seed: int = 0
+    world: SimulatedWorldSettings = USUAL_WORLD
+    latency_ms: float = Field(default=0.0, ge=0)
+    latency_jitter: Share = 0.0
+    faults: SimulatedFaults = SimulatedFaults()
