@@ -6,6 +6,7 @@ from typing import Protocol
 from optimizer.events import SearchEvent
 from optimizer.types import (
     BeamPath,
+    Comparison,
     Completion,
     CompletionRequest,
     CompletionResult,
@@ -65,6 +66,28 @@ class Scorer(Protocol):
 
         Raises:
             ModelError: the judge cannot be reached; its refusing this one response is ``Unscored`` instead.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class PairwiseJudge(Protocol):
+    """Says which of two answers is better: for candidates whose rewards do not tell them apart."""
+
+    async def compare(self, query: Query, first: Completion, second: Completion, *, seed: int) -> Comparison:
+        """Compare two answers to ``query`` in both orders; equal texts need no call.
+
+        Args:
+            query: what was asked.
+            first: one answer; untrusted.
+            second: the other one; untrusted.
+            seed: seed of the judge's calls, distinct for each pair of a run.
+
+        Returns:
+            ``Uncompared`` where neither order could be read.
+
+        Raises:
+            ModelError: the judge cannot be reached; its refusing these answers is ``Uncompared`` instead.
             BudgetExceededError: no call left.
         """
         ...

@@ -1,16 +1,13 @@
 """How well an answer meets its criteria: one judgement by a model."""
 
-from collections.abc import Sequence
-
 from optimizer.errors import MalformedReplyError
 from optimizer.protocols import ChatModel
-from optimizer.quoting import quote, quote_inline
+from optimizer.quoting import quote
 from optimizer.structured import Failure, ask
 from optimizer.types import CompletionRequest, CriterionScore, Message, OutputSchema, Sampling
-from rewards.catalog import MAX_SCORING
-from rewards.meta_prompt import MetaPrompt
+from rewards.meta_prompt import MetaPrompt, criterion_lines
 from rewards.parsing import read_scores
-from rewards.types import Criterion, Selection
+from rewards.types import Selection
 
 _PROMPT = MetaPrompt.load("judge", user_variables=frozenset({"criteria", "rationale", "query", "answer"}))
 
@@ -84,16 +81,9 @@ def _messages(query: str, answer: str, selection: Selection) -> tuple[Message, M
     return _PROMPT.messages(
         system={},
         user={
-            "criteria": _lines(selection.criteria),
+            "criteria": criterion_lines(selection.criteria),
             "rationale": quote(selection.rationale),
             "query": quote(query),
             "answer": quote(answer),
         },
     )
-
-
-def _lines(criteria: Sequence[Criterion]) -> list[dict[str, object]]:
-    return [
-        {"name": quote_inline(item.name), "scoring": quote_inline(item.scoring, limit=MAX_SCORING)}
-        for item in criteria
-    ]

@@ -1,11 +1,14 @@
 """A role's request as two templates: the fixed system message and the user message with what varies."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from optimizer.quoting import quote_inline
 from optimizer.templating import PromptTemplate
 from optimizer.types import Message
+from rewards.catalog import MAX_SCORING
+from rewards.types import Criterion
 
 _PACKAGE = "rewards.templates"
 
@@ -56,3 +59,11 @@ class MetaPrompt:
             Message(role="system", content=self.system.render(system)),
             Message(role="user", content=self.user.render(user)),
         )
+
+
+def criterion_lines(criteria: Sequence[Criterion]) -> list[dict[str, object]]:
+    """``criteria`` as the judges' templates list them: name and how to score."""
+    return [
+        {"name": quote_inline(item.name), "scoring": quote_inline(item.scoring, limit=MAX_SCORING)}
+        for item in criteria
+    ]

@@ -39,11 +39,11 @@ class DynamicRewardScorer(Scorer):
 
     @override
     async def prepare(self, query: Query) -> None:
-        await self._selection(query)
+        await self.selection(query)
 
     @override
     async def score(self, query: Query, response: Completion, *, seed: int) -> Score:
-        selection = await self._selection(query)
+        selection = await self.selection(query)
         try:
             scores = await self._judge.judge(query.text, response.text, selection, seed=seed)
         except MisconfiguredError:
@@ -76,7 +76,13 @@ class DynamicRewardScorer(Scorer):
         """The criteria that responses to ``query`` are judged on, or None before ``prepare`` or ``score``."""
         return self._selections.get(query.text)
 
-    async def _selection(self, query: Query) -> Selection:
+    async def selection(self, query: Query) -> Selection:
+        """The criteria that responses to ``query`` are judged on.
+
+        Raises:
+            ModelError: the selector cannot be reached.
+            BudgetExceededError: no call left.
+        """
         known = self.selection_for(query)
         if known is not None:
             return known

@@ -10,8 +10,9 @@ from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
 from app.jobs.records import JobSelections, StoredCalls
 from app.jobs.reserve import KeepForGate, affordable
+from app.jobs.scoring import build_scorer
 from app.jobs.spec import JobSpec
-from app.jobs.wiring import RunModels, SearchParts, build_proposer, build_scorer, open_budget
+from app.jobs.wiring import RunModels, SearchParts, build_proposer, open_budget
 from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
 from app.stored_examples import example_from_json
@@ -130,7 +131,9 @@ class OptimizationRun:
         )
         models = await RunModels.open(self._models, claim.optimization.target, context)
         selections = await JobSelections.open(self._store.selections, claim.lease, answers_kept=scope.flush)
-        scorer = build_scorer(spec, models, self._catalog, selections)
+        scorer = build_scorer(
+            spec, models.selector, models.judge, catalog=self._catalog, selections=selections
+        )
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(
             self._store.progress,

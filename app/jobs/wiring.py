@@ -1,4 +1,4 @@
-"""From a job's row to a search: roles, ledger, budget, retrieval and rewards put together."""
+"""From a job's row to a search: roles, ledger, budget and retrieval put together."""
 
 import asyncio
 import time
@@ -16,11 +16,6 @@ from optimizer.proposers.rewriting import RewritingProposer
 from optimizer.protocols import ChatModel, Proposer, Scorer, SearchObserver, StopCondition
 from optimizer.rollout import RolloutRunner
 from optimizer.types import Example, JsonObject, ModelRole, Spend
-from rewards.catalog import CriteriaCatalog
-from rewards.judge import Judge
-from rewards.scorer import DynamicRewardScorer
-from rewards.selector import Selector
-from rewards.types import SelectionRecords
 from store.calls import LedgerScope
 from store.records.calls import CallSpend
 
@@ -83,21 +78,6 @@ def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
         elapsed=elapsed,
         replayable=replayable,
     )
-
-
-def build_scorer(
-    spec: JobSpec, models: RunModels, catalog: CriteriaCatalog, selections: SelectionRecords
-) -> DynamicRewardScorer:
-    """The dynamic reward of a job."""
-    config = spec.config
-    selector = Selector(
-        models.selector,
-        catalog=catalog,
-        sampling=config.selector.to_sampling(),
-        records=selections,
-    )
-    judge = Judge(models.judge, sampling=config.judge.to_sampling())
-    return DynamicRewardScorer(selector, judge, seed=config.seed)
 
 
 def build_proposer(spec: JobSpec, models: RunModels) -> RewritingProposer:

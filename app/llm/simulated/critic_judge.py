@@ -27,7 +27,9 @@ _SHORT = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Verdict:
+class Verdict:
+    """What the judge thinks of an answer on one criterion; ``score`` is neither rounded nor clamped."""
+
     score: float
     rationale: str
 
@@ -51,13 +53,14 @@ def judge(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings
         if draw.temperature > 0:
             rng = generator(seed, "judge", draw.seed, draw.index, name, message)
             noise += rng.gauss(0, _HEAT * min(2.0, draw.temperature))
-        verdict = _judge_one(answer, name, description, rng)
+        verdict = judge_one(answer, name, description, rng)
         score = max(1, min(5, round(verdict.score + noise)))
         scores.append({"criterion": name, "rationale": verdict.rationale, "score": score})
     return json.dumps({"scores": scores}, ensure_ascii=False)
 
 
-def _judge_one(answer: str, name: str, description: str, rng: random.Random) -> _Verdict:
+def judge_one(answer: str, name: str, description: str, rng: random.Random) -> Verdict:
+    """What the signs in ``answer`` (plain text) say on a criterion, without noise."""
     trait = match_trait(name)
     traits = [trait] if trait is not None else _traits_of(description)
     too_short = 2.0 if answer.count(" ") - 1 < _SHORT else 0.0
@@ -67,10 +70,10 @@ def _judge_one(answer: str, name: str, description: str, rng: random.Random) -> 
     worst = min(verdicts, key=lambda verdict: verdict.score)
     mean = sum(verdict.score for verdict in verdicts) / len(verdicts)
     reason = "Hardly an answer at all" if too_short else worst.rationale
-    return _Verdict(score=mean - too_short, rationale=reason)
+    return Verdict(score=mean - too_short, rationale=reason)
 
 
-def _judge_trait(answer: str, trait: Trait, rng: random.Random) -> _Verdict:
+def _judge_trait(answer: str, trait: Trait, rng: random.Random) -> Verdict:
     entry = signs()[trait]
     seen = read_signs(answer, trait)
     shown = min(2, len(seen.shows))
@@ -78,11 +81,11 @@ def _judge_trait(answer: str, trait: Trait, rng: random.Random) -> _Verdict:
     score = _NEUTRAL + _SHOWN[shown] + _LACKING[lacking]
     if lacking:
         cue = rng.choice(seen.lacks).strip()
-        return _Verdict(score=score, rationale=f'{trait}: {entry.missing} ("{cue} ...").')
+        return Verdict(score=score, rationale=f'{trait}: {entry.missing} ("{cue} ...").')
     if shown:
         cue = rng.choice(seen.shows).strip()
-        return _Verdict(score=score, rationale=f'{trait}: {entry.seen} ("{cue} ...").')
-    return _Verdict(score=score, rationale=f"{trait}: nothing wrong, but {entry.seen} only in part.")
+        return Verdict(score=score, rationale=f'{trait}: {entry.seen} ("{cue} ...").')
+    return Verdict(score=score, rationale=f"{trait}: nothing wrong, but {entry.seen} only in part.")
 
 
 def _traits_of(description: str) -> list[Trait]:
@@ -95,10 +98,10 @@ def _traits_of(description: str) -> list[Trait]:
     ]
 
 
-def _judge_by_words(answer: str, description: str, too_short: float) -> _Verdict:
+def _judge_by_words(answer: str, description: str, too_short: float) -> Verdict:
     telling = {word[:6] for word in plain(description).split() if len(word) > _TELLING}
     shared = sum(f" {stem}" in answer for stem in telling)
-    return _Verdict(
+    return Verdict(
         score=3.2 + min(1.6, 0.8 * shared) - too_short,
         rationale="Judged by its description alone: " + ("it shows." if shared else "little of it shows."),
     )

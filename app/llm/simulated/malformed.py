@@ -4,9 +4,11 @@ import random
 import re
 
 _SCORE = re.compile(r'"score": \d')
+_BETTER = re.compile(r'"better": "\w+"')
 _KEYS = (
     ('"scores"', '"marks"'),
     ('"criteria"', '"aspects"'),
+    ('"better"', '"winner"'),
     ('"system_prompt"', '"improved"'),
 )
 
@@ -41,6 +43,8 @@ def _other_keys(text: str, rng: random.Random) -> str:
 def _other_values(text: str, rng: random.Random) -> str:
     if '"score"' in text:
         return _SCORE.sub('"score": "n/a"', text)
+    if '"better"' in text:
+        return _BETTER.sub('"better": "it depends"', text)
     if '"system_prompt"' in text:
         return '{"analysis": "", "system_prompt": null}'
     if '"criteria"' in text:

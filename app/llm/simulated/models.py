@@ -1,10 +1,10 @@
 """The simulated models: who answers, judged from what was sent alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.backend_settings import SimulatedSettings
-from app.llm.simulated import critic_judge, critic_proposer, critic_selector
+from app.backend_settings import SimulatedSettings, SimulatedWorldSettings
+from app.llm.simulated import critic_judge, critic_pairwise, critic_proposer, critic_selector
 from app.llm.simulated.banks import load_all
 from app.llm.simulated.base_text import as_completion, read_text
 from app.llm.simulated.draws import Draw
@@ -15,6 +15,12 @@ from optimizer.types import Message
 CRITIC = "simulated-critic"
 
 _SYSTEM = frozenset({"system", "developer"})
+_CRITICS: Mapping[str, Callable[[str, int, Draw, SimulatedWorldSettings], str]] = {
+    critic_judge.TASK: critic_judge.judge,
+    critic_pairwise.TASK: critic_pairwise.compare,
+    critic_proposer.TASK: critic_proposer.propose,
+}
+"""The tasks that take the user message alone; the selector reads the system message too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +60,9 @@ class SimulatedModels:
             return self._target.answer(prompted.model, conversation, draw)
         # A repair request comes after the material, which stays the first user turn.
         message = (*conversation.earlier, conversation.query)[0]
-        if task == critic_judge.TASK:
-            return critic_judge.judge(message, self._seed, draw, self._character)
         if task == critic_selector.TASK:
             return critic_selector.select(conversation.system, message, self._seed, draw)
-        return critic_proposer.propose(message, self._seed, draw, self._character)
+        return _CRITICS[task](message, self._seed, draw, self._character)
 
 
 def as_conversation(messages: Sequence[Message]) -> Conversation:
@@ -79,5 +83,4 @@ def _task(prompted: Prompted) -> str | None:
     if first.role not in _SYSTEM:
         return None
     opening = first.text.partition("\n")[0].strip()
-    tasks = (critic_judge.TASK, critic_selector.TASK, critic_proposer.TASK)
-    return opening if opening in tasks else None
+    return opening if opening in _CRITICS or opening == critic_selector.TASK else None
