@@ -1,6 +1,6 @@
 """Which lineages stay: reward, rank and skip rule as pure functions."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -18,6 +18,16 @@ class Ranked:
 
     path: BeamPath
     advantage: float | None
+
+
+def same_before(prompts: Sequence[str]) -> list[int]:
+    """For each of ``prompts``, how many equal ones stand before it."""
+    seen: Counter[str] = Counter()
+    places = []
+    for prompt in prompts:
+        places.append(seen[prompt])
+        seen[prompt] += 1
+    return places
 
 
 def mean_reward(steps: Sequence[Step]) -> float | None:

@@ -3,7 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from optimizer.beam import Ranked, RoundQuery, baselines, kept_reason, mean_reward, path_reward, rank
+from optimizer.beam import (
+    Ranked,
+    RoundQuery,
+    baselines,
+    kept_reason,
+    mean_reward,
+    path_reward,
+    rank,
+    same_before,
+)
 from optimizer.concurrency import run_together
 from optimizer.config import SearchConfig
 from optimizer.errors import BudgetExceededError, InvalidInputError
@@ -102,8 +111,16 @@ class BeamSearch:
         number, minibatch = progress.round, minibatches[progress.round]
         query_ids = tuple(query.id for query in minibatch)
         await self._observer.notify(RoundStarted(round=number, query_ids=query_ids))
+        draws = same_before([path.candidate.system_prompt for path in progress.beam])
         growing = [
-            self._expander.expand(path, minibatch, round_number=number, slot=slot, kept_reason=kept[slot])
+            self._expander.expand(
+                path,
+                minibatch,
+                round_number=number,
+                slot=slot,
+                draw=draws[slot],
+                kept_reason=kept[slot],
+            )
             for slot, path in enumerate(progress.beam)
         ]
         if number == 0:

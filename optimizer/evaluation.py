@@ -6,7 +6,7 @@ from optimizer.concurrency import run_together
 from optimizer.events import EvaluationFinished
 from optimizer.protocols import Scorer, SearchObserver
 from optimizer.rollout import RolloutRunner
-from optimizer.seeds import derive_seed
+from optimizer.seeds import content_seed
 from optimizer.types import Candidate, Evaluation, Query, Score, Step, Unscored
 
 HELD_OUT_ROUND = -1
@@ -27,25 +27,32 @@ class Evaluator:
         """Have the scorer do what it can before the first answers to ``queries`` exist."""
         await run_together(self._scorer.prepare(query) for query in queries)
 
-    async def evaluate(self, candidate: Candidate, queries: Sequence[Query], *, round_number: int) -> Step:
+    async def evaluate(
+        self, candidate: Candidate, queries: Sequence[Query], *, round_number: int, draw: int = 0
+    ) -> Step:
         """Run ``candidate`` on all ``queries`` and judge the answers; results in the order of the queries.
+
+        The same prompt on the same query is the same call, whatever candidate or round it belongs to; another
+        ``draw`` is another call.
 
         Raises:
             ModelError: a backend cannot be used.
             BudgetExceededError: no call left.
         """
         evaluations = await run_together(
-            self._evaluate_one(candidate, query, round_number) for query in queries
+            self._evaluate_one(candidate, query, round_number, draw) for query in queries
         )
         return Step(candidate=candidate, evaluations=tuple(evaluations))
 
-    async def _evaluate_one(self, candidate: Candidate, query: Query, round_number: int) -> Evaluation:
-        rollout = await self._runner.run(candidate, query, seed=self._seed)
+    async def _evaluate_one(
+        self, candidate: Candidate, query: Query, round_number: int, draw: int
+    ) -> Evaluation:
+        rollout = await self._runner.run(candidate, query, seed=self._seed, draw=draw)
         score: Score
         if rollout.completion is None:
             score = Unscored(reason=rollout.failure)
         else:
-            seed = derive_seed(self._seed, "judge", candidate.id, query.id)
+            seed = content_seed(self._seed, "judge", candidate.system_prompt, query.id, draw=draw)
             score = await self._scorer.score(query, rollout.completion, seed=seed)
         evaluation = Evaluation(round=round_number, rollout=rollout, score=score)
         await self._observer.notify(EvaluationFinished(evaluation=evaluation))

@@ -28,6 +28,7 @@ class Expander:
         *,
         round_number: int,
         slot: int,
+        draw: int,
         kept_reason: str | None,
     ) -> list[BeamPath]:
         """The lineages that ``path`` grows into, in the order of the proposals.
@@ -37,12 +38,13 @@ class Expander:
             minibatch: the round's queries.
             round_number: the round.
             slot: the place of ``path`` in the beam.
+            draw: lineages before it there that end in the same prompt.
             kept_reason: why its prompt is carried on unchanged, or None to have it rewritten. A prompt whose
                 rewrites cannot be read is carried on as well, so a beam never dies of bad replies.
         """
         candidates: list[Candidate] = []
         if kept_reason is None:
-            candidates = await self._propose(path, round_number, slot)
+            candidates = await self._propose(path, round_number, slot, draw)
         if not candidates:
             await self._observer.notify(
                 CandidateKept(
@@ -59,10 +61,10 @@ class Expander:
         )
         return [BeamPath(steps=(*path.steps, step)) for step in steps]
 
-    async def _propose(self, path: BeamPath, round_number: int, slot: int) -> list[Candidate]:
+    async def _propose(self, path: BeamPath, round_number: int, slot: int, draw: int) -> list[Candidate]:
         parent = path.candidate
         proposals = await self._proposer.propose(
-            path, round_number=round_number, slot=slot, count=self._proposals
+            path, round_number=round_number, slot=slot, draw=draw, count=self._proposals
         )
         candidates = []
         for position, proposal in enumerate(proposals):

@@ -102,9 +102,17 @@ class Proposer(Protocol):
         ...
 
     async def propose(
-        self, path: BeamPath, *, round_number: int, slot: int, count: int
+        self, path: BeamPath, *, round_number: int, slot: int, draw: int, count: int
     ) -> Sequence[Proposal]:
         """Rewrite the prompt that ``path`` ends in, ``count`` times in one request.
+
+        Args:
+            path: the lineage.
+            round_number: the round that is being made.
+            slot: the lineage's place in the beam.
+            draw: how many lineages before it in the beam end in the same prompt: their requests may be equal,
+                and are different draws.
+            count: proposals wanted.
 
         Returns:
             ``count`` proposals in slot order; one that cannot be read carries why instead of a prompt.

@@ -5,7 +5,7 @@ import dataclasses
 from optimizer.errors import MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel, Retriever
 from optimizer.rendering import COMPLETION_STOP, render_chat, render_text
-from optimizer.seeds import derive_seed
+from optimizer.seeds import content_seed
 from optimizer.types import Candidate, CompletionRequest, Example, Message, Query, Rollout, Sampling
 
 
@@ -30,7 +30,7 @@ class RolloutRunner:
         self._sampling = sampling
         self._base_model = base_model
 
-    async def run(self, candidate: Candidate, query: Query, *, seed: int) -> Rollout:
+    async def run(self, candidate: Candidate, query: Query, *, seed: int, draw: int = 0) -> Rollout:
         """The target's answer to ``query`` under ``candidate``.
 
         A request that the backend refuses (a content filter, a context too long) is a rollout without a
@@ -39,14 +39,15 @@ class RolloutRunner:
         Args:
             candidate: the system prompt.
             query: the user input.
-            seed: the run's seed; the call's is derived from it, the candidate and the query.
+            seed: the run's seed; the call's is derived from it, the prompt and the query.
+            draw: which of several independent answers it is, from 0.
 
         Raises:
             ModelError: the backend cannot be used.
             BudgetExceededError: no call left.
         """
         examples = self._retriever.retrieve(query.text, self._k)
-        call_seed = derive_seed(seed, "target", candidate.id, query.id)
+        call_seed = content_seed(seed, "target", candidate.system_prompt, query.id, draw=draw)
         request = self._render(candidate.system_prompt, examples, query, call_seed)
         shown = tuple(example.id for example in examples)
         try:

@@ -8,7 +8,7 @@ from typing_extensions import override
 from optimizer.errors import MalformedReplyError, MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel, Proposer
 from optimizer.quoting import Quoted, quote, quote_inline
-from optimizer.seeds import derive_seed
+from optimizer.seeds import content_seed
 from optimizer.structured import Failure, ask
 from optimizer.templating import PromptTemplate
 from optimizer.types import (
@@ -77,16 +77,17 @@ class RewritingProposer(Proposer):
 
     @override
     async def propose(
-        self, path: BeamPath, *, round_number: int, slot: int, count: int
+        self, path: BeamPath, *, round_number: int, slot: int, draw: int, count: int
     ) -> Sequence[Proposal]:
+        shown = self._render_path(path)
         request = CompletionRequest(
             prompt=(
                 Message(role="system", content=self._system.render({})),
-                Message(role="user", content=self._render_path(path)),
+                Message(role="user", content=shown),
             ),
             sampling=self._sampling,
             n=count,
-            seed=derive_seed(self._seed, "proposer", round_number, slot),
+            seed=content_seed(self._seed, "proposer", shown, draw=draw),
             output=_SCHEMA,
         )
         try:

@@ -145,7 +145,7 @@ class FakeProposer(Proposer):
 
     @override
     async def propose(
-        self, path: BeamPath, *, round_number: int, slot: int, count: int
+        self, path: BeamPath, *, round_number: int, slot: int, draw: int, count: int
     ) -> Sequence[Proposal]:
         self.calls.append((round_number, slot, count))
         self.paths.append(path)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.beam import RoundQuery, baselines, kept_reason, mean_reward, path_reward, rank
+from optimizer.beam import RoundQuery, baselines, kept_reason, mean_reward, path_reward, rank, same_before
 from optimizer.config import PathAggregation
 from optimizer.types import BeamPath
 from tests.optimizer.builders import make_path, make_step
@@ -181,3 +181,8 @@ class TestBaselines:
         paths = make_paths(table)
         advantages = [item.advantage for item in rank(paths, known_of(paths), MEAN)]
         assert sum(value for value in advantages if value is not None) == pytest.approx(0, abs=1e-6)
+
+
+def test_equal_prompts_are_counted_from_the_front() -> None:
+    assert same_before(["a", "b", "a", "a", "b"]) == [0, 0, 1, 2, 1]
+    assert same_before([]) == []

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -136,6 +137,16 @@ def test_each_judge_call_has_a_seed_of_its_own_that_does_not_depend_on_order() -
     assert list(in_order) != list(shuffled)
     assert in_order == shuffled
     assert len(set(in_order.values())) == 5
+
+
+async def test_the_same_prompt_on_the_same_query_is_the_same_call_and_another_draw_is_another() -> None:
+    scorer, target = FakeScorer(), ScriptedModel(answer_from_messages)
+    evaluator = Search(scorer=scorer, target=target).evaluator()
+    twin = dataclasses.replace(CANDIDATE, id="c9.9.9", round=9)
+    for candidate, round_number, draw in ((CANDIDATE, 1, 0), (twin, 9, 0), (CANDIDATE, 1, 1)):
+        await evaluator.evaluate(candidate, make_queries(1), round_number=round_number, draw=draw)
+    assert target.requests[0] == target.requests[1] != target.requests[2]
+    assert scorer.seeds[0] == scorer.seeds[1] != scorer.seeds[2]
 
 
 async def test_preparing_selects_criteria_for_every_query() -> None:

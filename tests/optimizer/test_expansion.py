@@ -16,7 +16,9 @@ PARENT = PATH.candidate
 
 async def expand(search: Search, proposer: FakeProposer, *, kept_reason: str | None = None) -> list[BeamPath]:
     expander = Expander(proposer, search.evaluator(), search.observer, proposals=3)
-    return await expander.expand(PATH, make_queries(2), round_number=2, slot=1, kept_reason=kept_reason)
+    return await expander.expand(
+        PATH, make_queries(2), round_number=2, slot=1, draw=0, kept_reason=kept_reason
+    )
 
 
 async def test_each_proposal_becomes_a_lineage_in_its_order() -> None:

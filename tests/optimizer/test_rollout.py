@@ -4,7 +4,7 @@ from optimizer.errors import BackendUnavailableError, MisconfiguredError, Reques
 from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.rendering import COMPLETION_STOP, render_chat, render_text
 from optimizer.rollout import RolloutRunner
-from optimizer.seeds import derive_seed
+from optimizer.seeds import content_seed
 from optimizer.types import Candidate, Completion, Example, Message, Query, Rollout, Sampling, Usage
 from tests.fakes.chat_model import ScriptedModel
 
@@ -69,18 +69,18 @@ async def test_no_examples_are_shown_when_none_are_wanted() -> None:
     assert target.requests[0].prompt == render_chat("Be brief.", (), CONVERSATION)
 
 
-async def test_the_seed_follows_from_the_run_the_candidate_and_the_query() -> None:
+async def test_the_seed_follows_from_the_run_the_prompt_the_query_and_the_draw() -> None:
     target = ScriptedModel(lambda request: "fine")
     runner = make_runner(target)
-    other = Candidate(id="c1.0.3", system_prompt="Be brief.")
     await runner.run(CANDIDATE, QUERY, seed=5)
-    await runner.run(CANDIDATE, QUERY, seed=5)
+    await runner.run(Candidate(id="c4.1.0", system_prompt=CANDIDATE.system_prompt), QUERY, seed=5)
     await runner.run(CANDIDATE, QUERY, seed=6)
-    await runner.run(other, QUERY, seed=5)
+    await runner.run(CANDIDATE, QUERY, seed=5, draw=1)
+    await runner.run(Candidate(id=CANDIDATE.id, system_prompt="Be long."), QUERY, seed=5)
     await runner.run(CANDIDATE, Query(id="q8", text=QUERY.text), seed=5)
     seeds = [request.seed for request in target.requests]
     assert seeds[0] == seeds[1]
-    assert len(set(seeds[1:])) == 4
+    assert len(set(seeds[1:])) == 5
 
 
 async def test_an_empty_answer_is_an_answer() -> None:
@@ -98,7 +98,7 @@ async def test_a_refused_request_is_a_rollout_without_an_answer() -> None:
         completion=None,
         failure="the target refused: context too long",
         example_ids=("e1", "e3"),
-        seed=derive_seed(5, "target", "c1.0.2", "q7"),
+        seed=content_seed(5, "target", "Be brief.", "q7"),
     )
 
 

@@ -111,7 +111,7 @@ def make_proposer(model: ScriptedModel, *, history: int = 5, seed: int = 7) -> R
 
 async def ask(path: BeamPath, *, history: int = 5) -> CompletionRequest:
     model = ScriptedModel([reply("new")])
-    await make_proposer(model, history=history).propose(path, round_number=3, slot=1, count=1)
+    await make_proposer(model, history=history).propose(path, round_number=3, slot=1, draw=0, count=1)
     return model.requests[0]
 
 
@@ -147,7 +147,7 @@ class TestTheRequest:
 
     async def test_all_proposals_are_asked_for_in_one_request_with_a_schema(self) -> None:
         model = ScriptedModel([tuple(map(reply, "abc"))])
-        await make_proposer(model).propose(make_path("0.0", [[3]]), round_number=3, slot=1, count=3)
+        await make_proposer(model).propose(make_path("0.0", [[3]]), round_number=3, slot=1, draw=0, count=3)
         request = model.requests[0]
         assert len(model.requests) == 1
         assert (request.n, request.sampling) == (3, Sampling(temperature=0.2, top_p=0.95))
@@ -155,11 +155,19 @@ class TestTheRequest:
         assert request.output.name == "prompt_proposal"
         assert request.output.schema["required"] == ["analysis", "system_prompt"]
 
-    async def test_the_seed_follows_from_the_run_the_round_and_the_slot(self) -> None:
+    async def test_the_seed_follows_from_the_run_what_is_shown_and_the_draw(self) -> None:
         model = ScriptedModel(lambda request: reply("new"))
-        path = make_path("0.0", [[3]])
-        for seed, round_number, slot in [(7, 1, 0), (7, 1, 0), (7, 1, 1), (7, 2, 0), (8, 1, 0)]:
-            await make_proposer(model, seed=seed).propose(path, round_number=round_number, slot=slot, count=1)
+        path, other = make_path("0.0", [[3]]), make_path("0.0", [[4]])
+        for seed, shown, round_number, slot, draw in [
+            (7, path, 1, 0, 0),
+            (7, path, 2, 1, 0),
+            (7, path, 1, 1, 1),
+            (7, other, 1, 0, 0),
+            (8, path, 1, 0, 0),
+        ]:
+            await make_proposer(model, seed=seed).propose(
+                shown, round_number=round_number, slot=slot, draw=draw, count=1
+            )
         seeds = [request.seed for request in model.requests]
         assert seeds[0] == seeds[1]
         assert len(set(seeds[1:])) == 4
@@ -208,7 +216,7 @@ class TestTheReply:
             [(reply("one", "first"), f"Here:\n```json\n{reply('two')}\n```", reply(" three\n"))]
         )
         proposals = await make_proposer(model).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=3
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=3
         )
         assert proposals == [
             Proposal(system_prompt="one", rationale="first"),
@@ -219,7 +227,7 @@ class TestTheReply:
     async def test_a_reply_that_stays_unreadable_carries_why_instead_of_a_prompt(self) -> None:
         model = ScriptedModel([(reply("one"), "I would rather not.", reply("three")), "Still not."])
         proposals = await make_proposer(model).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=3
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=3
         )
         assert [item.system_prompt for item in proposals] == ["one", None, "three"]
         assert proposals[1].rationale == "the reply holds no JSON object"
@@ -227,7 +235,7 @@ class TestTheReply:
     async def test_a_repaired_reply_is_a_proposal(self) -> None:
         model = ScriptedModel([reply(""), reply("new")])
         proposals = await make_proposer(model).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=1
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=1
         )
         assert proposals == [Proposal(system_prompt="new", rationale="why")]
         assert isinstance(model.requests[1].prompt, tuple)
@@ -236,7 +244,7 @@ class TestTheReply:
     async def test_a_refused_request_is_a_failed_proposal_for_each_one_wanted(self) -> None:
         refused = RequestRefusedError("content filter", backend="fake", status=400)
         proposals = await make_proposer(ScriptedModel([refused])).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=3
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=3
         )
         assert (
             proposals == [Proposal(system_prompt=None, rationale="the proposer refused: content filter")] * 3
@@ -246,7 +254,7 @@ class TestTheReply:
         refused = RequestRefusedError("context too long", backend="fake", status=400)
         model = ScriptedModel([(reply("one"), "nothing"), refused])
         proposals = await make_proposer(model).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=2
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=2
         )
         assert [item.system_prompt for item in proposals] == ["one", None]
 
@@ -261,7 +269,7 @@ class TestTheReply:
     async def test_a_proposer_that_cannot_be_used_is_an_error(self, error: Exception) -> None:
         with pytest.raises(type(error)) as caught:
             await make_proposer(ScriptedModel([error])).propose(
-                make_path("0.0", [[3]]), round_number=1, slot=0, count=3
+                make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=3
             )
         assert caught.value is error
 
@@ -270,7 +278,7 @@ class TestTheReply:
         broken = reply(texts[0])
         model = ScriptedModel([(broken[:cut] + broken[cut + 1 :], texts[1]), texts[2], texts[3]])
         proposals = await make_proposer(model).propose(
-            make_path("0.0", [[3]]), round_number=1, slot=0, count=2
+            make_path("0.0", [[3]]), round_number=1, slot=0, draw=0, count=2
         )
         assert len(proposals) == 2
         for proposal in proposals:

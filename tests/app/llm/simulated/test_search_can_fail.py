@@ -68,7 +68,7 @@ async def search_from(seed_prompt: str, seed: int) -> tuple[float, float]:
     return before, after
 
 
-@pytest.mark.parametrize("seed", [5, 7])
+@pytest.mark.parametrize("seed", [2, 7])
 async def test_a_search_from_a_good_prompt_by_a_person_can_end_with_a_worse_one(seed: int) -> None:
     before, after = await search_from(HUMAN, seed)
     assert after < before - 0.1
