@@ -2,7 +2,7 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY requirements/runtime.txt requirements/runtime.txt
-RUN python -m venv /opt/drpo && /opt/drpo/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt
+RUN python -m venv /opt/drpo && /opt/drpo/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY optimizer optimizer

@@ -53,6 +53,15 @@ def test_the_runtime_is_a_part_of_what_developers_install() -> None:
     assert pins["runtime.txt"] <= pins["dev.txt"]
 
 
+@pytest.mark.parametrize("name", ["requirements/install.sh", "Dockerfile"])
+def test_the_pins_are_installed_as_they_are(name: str) -> None:
+    """Older versions of pip resolve "name[extra]" apart from its pin, and fail at its next release."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    installs = [line for line in text.splitlines() if "--require-hashes" in line]
+    assert installs
+    assert all("--no-deps" in line for line in installs)
+
+
 def pins_in(name: str) -> set[str]:
     lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
     return {match.group() for line in lines if (match := PIN.match(line))}
