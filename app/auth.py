@@ -89,9 +89,9 @@ CurrentPrincipal = Annotated[Principal, Depends(authenticated)]
 
 def _refuse_foreign_pages(headers: Headers) -> None:
     origin = headers.get("origin")
-    foreign = origin is not None and not _is_local(urlsplit(origin).hostname)
+    foreign = origin is not None and not _is_local(_host_in(origin))
     # a name that an attacker's DNS points to loopback has a dot; a container's or a test's has none
-    if foreign or not _is_local(urlsplit(f"//{headers.get('host', '')}").hostname):
+    if foreign or not _is_local(_host_in(f"//{headers.get('host', '')}")):
         raise ApiError(
             ErrorAnswer(
                 status=403,
@@ -101,6 +101,13 @@ def _refuse_foreign_pages(headers: Headers) -> None:
                 code="foreign_origin",
             )
         )
+
+
+def _host_in(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # such as brackets that hold no address
+        return None
 
 
 def _is_local(host: str | None) -> bool:

@@ -63,6 +63,8 @@ def test_without_a_key_pages_of_this_machine_are_let_in(host: str, origin: str |
         {"host": "127.0.0.1:8000", "origin": "null"},
         {"host": "evil.example:8000"},
         {"host": "192.168.1.4:8000"},
+        {"host": "[::1"},
+        {"host": "127.0.0.1:8000", "origin": "http://[x"},
         {"host": ""},
         {},
     ],
