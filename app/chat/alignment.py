@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.chat.schemas import ChatRequest
+from app.errors import invalid_request
 from app.labelled_prompts import ServedPrompt
 from app.llm.capabilities import Capabilities
 from app.llm.wire import fold_system, message_from_json, message_to_json
@@ -53,6 +54,9 @@ def chat_body(
         alignment: None asks the model as it is.
         model: the backend's name for the model.
         can: what the model can take; read for aligned requests only.
+
+    Raises:
+        ApiError: 400, a system message that is to be joined with ours holds more than text.
     """
     body = {**request.body, "model": model}
     if alignment is None:
@@ -61,6 +65,7 @@ def chat_body(
         body |= alignment.defaults(request.body)
     examples = alignment.examples_for(request.messages)
     leading, rest = split_leading_system(request.messages)
+    _refuse_system_messages_beyond_text(leading)
     head = render_chat(alignment.prompt.version.system_prompt, examples, leading, alignment.caller_system)
     if can.system_role:
         body["messages"] = [*(message_to_json(message) for message in head), *rest]
@@ -68,6 +73,19 @@ def chat_body(
         whole = (*head, *(message_from_json(turn) for turn in rest))
         body["messages"] = [message_to_json(message) for message in fold_system(whole)]
     return body
+
+
+def _refuse_system_messages_beyond_text(leading: Sequence[Message]) -> None:
+    """Ours and the caller's become one text, in which an image would be lost without a word."""
+    for place, message in enumerate(leading):
+        parts = message.content if isinstance(message.content, list) else []
+        if any(not isinstance(part, dict) or not isinstance(part.get("text"), str) for part in parts):
+            param = f"messages.{place}.content"
+            raise invalid_request(
+                f"{param}: the system messages at the beginning of an aligned request have to be text; send "
+                "other parts in a user message, or switch alignment off",
+                param=param,
+            )
 
 
 def split_leading_system(

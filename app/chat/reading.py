@@ -67,6 +67,10 @@ def _message(place: int, item: JsonValue) -> JsonObject:
         raise invalid_request(
             f"{param}.role has to be a text such as user, assistant or system", param=f"{param}.role"
         )
+    if not isinstance(item.get("content"), str | list | None):
+        raise invalid_request(
+            f"{param}.content has to be a text or a list of parts", param=f"{param}.content"
+        )
     return item
 
 

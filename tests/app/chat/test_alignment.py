@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from app.chat.alignment import Alignment, chat_body
 from app.chat.schemas import ChatRequest
+from app.errors import ApiError
 from app.llm.capabilities import Capabilities
 from app.llm.wire import message_from_json, message_to_json
 from optimizer.rendering import CallerSystem, render_chat
@@ -62,6 +63,16 @@ def test_the_callers_system_messages_are_kept_where_the_policy_wants(
 ) -> None:
     asked = request(system("THEIRS"), system("MORE", "developer"), user("hi"))
     assert messages(asked, alignment(caller_system=policy)) == [system(expected), user("hi")]
+
+
+def test_a_system_message_of_more_than_text_is_refused_where_it_would_be_joined_with_ours() -> None:
+    asked = request({**IMAGE, "role": "system"}, user("hi"))
+    with pytest.raises(ApiError, match="have to be text") as caught:
+        body(asked, alignment())
+    assert (caught.value.answer.status, caught.value.answer.param) == (400, "messages.0.content")
+    assert messages(asked, None) == [{**IMAGE, "role": "system"}, user("hi")]
+    parts: JsonObject = {"role": "system", "content": [{"type": "text", "text": "THEIRS"}]}
+    assert messages(request(parts, user("hi")), alignment()) == [system("OURS\n\nTHEIRS"), user("hi")]
 
 
 def test_examples_are_chosen_by_the_last_user_message() -> None:

@@ -51,6 +51,8 @@ def test_stream_is_a_switch(value: bool | None, stream: bool) -> None:
         ({"messages": [{"content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": ""}]}, "messages.0.role"),
         ({"messages": [{"role": ["user"]}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
+        ({"messages": [{"role": "system", "content": {"text": "hi"}}]}, "messages.0.content"),
         ({"stream": "yes"}, "stream"),
         ({"stream": 1}, "stream"),
         ({"drpo": []}, "drpo"),
