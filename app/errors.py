@@ -6,7 +6,7 @@ request id under which it was logged.
 
 import http
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ from store.errors import ConflictError, NotFoundError, StoreError, StoreUnavaila
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
 
+_NO_OBJECT = frozenset({"dict_type", "model_type", "model_attributes_type"})  # pydantic's names for it
 _PATIENCE_SECONDS = 1.0  # where nobody says how long to wait
 
 
@@ -168,8 +169,22 @@ async def _on_invalid_body(_: Request, error: Exception) -> JSONResponse:
         message = f"the body is not valid JSON: {first['ctx']['error']}"
     else:
         param = _param(first["loc"], first["type"], error.body)
-        message = f"{param}: {first['msg']}" if param else str(first["msg"])
+        message = _in_plain_words(first["type"], str(first["msg"]), param)
     return ErrorAnswer(status=400, message=message, type=INVALID_REQUEST, param=param).response()
+
+
+def _in_plain_words(kind: str, message: str, param: str | None) -> str:
+    """What pydantic says is wrong, in the words of HTTP and JSON instead of Python's."""
+    if kind in _NO_OBJECT:
+        message = "a JSON object is needed here"
+    elif "UploadFile" in message:
+        message = "a file is needed here, as in curl -F file=@queries.jsonl"
+    message = message.removeprefix("Value error, ")
+    if param is not None:
+        return f"{param}: {message}"
+    if kind in {*_NO_OBJECT, "missing"}:
+        return "the body has to be a JSON object, sent with 'content-type: application/json'"
+    return message
 
 
 def _param(place: Sequence[str | int], kind: str, body: Any) -> str | None:
@@ -192,7 +207,7 @@ def _param(place: Sequence[str | int], kind: str, body: Any) -> str | None:
 
 
 def _holds(body: Any, part: str | int) -> bool:
-    if isinstance(body, dict):
+    if isinstance(body, Mapping):
         return part in body
     return isinstance(body, list) and isinstance(part, int) and part < len(body)
 

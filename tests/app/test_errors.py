@@ -195,7 +195,20 @@ async def test_a_body_that_does_not_fit_is_refused_with_the_field_s_name(
     assert response.headers["x-should-retry"] == "false"
     error = envelope(response)
     assert (error["param"], error["type"]) == (param, "invalid_request_error")
-    assert str(error["message"]).startswith(f"{param}: " if param else "Input should be")
+    assert str(error["message"]).startswith(f"{param}: " if param else "the body has to be a JSON object")
+    assert not any(word in str(error["message"]) for word in ("dictionary", "instance", "class"))
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [(b"", "application/json"), (b'{"count": 1}', "text/plain"), (b'{"count": 1}', "")],
+)
+async def test_a_body_that_is_missing_or_not_called_json_is_refused_with_the_remedy(
+    client: httpx.AsyncClient, content: bytes, content_type: str
+) -> None:
+    response = await client.post("/body", content=content, headers={"content-type": content_type})
+    assert response.status_code == 400
+    assert "content-type: application/json" in str(envelope(response)["message"])
 
 
 async def test_a_body_that_is_no_json_is_refused(client: httpx.AsyncClient) -> None:

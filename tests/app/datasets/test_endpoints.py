@@ -55,6 +55,11 @@ async def test_a_file_with_one_id_for_two_texts_is_a_400(service: JobService) ->
 
 async def test_a_request_without_a_file_is_a_400(service: JobService) -> None:
     assert failure(await service.post("/v1/datasets"))["param"] == "file"
+    told = failure(await service.client.post("/v1/datasets", data={"file": "a text"}))
+    assert (told["param"], told["message"].partition(" as in ")[0]) == (
+        "file",
+        "file: a file is needed here,",
+    )
 
 
 async def test_an_unknown_dataset_is_a_404(service: JobService) -> None:

@@ -166,7 +166,7 @@ async def test_examples_can_be_the_callers_or_none(idle: JobService) -> None:
         ({"settings": {"judge": 5}}, "settings.judge", "valid dictionary"),
         ({"settings": {"judge": {"stop": "x"}}}, "settings.judge.stop", "tuple"),
         ({"queries": []}, "queries", "at least 1 item"),
-        ({"queries": 5}, "queries", "valid dictionary or object"),
+        ({"queries": 5}, "queries", "JSON object is needed"),
         ({"queries": ["a", " "]}, "queries.1", "at least 1 character"),
         ({"queries": ["a", {"text": "b", "foo": 1}]}, "queries.1.foo", "not permitted"),
         ({"queries": ["a"]}, "queries", "give more queries"),
