@@ -44,8 +44,8 @@ class PromptService:
             ApiError: 404, there is no such target and never was a version for it.
         """
         versions = await self._prompts.versions(model)
-        if not versions and model not in self._resources.models.target_names():
-            raise not_found(f"there is no model {model!r}", param="model", code="model_not_found")
+        if not versions:
+            self._refuse_unknown(model)
         labels = await self._prompts.labels(model)
         return [_show(version, labels) for version in versions]
 
@@ -82,9 +82,19 @@ class PromptService:
         )
 
     async def history(self, model: str) -> list[LabelMoveObject]:
-        """The audit log of a model's labels, newest first."""
+        """The audit log of a model's labels, newest first.
+
+        Raises:
+            ApiError: 404, there is no such target and none of its labels was ever moved.
+        """
         moves = await self._prompts.label_history(model)
+        if not moves:
+            self._refuse_unknown(model)
         return [LabelMoveObject.model_validate(asdict(move)) for move in moves]
+
+    def _refuse_unknown(self, model: str) -> None:
+        if model not in self._resources.models.target_names():
+            raise not_found(f"there is no model {model!r}", param="model", code="model_not_found")
 
 
 def _show(version: PromptVersionRecord, labels: tuple[LabelRecord, ...]) -> PromptVersionObject:

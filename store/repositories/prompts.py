@@ -194,7 +194,10 @@ class PromptRepository:
             current = await transaction.get(PromptLabel, (move.model, move.label))
             held = None if current is None else current.version_id
             if not isinstance(expected, Anything) and held != expected:
-                raise ConflictError(f"{move.label} of {move.model} points to {held}, not to {expected}")
+                raise ConflictError(
+                    f"{move.label} of {move.model} points to {held or 'no version'}, "
+                    f"not to {expected or 'no version'}"
+                )
             if current is not None and held == move.version_id:
                 return _label(current)
             await transaction.execute(

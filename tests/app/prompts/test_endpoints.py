@@ -135,7 +135,9 @@ async def test_a_label_that_points_elsewhere_than_expected_stays(service: JobSer
     conflict = failure(await move(service, second, expected=second), 409)
     assert conflict["code"] == "conflict"
     assert first in conflict["message"]
-    assert failure(await move(service, second, expected=None), 409)["code"] == "conflict"
+    unexpected = failure(await move(service, second, expected=None), 409)
+    assert unexpected["code"] == "conflict"
+    assert unexpected["message"].endswith(f"points to {first}, not to no version")
     assert await service.label() == first
     assert len((await service.get(f"{BASE}/label-moves"))["data"]) == 1
 
@@ -167,3 +169,11 @@ async def test_a_move_needs_a_version_a_reason_and_a_plain_label(service: JobSer
     assert failure(await move(service, version, extra=1))["param"] == "extra"
     assert failure(await move(service, version, "Not%20plain"))["param"] == "label"
     assert await service.label() is None
+
+
+async def test_the_moves_of_an_unknown_model_are_a_404_and_of_a_new_one_an_empty_list(
+    service: JobService,
+) -> None:
+    unknown = await service.client.get("/v1/prompts/nobody/label-moves")
+    assert failure(unknown, 404)["code"] == "model_not_found"
+    assert (await service.get(f"{BASE}/label-moves"))["data"] == []
