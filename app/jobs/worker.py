@@ -72,6 +72,7 @@ class JobWorker:
 
         When this task itself is cancelled the lease is given back, so that the next worker need not wait.
         """
+        _LOGGER.info("%s begins on %s", claim.lease.optimization_id, claim.optimization.target)
         clock = _Clock()
         running = asyncio.create_task(self._run.run(claim), name=f"run {claim.lease.optimization_id}")
         watching = asyncio.create_task(self._watch(claim, clock, cancel))
@@ -153,6 +154,7 @@ class JobWorker:
                 session=session,
             )
         self._on_label_moved(target)
+        _LOGGER.info("%s succeeded: %s", claim.lease.optimization_id, finding.gate.reason)
 
     async def _nothing_chosen(self, finding: Finding) -> str | None:
         """Why the search has chosen no prompt that would be a new version; None where it has."""
@@ -205,6 +207,10 @@ class JobWorker:
             await self._store.optimizations.finish(claim.lease, status, error=error, elapsed=clock.lap())
         except LostLeaseError:
             _LOGGER.warning("%s: the lease is lost, another worker ends it", claim.lease.optimization_id)
+            return
+        # repr: a message may hold line breaks, and a log line must not be forged with them
+        told = status.value if error is None else f"{status.value}: {error.message!r}"
+        _LOGGER.info("%s %s", claim.lease.optimization_id, told)
 
 
 class _Clock:

@@ -118,6 +118,26 @@ def break_runs(service: JobService) -> None:
     worker._run = BrokenRun(worker._run)
 
 
+async def test_the_log_says_how_each_job_began_and_ended(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "app.jobs.worker")
+    async with serve() as fake, open_service(sqlite_url, **on(fake)) as service:
+        fake.script = refuse("critic", error(404, "no\nsuch model", code="model_not_found"))
+        failed = await service.run()
+    async with open_service(sqlite_url) as service:
+        found = await service.run(held_out=0)
+
+    told = [record.getMessage() for record in caplog.records if record.name == "app.jobs.worker"]
+    assert told[0] == f"{failed['id']} begins on simulated-small"
+    assert told[1].startswith(f"{failed['id']} failed: ")
+    assert "roles.selector.model" in told[1]
+    assert told[2:] == [
+        f"{found['id']} begins on simulated-small",
+        f"{found['id']} succeeded: no queries were held out",
+    ]
+
+
 async def test_a_bug_fails_its_job_under_an_id_that_is_logged_and_others_go_on(
     service: JobService, caplog: pytest.LogCaptureFixture
 ) -> None:
