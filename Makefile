@@ -7,10 +7,10 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve migrate test check format pins bench clean
+.PHONY: help demo serve migrate test embeddings-tests check format pins bench clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(RUNTIME): pyproject.toml requirements/runtime.txt requirements/install.sh
 	sh requirements/install.sh "$(PYTHON)" "$(VENV)" requirements/runtime.txt
@@ -33,6 +33,10 @@ test: $(DEV) ## Run the tests with coverage: all of optimizer/ and rewards/, 95 
 	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
 	$(BIN)/coverage report --include='optimizer/*,rewards/*' --skip-covered --fail-under=100
 
+embeddings-tests: ## Run the tests of the local embedding model, in an environment of their own (needs a torch wheel at hand)
+	sh requirements/embeddings.sh "$(PYTHON)" $(VENV)-embeddings
+	$(VENV)-embeddings/bin/pytest -q tests/local_model/real_model.py
+
 check: $(DEV) ## Format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -52,4 +56,4 @@ pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+	rm -rf $(VENV) $(VENV)-embeddings .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

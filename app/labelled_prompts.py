@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from app.retrieval import Nearest, RetrievalSpec, Retrievers, ServingRetriever
 from app.stored_examples import example_from_json
-from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.shared_calls import SharedCalls
 from optimizer.types import Example
 from store.errors import StoreUnavailableError
@@ -35,11 +35,11 @@ class ServedPrompt:
 
     version: PromptVersionRecord
     examples: tuple[Example, ...]
-    retriever: LexicalRetriever
+    retriever: ServingRetriever
 
-    def nearest(self, query: str) -> tuple[Example, ...]:
+    async def nearest(self, query: str) -> Nearest:
         """The examples that this version shows with ``query``, most similar first."""
-        return self.retriever.retrieve(query, self.version.k)
+        return await self.retriever.nearest(query, self.version.k)
 
 
 @dataclass(slots=True)
@@ -74,6 +74,7 @@ class LabelledPrompts:
     def __init__(
         self,
         prompts: PromptRepository,
+        retrievers: Retrievers,
         *,
         refresh_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -83,11 +84,13 @@ class LabelledPrompts:
 
         Args:
             prompts: where labels and versions are stored.
+            retrievers: opens what finds a version's examples.
             refresh_seconds: age at which labels are read again.
             clock: monotonic seconds.
             capacity: versions kept besides those that labels point to; at least 1.
         """
         self._prompts = prompts
+        self._retrievers = retrievers
         self._refresh_seconds = refresh_seconds
         self._clock = clock
         self._capacity = capacity
@@ -178,8 +181,9 @@ class LabelledPrompts:
         served = ServedPrompt(
             version=version,
             examples=examples,
-            # indexing a large bank takes long enough to be felt by other requests
-            retriever=await asyncio.to_thread(LexicalRetriever, examples),
+            retriever=await self._retrievers.for_serving(
+                RetrievalSpec.from_version(version.retrieval), examples if version.k else ()
+            ),
         )
         self._versions[version_id] = served
         if len(self._versions) > self._capacity:

@@ -12,6 +12,7 @@ from app.jobs.run import JobStore, OptimizationRun
 from app.jobs.worker import JobWorker, WorkerStore
 from app.labelled_prompts import LabelledPrompts
 from app.llm.registry import ModelRegistry
+from app.retrieval import Retrievers
 from app.settings import JobSettings, Settings
 from optimizer.errors import InvalidInputError
 from rewards.catalog import CriteriaCatalog
@@ -20,6 +21,7 @@ from store.connections import Database
 from store.progress import ProgressLog
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.datasets import DatasetRepository
+from store.repositories.embeddings import EmbeddingRepository
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from store.repositories.search_tree import SearchTreeRepository
@@ -63,7 +65,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         prompts = PromptRepository(database)
         datasets = DatasetRepository(database)
         optimizations = OptimizationRepository(database)
-        labelled = LabelledPrompts(prompts, refresh_seconds=settings.chat.refresh_seconds)
+        retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
+        labelled = LabelledPrompts(prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
         job_store = JobStore(
             ledger=ledger,
             progress=progress,
@@ -73,7 +76,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
         worker = JobWorker(
             WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
-            OptimizationRun(job_store, models, CriteriaCatalog.load()),
+            OptimizationRun(job_store, models, CriteriaCatalog.load(), retrievers),
             lease_seconds=settings.jobs.lease_seconds,
             on_label_moved=labelled.invalidate,
         )

@@ -37,6 +37,7 @@ from app.configuration import (
     refuse_unknown,
     simulated_world,
 )
+from app.retrieval_settings import RetrievalSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
 
@@ -172,11 +173,18 @@ class RoleSettings(Group):
 
 
 class RolesSettings(Group):
-    """Who proposes prompts, picks criteria and judges."""
+    """Who proposes prompts, picks criteria and judges.
+
+    Attributes:
+        rewriter: rewrites the answers of example banks; by default the proposer.
+        example_judge: judges them; by default the judge.
+    """
 
     proposer: RoleSettings
     selector: RoleSettings
     judge: RoleSettings
+    rewriter: RoleSettings | None = None
+    example_judge: RoleSettings | None = None
 
 
 class ChatSettings(Group):
@@ -224,6 +232,7 @@ class Settings(BaseSettings):
     targets: dict[str, TargetSettings] = Field(min_length=1)
     roles: RolesSettings
     chat: ChatSettings = ChatSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
     logging: LoggingSettings = LoggingSettings()
 
@@ -258,8 +267,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _backends_exist(self) -> Self:
         uses = {f"targets.{name}": target.backend for name, target in self.targets.items()}
-        for role in (roles := self.roles.model_dump()):
+        for role in (roles := self.roles.model_dump(exclude_none=True)):
             uses[f"roles.{role}"] = roles[role]["backend"]
+        if self.retrieval.backend is not None:
+            uses["retrieval"] = self.retrieval.backend
         for user, backend in uses.items():
             if backend not in self.backends:
                 known = ", ".join(sorted(self.backends))

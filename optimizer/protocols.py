@@ -1,7 +1,10 @@
 """The interfaces that the search and the rewards need; ``app`` and ``store`` implement them."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from optimizer.events import SearchEvent
 from optimizer.types import (
@@ -15,6 +18,9 @@ from optimizer.types import (
     Query,
     Score,
 )
+
+Vectors: TypeAlias = npt.NDArray[np.float32]
+"""One row for each text, all of the same length; finite, and of any norm."""
 
 
 class ChatModel(Protocol):
@@ -38,11 +44,45 @@ class ChatModel(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """Turns texts into vectors, near each other where the texts mean the same."""
+
+    @property
+    def name(self) -> str:
+        """``backend/model``: vectors of different names must never be compared."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One vector for each of ``texts``, in their order; none of them is blank, and there is at least one.
+
+        The same text has the same vector whenever it is asked for. Safe to call concurrently.
+
+        Raises:
+            ModelError: the model refused, or cannot be used.
+            BudgetExceededError: a call was not made.
+        """
+        ...
+
+
 class Retriever(Protocol):
     """Finds the in-context examples for a query."""
 
-    def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
-        """The ``k`` nearest examples, most similar first; fewer where the bank is smaller. Deterministic."""
+    async def prepare(self, queries: Sequence[str]) -> None:
+        """Do early, and all at once, what finding examples for ``queries`` takes.
+
+        Raises:
+            ModelError: a model that is asked for it cannot be used.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+    async def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
+        """The ``k`` nearest examples, most similar first; fewer where the bank is smaller. Deterministic.
+
+        Raises:
+            ModelError: a model that is asked for it refused this query, or cannot be used.
+            BudgetExceededError: no call left.
+        """
         ...
 
 

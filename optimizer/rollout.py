@@ -33,7 +33,7 @@ class RolloutRunner:
     async def run(self, candidate: Candidate, query: Query, *, seed: int, draw: int = 0) -> Rollout:
         """The target's answer to ``query`` under ``candidate``.
 
-        A request that the backend refuses (a content filter, a context too long) is a rollout without a
+        A request that a backend refuses (a content filter, a context too long) is a rollout without a
         completion.
 
         Args:
@@ -46,11 +46,14 @@ class RolloutRunner:
             ModelError: the backend cannot be used.
             BudgetExceededError: no call left.
         """
-        examples = self._retriever.retrieve(query.text, self._k)
         call_seed = content_seed(seed, "target", candidate.system_prompt, query.id, draw=draw)
-        request = self._render(candidate.system_prompt, examples, query, call_seed)
-        shown = tuple(example.id for example in examples)
+        shown: tuple[str, ...] = ()
+        asked = "embedder"
         try:
+            examples = await self._retriever.retrieve(query.text, self._k)
+            shown = tuple(example.id for example in examples)
+            request = self._render(candidate.system_prompt, examples, query, call_seed)
+            asked = "target"
             result = await self._target.complete(request)
         except MisconfiguredError:
             raise
@@ -59,7 +62,7 @@ class RolloutRunner:
                 candidate_id=candidate.id,
                 query=query,
                 completion=None,
-                failure=f"the target refused: {error}",
+                failure=f"the {asked} refused: {error}",
                 example_ids=shown,
                 seed=call_seed,
             )

@@ -21,6 +21,9 @@ class ModelRole(StrEnum):
     PROPOSER = "proposer"
     SELECTOR = "selector"
     JUDGE = "judge"
+    REWRITER = "rewriter"
+    EXAMPLE_JUDGE = "example_judge"
+    EMBEDDER = "embedder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,21 +12,23 @@ from optimizer.rendering import SYSTEM_ROLES, CallerSystem, render_chat
 from optimizer.types import Example, JsonObject, JsonValue, Message
 
 _DEFAULTS = ("temperature", "top_p")
-_RETRIEVAL_CHARS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alignment:
-    """The version that aligns a request, and what becomes of the caller's own system message."""
+    """What aligns a request.
+
+    Attributes:
+        prompt: the version.
+        caller_system: what becomes of the caller's own system message.
+        examples: those that are shown, most similar first.
+        found_by: what found them; None where there are none.
+    """
 
     prompt: ServedPrompt
     caller_system: CallerSystem
-
-    def examples_for(self, messages: Sequence[JsonObject]) -> tuple[Example, ...]:
-        """The examples nearest to the last user message; a very long one counts by its beginning."""
-        asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
-        query = next((message.text for message in asked), "")
-        return self.prompt.nearest(query[:_RETRIEVAL_CHARS])
+    examples: tuple[Example, ...] = ()
+    found_by: str | None = None
 
     def defaults(self, body: Mapping[str, JsonValue]) -> JsonObject:
         """The version's sampling values that ``body`` does not set itself.
@@ -40,6 +42,20 @@ class Alignment:
             for name in _DEFAULTS
             if sampling.get(name) is not None and body.get(name) is None
         }
+
+
+async def align(
+    prompt: ServedPrompt, caller_system: CallerSystem, messages: Sequence[JsonObject]
+) -> Alignment:
+    """Align a conversation by ``prompt``, with the examples nearest to the last user message."""
+    asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
+    nearest = await prompt.nearest(next((message.text for message in asked), ""))
+    return Alignment(
+        prompt=prompt,
+        caller_system=caller_system,
+        examples=nearest.examples,
+        found_by=nearest.found_by if nearest.examples else None,
+    )
 
 
 def chat_body(
@@ -63,10 +79,11 @@ def chat_body(
         return body
     if can.sampling:
         body |= alignment.defaults(request.body)
-    examples = alignment.examples_for(request.messages)
     leading, rest = split_leading_system(request.messages)
     _refuse_system_messages_beyond_text(leading)
-    head = render_chat(alignment.prompt.version.system_prompt, examples, leading, alignment.caller_system)
+    head = render_chat(
+        alignment.prompt.version.system_prompt, alignment.examples, leading, alignment.caller_system
+    )
     if can.system_role:
         body["messages"] = [*(message_to_json(message) for message in head), *rest]
     else:

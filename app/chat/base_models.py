@@ -98,7 +98,7 @@ def _prompt(request: ChatRequest, alignment: Alignment | None) -> str:
     # One system text in the order that the policy wants; what follows is the same for every policy.
     head: tuple[Message, ...] = render_chat(ours, (), leading, CallerSystem(alignment.caller_system))
     system = head[0].text if head else ""
-    return render_text(system, alignment.examples_for(request.messages), conversation)
+    return render_text(system, alignment.examples, conversation)
 
 
 def _stops(given: JsonValue) -> list[JsonValue]:

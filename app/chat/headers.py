@@ -5,14 +5,19 @@ import urllib.parse
 VERSION_HEADER = "x-drpo-prompt-version"
 ALIGN_HEADER = "x-drpo-align"
 MODEL_HEADER = "x-drpo-upstream-model"
+RETRIEVAL_HEADER = "x-drpo-retrieval"
 UNALIGNED = "none"
 
 _LIMIT = 256
 
 
-def answer_headers(*, upstream_model: str, version_id: str | None) -> dict[str, str]:
-    """The headers of an answer: which model gave it, and which prompt version aligned it."""
-    return {MODEL_HEADER: _header_text(upstream_model), VERSION_HEADER: version_id or UNALIGNED}
+def answer_headers(*, upstream_model: str, version_id: str | None, found_by: str | None) -> dict[str, str]:
+    """The headers of an answer: which model gave it, and which prompt version aligned it.
+
+    Where examples were shown they also say what they were found by.
+    """
+    headers = {MODEL_HEADER: _header_text(upstream_model), VERSION_HEADER: version_id or UNALIGNED}
+    return headers if found_by is None else headers | {RETRIEVAL_HEADER: found_by}
 
 
 def _header_text(text: str) -> str:

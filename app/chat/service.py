@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.chat.alignment import Alignment, chat_body
+from app.chat.alignment import Alignment, align, chat_body
 from app.chat.answers import AnswerReader, AnswerShape, ChatAnswers
 from app.chat.base_models import CompletionAnswers, completions_body
 from app.chat.headers import answer_headers
@@ -30,6 +30,7 @@ class ChatCall:
         reader: reads the answer.
         upstream_model: the configured name of the model there.
         version_id: the prompt version that aligns it, or None.
+        found_by: what found the examples that are shown; None where there are none.
     """
 
     upstream: Passthrough
@@ -38,11 +39,12 @@ class ChatCall:
     reader: AnswerReader
     upstream_model: str
     version_id: str | None
+    found_by: str | None = None
 
     def headers(self) -> dict[str, str]:
         """The answer's headers; once some of it was read they name the model that the backend reports."""
         told = self.reader.told_model or self.upstream_model
-        return answer_headers(upstream_model=told, version_id=self.version_id)
+        return answer_headers(upstream_model=told, version_id=self.version_id, found_by=self.found_by)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +75,7 @@ class ChatService:
         alignment = None
         if prompt is not None:
             policy = request.options.caller_system or self.caller_system
-            alignment = Alignment(prompt=prompt, caller_system=CallerSystem(policy))
+            alignment = await align(prompt, CallerSystem(policy), request.messages)
         shape: AnswerShape = ChatAnswers()
         if target.api == "completions":
             shape = CompletionAnswers()
@@ -88,6 +90,7 @@ class ChatService:
             reader=AnswerReader(model=request.model, backend=target.backend, shape=shape),
             upstream_model=target.model,
             version_id=None if prompt is None else prompt.version.id,
+            found_by=None if alignment is None else alignment.found_by,
         )
 
     def _target(self, model: str) -> TargetSettings:

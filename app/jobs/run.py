@@ -15,6 +15,7 @@ from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels, SearchParts, build_proposer, open_budget
 from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
+from app.retrieval import RetrievalSpec, Retrievers
 from app.stored_examples import example_from_json
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
@@ -93,10 +94,13 @@ class _Incumbent:
 class OptimizationRun:
     """Runs the jobs that a worker has claimed."""
 
-    def __init__(self, store: JobStore, models: ModelRegistry, catalog: CriteriaCatalog) -> None:
-        """Runs on ``models``, recorded in ``store``, judged by ``catalog``."""
+    def __init__(
+        self, store: JobStore, models: ModelRegistry, catalog: CriteriaCatalog, retrievers: Retrievers
+    ) -> None:
+        """Runs on ``models``, recorded in ``store``, judged by ``catalog``; ``retrievers`` find examples."""
         self._store = store
         self._models = models
+        self._retrievers = retrievers
         self._catalog = catalog
 
     async def run(self, claim: Claim) -> Finding:
@@ -148,11 +152,13 @@ class OptimizationRun:
             base_model=self._models.target(claim.optimization.target).api == "completions",
             scorer=scorer,
             observer=recorder,
+            retrievers=self._retrievers,
+            context=context,
         )
         examples = await self._examples(spec.example_bank_id)
         split = await self._split(spec, examples)
         async with recorder:
-            evaluator = await parts.evaluator(examples, spec.config.k)
+            evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
             stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions)
             search = parts.search(evaluator, build_proposer(spec, models), stop)
             found = await search.run(spec.seed_prompt, split.search)
@@ -199,7 +205,7 @@ class OptimizationRun:
         found: SearchResult,
         held_out: Sequence[Query],
     ) -> GateFinished:
-        incumbent = await self._incumbent(parts, found)
+        incumbent = await self._incumbent(parts, found, held_out)
         await parts.observer.notify(
             GateStarted(incumbent=incumbent.candidate, winner=found.best, queries=len(held_out))
         )
@@ -214,17 +220,22 @@ class OptimizationRun:
         except BudgetExceededError as error:
             return not_compared(f"{error} before the comparison was complete")
 
-    async def _incumbent(self, parts: SearchParts, found: SearchResult) -> _Incumbent:
+    async def _incumbent(
+        self, parts: SearchParts, found: SearchResult, held_out: Sequence[Query]
+    ) -> _Incumbent:
         """What the winner has to beat: the version labelled at the start, else the seed prompt."""
         spec = parts.spec
         if spec.incumbent_version_id is None:
             return _Incumbent(candidate=found.seed_prompt, evaluator=None)
         version = await self._store.prompts.get_version(spec.incumbent_version_id)
         candidate = Candidate(id=INCUMBENT_ID, system_prompt=version.system_prompt)
-        if (version.example_bank_id, version.k) == (spec.example_bank_id, spec.config.k):
+        retrieval = RetrievalSpec.from_version(version.retrieval)
+        shown_by = (version.example_bank_id, version.k, retrieval)
+        if shown_by == (spec.example_bank_id, spec.config.k, spec.retrieval):
             return _Incumbent(candidate=candidate, evaluator=None)
         examples = await self._examples(version.example_bank_id)
-        return _Incumbent(candidate=candidate, evaluator=await parts.evaluator(examples, version.k))
+        evaluator = await parts.evaluator(examples, version.k, retrieval, held_out)
+        return _Incumbent(candidate=candidate, evaluator=evaluator)
 
     async def _examples(self, bank_id: str | None) -> tuple[Example, ...]:
         if bank_id is None:

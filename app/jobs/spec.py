@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from app.retrieval import RetrievalSpec
 from optimizer.budget import Limits
 from optimizer.config import SearchConfig
 from optimizer.types import JsonObject
@@ -33,6 +34,7 @@ class JobSpec(BaseModel):
         seed_prompt: where the search starts.
         dataset_id: the queries; a dataset never changes.
         example_bank_id: the in-context bank, which never changes either; None for none.
+        retrieval: what examples are found by.
         held_out: queries wanted for the gate.
         search_queries / held_out_queries: queries that the search and the gate have once they are parted.
         budget: what the job may use.
@@ -49,6 +51,7 @@ class JobSpec(BaseModel):
     seed_prompt: str
     dataset_id: str
     example_bank_id: str | None
+    retrieval: RetrievalSpec = RetrievalSpec()
     held_out: int
     search_queries: int
     held_out_queries: int

@@ -1,31 +1,26 @@
 """From a job's row to a search: roles, ledger, budget and retrieval put together."""
 
-import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from app.jobs.spec import JobSpec
 from app.llm.registry import ModelRegistry, RunContext
+from app.retrieval import RetrievalSpec, Retrievers
 from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget
+from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
-from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.proposers.rewriting import RewritingProposer
 from optimizer.protocols import ChatModel, Proposer, Scorer, SearchObserver, StopCondition
 from optimizer.rollout import RolloutRunner
-from optimizer.types import Example, JsonObject, ModelRole, Spend
+from optimizer.types import Example, JsonObject, ModelRole, Query, Spend
 from store.calls import LedgerScope
 from store.records.calls import CallSpend
 
-_SHARED_ROLE = ModelRole.SELECTOR.value
-
-
-@lru_cache(maxsize=16)
-def _index(examples: tuple[Example, ...]) -> LexicalRetriever:
-    """Jobs on the same bank share its index."""
-    return LexicalRetriever(examples)
+_SHARED_ROLES = frozenset({ModelRole.SELECTOR.value, ModelRole.EMBEDDER.value})
+"""What these gave is kept for all jobs, and may not be asked for again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +61,11 @@ def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
     """The job's budget with what earlier attempts have spent.
 
     Answers in the ledger are asked for again and count as spent only then (``Budget.replay``), so that
-    decisions between rounds repeat. Criteria come from a cache that all jobs share and may not be asked for
-    again; their calls count from the start.
+    decisions between rounds repeat. Criteria and vectors come from caches that all jobs share and may not be
+    asked for again; their calls count from the start.
     """
     spent = _sum(scope.totals().values())
-    replayable = _sum(spend for role, spend in scope.finished_spend().items() if role != _SHARED_ROLE)
+    replayable = _sum(spend for role, spend in scope.finished_spend().items() if role not in _SHARED_ROLES)
     return Budget(
         spec.budget.to_limits(),
         clock=time.monotonic,
@@ -97,10 +92,26 @@ class SearchParts:
     base_model: bool
     scorer: Scorer
     observer: SearchObserver
+    retrievers: Retrievers
+    context: RunContext
 
-    async def evaluator(self, examples: Sequence[Example], k: int) -> Evaluator:
-        """An evaluator that shows ``k`` of ``examples`` with each query."""
-        retriever = await asyncio.to_thread(_index, tuple(examples))
+    async def evaluator(
+        self, examples: Sequence[Example], k: int, retrieval: RetrievalSpec, queries: Sequence[Query]
+    ) -> Evaluator:
+        """An evaluator that shows ``k`` of ``examples`` with each query.
+
+        Args:
+            examples: the bank.
+            k: examples shown.
+            retrieval: what they are found by.
+            queries: those that will be asked: what finding examples for them takes is done in a few calls.
+
+        Raises:
+            ModelError: the embedding model cannot be used.
+        """
+        retriever = await self.retrievers.for_job(retrieval, examples if k else (), self.context)
+        with contextlib.suppress(BudgetExceededError):  # the search meets it again, and ends as it should
+            await retriever.prepare([query.text for query in queries])
         runner = RolloutRunner(
             self.models.target,
             retriever,
@@ -109,6 +120,10 @@ class SearchParts:
             base_model=self.base_model,
         )
         return Evaluator(runner, self.scorer, self.observer, seed=self.spec.config.seed)
+
+    async def own_evaluator(self, examples: Sequence[Example], queries: Sequence[Query]) -> Evaluator:
+        """The evaluator that the job's settings ask for; see ``evaluator``."""
+        return await self.evaluator(examples, self.spec.config.k, self.spec.retrieval, queries)
 
     def search(self, evaluator: Evaluator, proposer: Proposer, stop: StopCondition) -> BeamSearch:
         """The search itself."""

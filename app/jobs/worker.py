@@ -232,6 +232,7 @@ def _version_draft(claim: Claim, finding: Finding, result: JsonObject) -> Prompt
         system_prompt=finding.search.best.system_prompt,
         examples=tuple(example_to_json(example) for example in finding.examples),
         k=config.k,
+        retrieval=finding.spec.retrieval.to_version(),
         sampling={"temperature": config.target.temperature, "top_p": config.target.top_p},
         optimization_id=claim.lease.optimization_id,
         candidate_id=finding.search.best.id,

@@ -40,9 +40,10 @@ def upper_bound(request: CompletionRequest) -> Usage:
         prompt = sum(_message_bytes(message) + _TOKENS_PER_MESSAGE for message in request.prompt)
     if request.output is not None:
         prompt += _bytes(dict(request.output.schema))
+    limit = request.sampling.max_tokens
     return Usage(
         prompt_tokens=prompt,
-        completion_tokens=request.n * (request.sampling.max_tokens or DEFAULT_MAX_TOKENS),
+        completion_tokens=request.n * (DEFAULT_MAX_TOKENS if limit is None else limit),
     )
 
 

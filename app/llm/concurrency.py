@@ -118,3 +118,22 @@ class ConcurrencyLimitedModel(ChatModel):
     async def complete(self, request: CompletionRequest) -> CompletionResult:
         async with self._limiter.slot():
             return await self._model.complete(request)
+
+
+class WatchedModel(ChatModel):
+    """Waits for no place, but its requests teach the limiter: for calls that a user waits for."""
+
+    def __init__(self, model: ChatModel, limiter: AdaptiveLimiter) -> None:
+        """``model``, watched by the ``limiter`` that all models of its backend share."""
+        self._model = model
+        self._limiter = limiter
+
+    @property
+    @override
+    def name(self) -> str:
+        return self._model.name
+
+    @override
+    async def complete(self, request: CompletionRequest) -> CompletionResult:
+        async with self._limiter.watch():
+            return await self._model.complete(request)

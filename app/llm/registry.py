@@ -8,11 +8,13 @@ from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel, WatchedModel
+from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import EmulatedNModel
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
+from app.llm.local_embeddings import LocalEmbedder
 from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.passthrough import Passthrough
@@ -23,8 +25,8 @@ from app.llm.wire import Api
 from app.settings import BackendSettings, RoleSettings, Settings, TargetSettings
 from optimizer.budget import Budget
 from optimizer.concurrency import run_together
-from optimizer.errors import InvalidInputError
-from optimizer.protocols import ChatModel
+from optimizer.errors import InvalidInputError, MisconfiguredError
+from optimizer.protocols import ChatModel, Embedder
 from optimizer.seeds import derive_seed
 from optimizer.shared_calls import SharedCalls
 from optimizer.types import ModelRole
@@ -103,6 +105,8 @@ class ModelRegistry:
         self._sleep = sleep
         self._probing: SharedCalls[tuple[str, str, Api], Capabilities] = SharedCalls()
         self._capabilities: dict[tuple[str, str, Api], Capabilities] = {}
+        self._opening: SharedCalls[str, LocalEmbedder] = SharedCalls()
+        self._local: dict[str, LocalEmbedder] = {}
         keys = {name: backend.read_api_key(name) for name, backend in settings.backends.items()}
         self._keys = keys
         self._backends = {
@@ -162,16 +166,67 @@ class ModelRegistry:
             ModelError: the model had to be probed and did not answer.
         """
         assignment = self._assignment(role, target)
-        origin, backend = assignment.origin, assignment.backend
         can = await self._find_capabilities(assignment)
-        model: ChatModel = OpenAICompatibleModel(
-            backend.client,
-            backend.settings,
-            origin=origin,
+        adapter = OpenAICompatibleModel(
+            assignment.backend.client,
+            assignment.backend.settings,
+            origin=assignment.origin,
             api=assignment.api,
             capabilities=can,
             clock=self._clock,
         )
+        model = self._in_run(adapter, assignment, role, run)
+        return model if can.n else EmulatedNModel(model)
+
+    def open_embedder(self, backend: str, model: str, run: RunContext | None) -> Embedder:
+        """The embedding model ``model`` of ``backend``.
+
+        Args:
+            backend: a configured backend's name.
+            model: its name for the model.
+            run: whose budget, meter and ledger it uses; None for serving, which neither retries nor queues.
+
+        Raises:
+            MisconfiguredError: there is no such backend (any more).
+        """
+        if backend not in self._backends:
+            known = ", ".join(sorted(self._backends))
+            raise MisconfiguredError(
+                f"examples are found by embeddings of backend {backend!r}, which is not configured: add "
+                f"[backends.{backend}]; there are {known}",
+                backend=backend,
+            )
+        found, settings = self._backends[backend], self._settings.retrieval
+        origin = Origin(backend=backend, model=model, setting="retrieval", key=self._keys[backend])
+        calls: ChatModel = EmbeddingCalls(
+            found.client, found.settings, origin=origin, encoding=settings.encoding, clock=self._clock
+        )
+        if run is None:
+            calls = WatchedModel(calls, found.limiter)
+        else:
+            assignment = _Assignment(origin=origin, api="chat", backend=found)
+            calls = self._in_run(calls, assignment, ModelRole.EMBEDDER, run)
+        return BackendEmbedder(calls, batch_size=settings.batch_size)
+
+    async def local_embedder(self, model: str) -> LocalEmbedder:
+        """The embedding model ``model`` on this machine; loaded once in a process.
+
+        Raises:
+            MisconfiguredError: there is none.
+        """
+        known = self._local.get(model)
+        if known is None:
+            known = await self._opening.run(
+                model, partial(LocalEmbedder.open, model, batch_size=self._settings.retrieval.batch_size)
+            )
+            self._local[model] = known
+        return known
+
+    def _in_run(
+        self, model: ChatModel, assignment: _Assignment, role: ModelRole, run: RunContext
+    ) -> ChatModel:
+        """``model`` with everything around it that a run needs."""
+        origin, backend = assignment.origin, assignment.backend
         model = MeteredModel(model, run.meter, role=role, price=backend.price, clock=self._clock)
         model = BudgetedModel(model, run.budget, backend.price)
         model = ConcurrencyLimitedModel(model, backend.limiter)
@@ -190,7 +245,7 @@ class ModelRegistry:
                 role=role,
                 price=backend.price,
             )
-        return model if can.n else EmulatedNModel(model)
+        return model
 
     def passthrough(self, target: str) -> Passthrough:
         """The raw interface of a target, for serving.
@@ -206,6 +261,7 @@ class ModelRegistry:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await run_together(embedder.aclose() for embedder in self._local.values())
         await run_together(backend.client.aclose() for backend in self._backends.values())
 
     def _assignment(self, role: ModelRole, target: str | None) -> _Assignment:
@@ -222,6 +278,12 @@ class ModelRegistry:
                 chosen = self._settings.roles.selector
             case ModelRole.JUDGE:
                 chosen = self._settings.roles.judge
+            case ModelRole.REWRITER:
+                chosen = self._settings.roles.rewriter or self._settings.roles.proposer
+            case ModelRole.EXAMPLE_JUDGE:
+                chosen = self._settings.roles.example_judge or self._settings.roles.judge
+            case ModelRole.EMBEDDER:
+                raise ValueError("the settings of retrieval name the embedding model: use open_embedder")
         origin = Origin(
             backend=chosen.backend, model=chosen.model, setting=setting, key=self._keys[chosen.backend]
         )

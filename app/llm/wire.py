@@ -156,7 +156,7 @@ def read_usage(usage: JsonValue) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not _is_count(prompt) or not _is_count(completion):
+    if not is_count(prompt) or not is_count(completion):
         return None
     return Usage(prompt_tokens=int(str(prompt)), completion_tokens=int(str(completion)))
 
@@ -254,5 +254,6 @@ def _list(value: JsonValue, what: str) -> list[JsonValue]:
     return value
 
 
-def _is_count(value: JsonValue) -> bool:
+def is_count(value: JsonValue) -> bool:
+    """Whether ``value`` is a number of tokens that can be true."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS

@@ -16,6 +16,7 @@ from app.optimizations.schemas import (
     ExampleInput,
 )
 from app.resources import Resources
+from app.retrieval import RetrievalSpec
 from app.stored_examples import example_from_json, example_to_json
 from optimizer.config import PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
@@ -65,6 +66,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
         seed_prompt=fallback if request.seed_prompt is None else request.seed_prompt,
         dataset_id=dataset_id,
         example_bank_id=bank_id,
+        retrieval=RetrievalSpec.from_settings(resources.settings.retrieval),
         held_out=request.held_out,
         search_queries=len(split.search),
         held_out_queries=len(split.held_out),

@@ -15,6 +15,7 @@ class PromptVersionObject(BaseModel):
     Attributes:
         number: counts the model's versions from 1.
         k: in-context examples shown per request, out of ``examples``.
+        retrieval: what finds them; null for shared words (BM25).
         evidence: the gate's verdict and who judged; empty for a version written by hand.
         labels: labels that point here now.
         examples: the bank; left out of lists.
@@ -26,6 +27,7 @@ class PromptVersionObject(BaseModel):
     number: int
     system_prompt: str
     k: int
+    retrieval: JsonObject | None
     sampling: JsonObject
     optimization_id: str | None
     candidate_id: str | None

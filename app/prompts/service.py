@@ -104,6 +104,7 @@ def _show(version: PromptVersionRecord, labels: tuple[LabelRecord, ...]) -> Prom
         number=version.number,
         system_prompt=version.system_prompt,
         k=version.k,
+        retrieval=version.retrieval,
         sampling=version.sampling,
         optimization_id=version.optimization_id,
         candidate_id=version.candidate_id,

@@ -12,6 +12,8 @@ from optimizer.types import Example
 
 _REMEMBERED = 64
 """Queries whose examples are remembered: all candidates of a round ask for the same ones."""
+_READ_CHARACTERS = 20_000
+"""Of a query: a very long one counts by its beginning."""
 
 
 class LexicalRetriever(Retriever):
@@ -34,9 +36,13 @@ class LexicalRetriever(Retriever):
         self._nearest = lru_cache(_REMEMBERED)(self._find_nearest)
 
     @override
-    def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
+    async def prepare(self, queries: Sequence[str]) -> None:
+        """Nothing has to be asked."""
+
+    @override
+    async def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
         wanted = min(k, len(self._bank))
-        return self._nearest(query, wanted) if wanted else ()
+        return self._nearest(query[:_READ_CHARACTERS], wanted) if wanted else ()
 
     def _find_nearest(self, query: str, wanted: int) -> tuple[Example, ...]:
         order = np.argsort(-self._scores(query), kind="stable")[:wanted]

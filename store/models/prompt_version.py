@@ -8,7 +8,7 @@ from store.models.base import Base, StoredJson, StoredObject
 
 
 class PromptVersion(Base):
-    """System prompt, examples, ``k`` and sampling. Triggers refuse its change."""
+    """System prompt, examples, ``k``, retrieval and sampling. Triggers refuse its change."""
 
     __tablename__ = "prompt_versions"
     __table_args__ = (UniqueConstraint("model", "number"), UniqueConstraint("model", "content_hash"))
@@ -20,6 +20,7 @@ class PromptVersion(Base):
     system_prompt: Mapped[str]
     example_bank_id: Mapped[str | None] = mapped_column(ForeignKey("example_banks.id"))
     k: Mapped[int]
+    retrieval: Mapped[StoredObject | None] = mapped_column(StoredJson)
     sampling: Mapped[StoredObject] = mapped_column(StoredJson)
     optimization_id: Mapped[str | None] = mapped_column(ForeignKey("optimizations.id"))
     candidate_id: Mapped[str | None]

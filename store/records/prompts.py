@@ -13,6 +13,7 @@ class PromptVersionDraft:
         model: public name of the target that it is for.
         examples: the example bank, objects as the application wrote them; empty for none.
         k: examples shown per request, at least 0.
+        retrieval: what they are found by, as the application wrote it; None for its default.
         sampling: sampling parameters.
         optimization_id / candidate_id: where it comes from; None for one written by hand.
         evidence: why it may be served, such as the gate's verdict. It is not part of the content.
@@ -22,6 +23,7 @@ class PromptVersionDraft:
     system_prompt: str
     examples: tuple[JsonObject, ...] = ()
     k: int = 0
+    retrieval: JsonObject | None = None
     sampling: JsonObject
     optimization_id: str | None = None
     candidate_id: str | None = None
@@ -39,6 +41,7 @@ class PromptVersionRecord:
     system_prompt: str
     example_bank_id: str | None
     k: int
+    retrieval: JsonObject | None
     sampling: JsonObject
     optimization_id: str | None
     candidate_id: str | None

@@ -42,20 +42,13 @@ class PromptRepository:
     ) -> PromptVersionRecord:
         """Add a version, or find the one of the same model with the same content.
 
-        The content is system prompt, examples, ``k`` and sampling.
+        The content is system prompt, examples, ``k``, retrieval and sampling.
 
         Returns:
             The version; where it existed, with the origin and evidence that it was first added with.
         """
         bank_id = _bank_id(draft.examples)
-        content = content_hash(
-            {
-                "system_prompt": storable_text(draft.system_prompt),
-                "example_bank": bank_id,
-                "k": draft.k,
-                "sampling": storable_json(draft.sampling),
-            }
-        )
+        content = _content_hash(draft, bank_id)
         of_model = PromptVersion.model == draft.model
         async with self._db.session(session) as transaction:
             await self._db.serialise(transaction, f"prompt_versions:{draft.model}")
@@ -75,6 +68,7 @@ class PromptRepository:
                 system_prompt=draft.system_prompt,
                 example_bank_id=bank_id,
                 k=draft.k,
+                retrieval=draft.retrieval,
                 sampling=draft.sampling,
                 optimization_id=draft.optimization_id,
                 candidate_id=draft.candidate_id,
@@ -244,6 +238,18 @@ def _bank_id(examples: tuple[JsonObject, ...]) -> str | None:
     return f"eb_{content_hash([storable_json(example) for example in examples])[:24]}"
 
 
+def _content_hash(draft: PromptVersionDraft, bank_id: str | None) -> str:
+    content: JsonObject = {
+        "system_prompt": storable_text(draft.system_prompt),
+        "example_bank": bank_id,
+        "k": draft.k,
+        "sampling": storable_json(draft.sampling),
+    }
+    if draft.retrieval is not None:  # versions from before there was a choice keep their hash
+        content["retrieval"] = storable_json(draft.retrieval)
+    return content_hash(content)
+
+
 def _version(row: PromptVersion) -> PromptVersionRecord:
     return PromptVersionRecord(
         id=row.id,
@@ -253,6 +259,7 @@ def _version(row: PromptVersion) -> PromptVersionRecord:
         system_prompt=row.system_prompt,
         example_bank_id=row.example_bank_id,
         k=row.k,
+        retrieval=row.retrieval,
         sampling=row.sampling,
         optimization_id=row.optimization_id,
         candidate_id=row.candidate_id,

@@ -5,12 +5,23 @@ import pytest
 from typing_extensions import override
 
 from app.labelled_prompts import LabelledPrompts
+from app.llm.registry import ModelRegistry
+from app.retrieval import Retrievers
+from app.retrieval_settings import RetrievalSettings
 from optimizer.types import Example
 from store.connections import Database
 from store.errors import NotFoundError, StoreUnavailableError
 from store.records.prompts import LabelRecord, PromptVersionRecord
+from store.repositories.embeddings import EmbeddingRepository
 from store.repositories.prompts import PromptRepository
 from tests.app.chat.serving import EXAMPLES, MODEL, add_version, move_label
+
+BY_WORDS = Retrievers(
+    ModelRegistry.__new__(ModelRegistry),
+    EmbeddingRepository.__new__(EmbeddingRepository),
+    RetrievalSettings(),
+)
+"""No model is asked."""
 
 
 class Clock:
@@ -65,7 +76,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def labelled(prompts: WatchedPrompts, clock: Clock) -> LabelledPrompts:
-    return LabelledPrompts(prompts, refresh_seconds=5, clock=clock)
+    return LabelledPrompts(prompts, BY_WORDS, refresh_seconds=5, clock=clock)
 
 
 async def test_a_model_without_versions_is_served_by_none(labelled: LabelledPrompts) -> None:
@@ -86,10 +97,12 @@ async def test_a_label_serves_its_version_with_its_examples(
         Example(id="e1", query="How do I boil an egg?", answer="Eight minutes.", kind="ordinary"),
         Example(id="e2", query="Why is the sky blue?", answer="Scattering."),
     )
-    assert [example.id for example in served.nearest("a blue sky")] == ["e2"]
+    nearest = await served.nearest("a blue sky")
+    assert ([example.id for example in nearest.examples], nearest.found_by) == (["e2"], "lexical")
     candidate = await labelled.current(MODEL, "candidate")
     assert candidate is not None
-    assert (candidate.version.id, candidate.nearest("a blue sky")) == (other.id, ())
+    assert candidate.version.id == other.id
+    assert (await candidate.nearest("a blue sky")).examples == ()
     assert await labelled.current(MODEL, "unheard-of") is None
 
 
@@ -267,7 +280,7 @@ async def test_a_label_whose_version_was_never_read_fails_with_the_database(
 
 
 async def test_the_version_under_a_label_survives_many_pinned_ones(prompts: WatchedPrompts) -> None:
-    labelled = LabelledPrompts(prompts, refresh_seconds=5, clock=Clock(), capacity=2)
+    labelled = LabelledPrompts(prompts, BY_WORDS, refresh_seconds=5, clock=Clock(), capacity=2)
     version = await add_version(prompts, "labelled", examples=EXAMPLES)
     await labelled.current(MODEL)
     pinned = [await add_version(prompts, f"pinned {place}", label=None) for place in range(3)]

@@ -1,4 +1,5 @@
 import pytest
+from typing_extensions import override
 
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
 from optimizer.examples.retrieval import LexicalRetriever
@@ -100,6 +101,25 @@ async def test_a_refused_request_is_a_rollout_without_an_answer() -> None:
         example_ids=("e1", "e3"),
         seed=content_seed(5, "target", "Be brief.", "q7"),
     )
+
+
+class RefusingRetriever(LexicalRetriever):
+    """Its model refuses every query."""
+
+    @override
+    async def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
+        raise RequestRefusedError("flagged", backend="fake", status=400)
+
+
+async def test_a_query_whose_examples_cannot_be_found_is_a_rollout_without_an_answer() -> None:
+    target = ScriptedModel([])
+    runner = RolloutRunner(
+        target, RefusingRetriever(BANK), k=2, sampling=Sampling(max_tokens=64), base_model=False
+    )
+    rollout = await runner.run(CANDIDATE, QUERY, seed=5)
+    assert (rollout.completion, rollout.failure) == (None, "the embedder refused: flagged")
+    assert rollout.example_ids == ()
+    assert target.requests == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from app.backend_settings import SimulatedSettings
 from app.llm.simulated import wire
 from app.llm.simulated.draws import Draw, digest, generator, share
+from app.llm.simulated.embeddings import EMBEDDER, EmbeddingsBody, embeddings_body
 from app.llm.simulated.faults import Fault, FaultPlan
 from app.llm.simulated.json_instance import json_reply
 from app.llm.simulated.malformed import spoil
@@ -72,12 +73,13 @@ class SimulatedBackend:
                 fault, delay, generator(self._settings.seed, "fault", arrival.request, arrival.occurrence)
             )
         route = path.rstrip("/")
-        if method == "POST" and route.endswith("/chat/completions"):
-            return self._complete(body, wire.ChatBody, arrival, delay)
-        if method == "POST" and route.endswith("/completions"):
-            return self._complete(body, wire.TextBody, arrival, delay)
         if method == "GET":
             return _list_models(route, delay)
+        if method == "POST" and route.endswith("/completions"):
+            shape = wire.ChatBody if route.endswith("/chat/completions") else wire.TextBody
+            return self._complete(body, shape, arrival, delay)
+        if method == "POST" and route.endswith("/embeddings"):
+            return _embed(body, delay)
         return _refuse(404, f"there is no {method} {path}", None, delay)
 
     def _note_arrival(self, request: int) -> _Arrival:
@@ -97,9 +99,7 @@ class SimulatedBackend:
         try:
             body = shape.model_validate_json(raw)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            param = ".".join(str(part) for part in first["loc"]) or None
-            return _refuse(400, f"{param or 'body'}: {first['msg']}", None, delay, param)
+            return _refuse_invalid(error, delay)
         chat = isinstance(body, wire.ChatBody)
         if body.model not in (CHAT_MODELS if chat else MODELS):
             return _unknown_model(body.model, chat=chat, delay=delay)
@@ -145,6 +145,17 @@ class SimulatedBackend:
         )
 
 
+def _embed(raw: bytes, delay: float) -> Reply:
+    try:
+        body = EmbeddingsBody.model_validate_json(raw)
+    except ValidationError as error:
+        return _refuse_invalid(error, delay)
+    if body.model != EMBEDDER:
+        message = f"there is no simulated embedding model {body.model!r}: take {EMBEDDER}"
+        return _refuse(404, message, "model_not_found", delay, "model")
+    return Reply(delay=delay, frames=(embeddings_body(body),))
+
+
 def _prompted(body: wire.ChatBody | wire.TextBody) -> Prompted:
     if isinstance(body, wire.TextBody):
         return Prompted(model=body.model, prompt=body.prompt)
@@ -158,9 +169,9 @@ def _schema_of(wanted: wire.ResponseFormat) -> dict[str, object] | None:
 
 def _list_models(route: str, delay: float) -> Reply:
     if route.endswith("/models"):
-        return Reply(delay=delay, frames=(wire.models_body(MODELS),))
+        return Reply(delay=delay, frames=(wire.models_body((*MODELS, EMBEDDER)),))
     name = route.rpartition("/models/")[2]
-    if name in MODELS:
+    if name in (*MODELS, EMBEDDER):
         return Reply(delay=delay, frames=(orjson.dumps(wire.model_card(name)),))
     return _unknown_model(name, chat=True, delay=delay)
 
@@ -173,6 +184,12 @@ def _unknown_model(name: str, *, chat: bool, delay: float) -> Reply:
     return _refuse(
         404, f"there is no simulated model {name!r}: take one of {known}", "model_not_found", delay, "model"
     )
+
+
+def _refuse_invalid(error: ValidationError, delay: float) -> Reply:
+    first = error.errors(include_url=False, include_input=False)[0]
+    param = ".".join(str(part) for part in first["loc"]) or None
+    return _refuse(400, f"{param or 'body'}: {first['msg']}", None, delay, param)
 
 
 def _refuse(status: int, message: str, code: str | None, delay: float, param: str | None = None) -> Reply:

@@ -1,11 +1,14 @@
 """Prompt versions that are in no store."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 
-from app.chat.alignment import Alignment
+from app.chat.alignment import Alignment, align
 from app.chat.reading import read_request
 from app.chat.schemas import ChatRequest
 from app.labelled_prompts import ServedPrompt
+from app.retrieval import ServingRetriever
 from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.rendering import CallerSystem
 from optimizer.types import Example, JsonObject
@@ -23,8 +26,9 @@ def alignment(
     k: int = 0,
     caller_system: CallerSystem = CallerSystem.AFTER,
     sampling: JsonObject | None = None,
+    turns: Sequence[JsonObject] = (),
 ) -> Alignment:
-    """An alignment by a version with two examples in its bank."""
+    """An alignment of ``turns``, by default about the sea, by a version with two examples in its bank."""
     version = PromptVersionRecord(
         id="pv_1",
         model="m",
@@ -33,14 +37,16 @@ def alignment(
         system_prompt=system_prompt,
         example_bank_id="eb_1",
         k=k,
+        retrieval=None,
         sampling=sampling or {},
         optimization_id=None,
         candidate_id=None,
         evidence=None,
         created_at=0.0,
     )
-    prompt = ServedPrompt(version=version, examples=BANK, retriever=LexicalRetriever(BANK))
-    return Alignment(prompt=prompt, caller_system=caller_system)
+    retriever = ServingRetriever(LexicalRetriever(BANK), None, patience=1)
+    prompt = ServedPrompt(version=version, examples=BANK, retriever=retriever)
+    return asyncio.run(align(prompt, caller_system, turns or [user("Why is the sea blue?")]))
 
 
 def request(*messages: JsonObject, **fields: object) -> ChatRequest:

@@ -76,8 +76,8 @@ def test_a_system_message_of_more_than_text_is_refused_where_it_would_be_joined_
 
 
 def test_examples_are_chosen_by_the_last_user_message() -> None:
-    asked = request(user("Why is the sky blue?"), *TOOL_TURNS[1:], user("And how long for an egg?"))
-    shown = messages(asked, alignment(k=1))
+    turns = [user("Why is the sky blue?"), *TOOL_TURNS[1:], user("And how long for an egg?")]
+    shown = messages(request(*turns), alignment(k=1, turns=turns))
     assert isinstance(shown, list)
     assert shown[1] == user("How do I boil an egg?")
 
@@ -147,9 +147,7 @@ TURNS = st.lists(
 def test_what_is_served_is_what_the_search_renders(
     turns: list[JsonObject], policy: CallerSystem, k: int
 ) -> None:
-    aligned = alignment(k=k, caller_system=policy)
+    aligned = alignment(k=k, caller_system=policy, turns=turns)
     asked = request(*turns)
-    rendered = render_chat(
-        "OURS", aligned.examples_for(turns), [message_from_json(turn) for turn in turns], policy
-    )
+    rendered = render_chat("OURS", aligned.examples, [message_from_json(turn) for turn in turns], policy)
     assert messages(asked, aligned) == [message_to_json(message) for message in rendered]

@@ -83,5 +83,5 @@ def test_a_frame_that_is_no_json_object_is_malformed(frame: bytes) -> None:
     ],
 )
 def test_a_backends_words_cannot_break_out_of_the_header(told: str, shown: str) -> None:
-    headers = answer_headers(upstream_model=told, version_id=None)
+    headers = answer_headers(upstream_model=told, version_id=None, found_by=None)
     assert headers == {"x-drpo-upstream-model": shown, "x-drpo-prompt-version": "none"}

@@ -273,7 +273,7 @@ async def test_no_database_connection_is_held_while_the_model_answers(service: S
         service.resources,
         database=narrow,
         prompts=prompts,
-        labelled=LabelledPrompts(prompts, refresh_seconds=1),
+        labelled=LabelledPrompts(prompts, service.resources.labelled._retrievers, refresh_seconds=1),
     )
     gate = asyncio.Event()
     service.fake.script = lambda _: Answer(body={"choices": []}, gate=gate)

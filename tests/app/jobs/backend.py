@@ -23,6 +23,8 @@ _TASKS = {
 
 def role_of(body: dict[str, Any]) -> str:
     """Who was asked, from the request alone."""
+    if "input" in body:
+        return "embedder"
     messages = body.get("messages") or [{"role": "user", "content": ""}]
     return _TASKS.get(str(messages[0]["content"]).partition("\n")[0].strip(), "target")
 

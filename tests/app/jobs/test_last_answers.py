@@ -11,6 +11,8 @@ from app.jobs.run import Finding, JobStore, OptimizationRun
 from app.jobs.spec import JobSpec
 from app.jobs.worker import JobWorker, WorkerStore
 from app.llm.registry import ModelRegistry
+from app.retrieval import Retrievers
+from app.retrieval_settings import RetrievalSettings
 from optimizer.errors import DrpoError, TemplateError
 from optimizer.types import JsonObject
 from rewards.catalog import CriteriaCatalog
@@ -26,6 +28,7 @@ from store.records.optimizations import (
     OptimizationStatus,
 )
 from store.repositories.datasets import DatasetRepository
+from store.repositories.embeddings import EmbeddingRepository
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from store.repositories.selections import SelectionRepository
@@ -70,7 +73,9 @@ class AbruptRun(OptimizationRun):
             prompts=PromptRepository(database),
             selections=SelectionRepository(database),
         )
-        super().__init__(store, ModelRegistry.__new__(ModelRegistry), CriteriaCatalog.load())
+        models = ModelRegistry.__new__(ModelRegistry)
+        retrievers = Retrievers(models, EmbeddingRepository(database), RetrievalSettings())
+        super().__init__(store, models, CriteriaCatalog.load(), retrievers)
         self._ledger = ledger
         self._error = error
         self.answered = asyncio.Event()

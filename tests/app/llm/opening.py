@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.backend_settings import SimulatedSettings
 from app.llm.capabilities import Capabilities
+from app.llm.embeddings import EmbeddingCalls, Encoding
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.openai_compatible import OpenAICompatibleModel
@@ -57,6 +58,15 @@ async def open_adapter(
             capabilities=capabilities or Capabilities(),
             clock=time.monotonic,
         )
+
+
+@asynccontextmanager
+async def open_embedding_calls(
+    settings: BackendSettings, *, model: str = "e", encoding: Encoding = "base64"
+) -> AsyncIterator[EmbeddingCalls]:
+    """The bare adapter of an embedding model."""
+    async with BackendClient(settings, key=KEY) as client:
+        yield EmbeddingCalls(client, settings, origin=origin(model), encoding=encoding, clock=time.monotonic)
 
 
 @asynccontextmanager

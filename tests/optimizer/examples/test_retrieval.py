@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def make_bank(*queries: str) -> tuple[Example, ...]:
 
 
 def ids(retriever: LexicalRetriever, query: str, k: int) -> list[str]:
-    return [example.id for example in retriever.retrieve(query, k)]
+    return [example.id for example in asyncio.run(retriever.retrieve(query, k))]
 
 
 RETRIEVER = LexicalRetriever(make_bank(*QUERIES))

@@ -164,7 +164,8 @@ async def test_a_plain_completion_can_be_streamed(client: httpx.AsyncClient) -> 
 async def test_the_models_are_listed(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/models")).json()
     names = [model["id"] for model in listed["data"]]
-    assert names == ["simulated-small", "simulated-chat", "simulated-critic", "simulated-base"]
+    chat_models = ["simulated-small", "simulated-chat", "simulated-critic"]
+    assert names == [*chat_models, "simulated-base", "simulated-embedder"]
     assert (await client.get("/models/simulated-chat")).json()["id"] == "simulated-chat"
     assert (await client.get("/models/gpt-9")).status_code == 404
 
@@ -206,7 +207,8 @@ async def test_a_bad_body_is_refused_with_the_field_at_fault(
 
 async def test_what_is_not_json_or_not_a_route_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.post("/chat/completions", content=b"{nope")).status_code == 400
-    assert (await client.post("/embeddings", json={})).status_code == 404
+    assert (await client.post("/embeddings", content=b"{nope")).status_code == 400
+    assert (await client.post("/images", json={})).status_code == 404
 
 
 async def test_the_task_is_told_from_the_messages(client: httpx.AsyncClient) -> None:
