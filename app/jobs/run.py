@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from app.jobs.decisions import Decisions
 from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
-from app.jobs.records import JobSelections, StoredCalls
+from app.jobs.records import JobSelections
 from app.jobs.reserve import KeepForGate, affordable
 from app.jobs.scoring import build_scorer
 from app.jobs.spec import JobSpec
-from app.jobs.wiring import RunModels, SearchParts, build_proposer, open_budget
-from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.jobs.wiring import RunModels, SearchParts, build_proposer, open_budget, open_context
+from app.llm.registry import ModelRegistry
 from app.retrieval import RetrievalSpec, Retrievers
 from app.stored_examples import example_from_json
 from optimizer.errors import BudgetExceededError
@@ -126,13 +125,7 @@ class OptimizationRun:
     async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
         budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
         decisions = Decisions(scope.decisions, scope.decide)
-        context = RunContext(
-            scope=claim.lease.optimization_id,
-            budget=budget,
-            meter=Meter(),
-            seed=spec.config.seed,
-            records=StoredCalls(scope),
-        )
+        context = open_context(claim, scope, budget, seed=spec.config.seed)
         models = await RunModels.open(self._models, claim.optimization.target, context)
         selections = await JobSelections.open(self._store.selections, claim.lease, answers_kept=scope.flush)
         scorer = build_scorer(

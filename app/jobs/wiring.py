@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.jobs.records import StoredCalls
 from app.jobs.spec import JobSpec
+from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
 from app.retrieval import RetrievalSpec, Retrievers
 from optimizer.beam_search import BeamSearch
@@ -18,6 +20,7 @@ from optimizer.rollout import RolloutRunner
 from optimizer.types import Example, JsonObject, ModelRole, Query, Spend
 from store.calls import LedgerScope
 from store.records.calls import CallSpend
+from store.records.optimizations import Claim
 
 _SHARED_ROLES = frozenset({ModelRole.SELECTOR.value, ModelRole.EMBEDDER.value})
 """What these gave is kept for all jobs, and may not be asked for again."""
@@ -72,6 +75,17 @@ def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
         spent=spent,
         elapsed=elapsed,
         replayable=replayable,
+    )
+
+
+def open_context(claim: Claim, scope: LedgerScope, budget: Budget, *, seed: int) -> RunContext:
+    """What all models of a run share: its ledger, its budget and what it uses."""
+    return RunContext(
+        scope=claim.lease.optimization_id,
+        budget=budget,
+        meter=Meter(),
+        seed=seed,
+        records=StoredCalls(scope),
     )
 
 

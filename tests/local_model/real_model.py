@@ -1,7 +1,6 @@
 """The adapter on a real sentence-transformers model. Not part of the ordinary run: it needs torch."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -29,8 +28,8 @@ def opened() -> LocalEmbedder:
 
 class TestTheModel(EmbedderContract):
     @pytest.fixture
-    async def embedder(self, opened: LocalEmbedder) -> AsyncIterator[Embedder]:
-        yield opened
+    def embedder(self, opened: LocalEmbedder) -> Embedder:
+        return opened
 
     async def test_its_vectors_have_the_length_that_it_is_known_for(self, embedder: Embedder) -> None:
         assert (await embedder.embed(["a"])).shape == (1, 384)
