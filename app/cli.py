@@ -1,4 +1,4 @@
-"""The command line: ``drpo serve | migrate | optimize | prompts | chat | demo``."""
+"""The command line: ``drpo serve | migrate | optimize | replay | ledger | prompts | chat | demo``."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from rich.console import Console
 from app.commands.api_client import ApiClient, api_client, is_running, local_url, parse_setting, read_base_url
 from app.commands.chat import ask
 from app.commands.demo import run_demo
+from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
 from app.commands.progress import print_result
@@ -187,12 +188,48 @@ def optimize(
                 request["queries"] = await _upload(client, queries)
             return await run_optimize(client, request, _errors() if as_json else _out())
 
-    job = _run(work())
+    _end_with(_run(work()), as_json=as_json)
+
+
+@app.command()
+def replay(
+    job: Annotated[str, typer.Argument(help="A job that has ended")],
+    setting: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. beam_width=4")] = None,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what JOB would have found under other settings, from its recorded calls; it costs nothing."""
+    request = {"settings": dict(parse_setting(text) for text in setting or [])}
+    path = f"/v1/optimizations/{quote(job, safe='')}/replay"
+
+    async def work() -> dict[str, Any]:
+        async with _client(config, url, api_key_file, for_jobs=True) as client:
+            return await run_optimize(client, request, _errors() if as_json else _out(), path=path)
+
+    _end_with(_run(work()), as_json=as_json)
+
+
+@app.command()
+def ledger(
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how much the call ledger holds, and its bounds."""
+
+    async def work() -> dict[str, Any]:
+        async with _client(config, url, api_key_file) as client:
+            found: dict[str, Any] = await client.get("/v1/ledger")
+            return found
+
+    found = _run(work())
     if as_json:
-        _out().print_json(json.dumps(job))
+        _out().print_json(json.dumps(found))
     else:
-        print_result(_out(), job)
-    raise typer.Exit(_exit_code(job["status"]))
+        show_ledger(_out(), found)
 
 
 @app.command()
@@ -251,6 +288,14 @@ def demo() -> None:
     if status != "succeeded":
         raise typer.Exit(_exit_code(status))
     show_next_steps(_out(), sys.argv[0])
+
+
+def _end_with(job: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        _out().print_json(json.dumps(job))
+    else:
+        print_result(_out(), job)
+    raise typer.Exit(_exit_code(job["status"]))
 
 
 def _exit_code(status: str) -> int:

@@ -86,6 +86,16 @@ def not_found(message: str, *, param: str | None = None, code: str | None = "not
     return ApiError(ErrorAnswer(status=404, message=message, type=INVALID_REQUEST, param=param, code=code))
 
 
+def conflict(message: str, *, code: str = "conflict") -> ApiError:
+    """A 409: it would work at another time."""
+    return ApiError(ErrorAnswer(status=409, message=message, type=INVALID_REQUEST, code=code))
+
+
+def gone(message: str, *, code: str) -> ApiError:
+    """A 410: it will never work again."""
+    return ApiError(ErrorAnswer(status=410, message=message, type=INVALID_REQUEST, code=code))
+
+
 _PLAIN: tuple[tuple[type[Exception], int, str | None], ...] = (
     (InvalidInputError, 400, None),
     (NotFoundError, 404, "not_found"),

@@ -7,6 +7,7 @@ from app.chat.endpoints import router as chat_router
 from app.datasets.endpoints import router as datasets_router
 from app.errors import install_error_handlers
 from app.health.endpoints import router as health_router
+from app.ledger.endpoints import router as ledger_router
 from app.middleware import RequestContextMiddleware
 from app.models.endpoints import router as models_router
 from app.optimizations.endpoints import router as optimizations_router
@@ -33,6 +34,7 @@ def create_app(resources: Resources) -> FastAPI:
         models_router,
         chat_router,
         optimizations_router,
+        ledger_router,
         prompts_router,
         datasets_router,
     ):

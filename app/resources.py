@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from app.jobs.local import LocalRunner
 from app.jobs.records import StoredCapabilities
 from app.jobs.run import JobStore, OptimizationRun
+from app.jobs.sweeper import LedgerSweeper
 from app.jobs.worker import JobWorker, WorkerStore
 from app.labelled_prompts import LabelledPrompts
 from app.llm.registry import ModelRegistry
@@ -19,6 +20,7 @@ from rewards.catalog import CriteriaCatalog
 from store.calls import CallLedger
 from store.connections import Database
 from store.progress import ProgressLog
+from store.repositories.call_retention import CallRetention
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.datasets import DatasetRepository
 from store.repositories.embeddings import EmbeddingRepository
@@ -40,6 +42,7 @@ class Resources:
     optimizations: OptimizationRepository
     tree: SearchTreeRepository
     spends: SpendRepository
+    retention: CallRetention
     progress: ProgressLog
     prompts: PromptRepository
     datasets: DatasetRepository
@@ -81,6 +84,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             on_label_moved=labelled.invalidate,
         )
         runner = await stack.enter_async_context(_runner(settings.jobs, optimizations, worker))
+        retention = CallRetention(database)
+        await stack.enter_async_context(LedgerSweeper(retention, optimizations, settings.ledger))
         yield Resources(
             settings=settings,
             database=database,
@@ -88,6 +93,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             optimizations=optimizations,
             tree=SearchTreeRepository(database),
             spends=SpendRepository(database),
+            retention=retention,
             progress=progress,
             prompts=prompts,
             datasets=datasets,

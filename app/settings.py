@@ -6,7 +6,7 @@ A TOML file (``DRPO_CONFIG``, else ``./drpo.toml`` where it exists) and then env
 
 import os
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, HttpUrl, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -213,6 +213,24 @@ class JobSettings(Group):
     poll_seconds: Seconds = 1.0
 
 
+BackendName = Annotated[str, Field(pattern="^[^/]+$")]
+"""A model's full name is ``backend/model``, and has to be read again."""
+
+
+class LedgerSettings(Group):
+    """How long the call ledger keeps what jobs have asked and been answered, so that they can be replayed.
+
+    Attributes:
+        keep_days: after the end of a job; null keeps calls for ever.
+        max_bytes: of all calls together; the oldest jobs' go first. Null for any amount.
+        sweep_seconds: how often this is looked after.
+    """
+
+    keep_days: float | None = Field(default=90.0, ge=0)
+    max_bytes: int | None = Field(default=5 * 2**30, ge=0)
+    sweep_seconds: Seconds = 600.0
+
+
 class LoggingSettings(Group):
     """What is logged, and how much."""
 
@@ -228,12 +246,13 @@ class Settings(BaseSettings):
 
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
-    backends: dict[str, BackendSettings] = Field(min_length=1)
+    backends: dict[BackendName, BackendSettings] = Field(min_length=1)
     targets: dict[str, TargetSettings] = Field(min_length=1)
     roles: RolesSettings
     chat: ChatSettings = ChatSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
+    ledger: LedgerSettings = LedgerSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod

@@ -77,6 +77,7 @@ class Budget(StopCondition):
         self._replayable = replayable
         self._reserved = NOTHING_SPENT
         self._under_way = 0
+        self._refused_by: str | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -88,6 +89,11 @@ class Budget(StopCondition):
     def reserved(self) -> Spend:
         """What calls under way may cost at most."""
         return self._reserved
+
+    @property
+    def refused_by(self) -> str | None:
+        """The limit that first refused a call of this attempt, or None."""
+        return self._refused_by
 
     @property
     def elapsed(self) -> float:
@@ -109,6 +115,7 @@ class Budget(StopCondition):
         while (limit := self._exceeded_by(self._spent + self._reserved + estimate)) is not None:
             final = limit if limit == "calls" else self._exceeded_by(self._spent + estimate)
             if final is not None:
+                self._refused_by = self._refused_by or final
                 raise BudgetExceededError(final)
             await self._changed.wait()
         self._under_way += 1

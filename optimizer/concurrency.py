@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from optimizer.errors import BudgetExceededError
+
 T = TypeVar("T")
 
 
@@ -14,8 +16,12 @@ async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     cancellation from outside always comes through, also one that arrives while others end after a failure,
     which a ``TaskGroup`` of Python 3.11 swallows.
 
+    A budget that is exhausted cancels nothing: what is under way is paid for, and its answers are kept. The
+    failure is raised when the others have ended.
+
     Raises:
-        BaseException: the first failure, itself and not wrapped in a group.
+        BaseException: the first failure, itself and not wrapped in a group; BudgetExceededError only where
+            there is no other.
         CancelledError: somebody cancelled the caller.
     """
     failures: list[BaseException] = []
@@ -29,12 +35,13 @@ async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         for item in work:
             tasks.append(asyncio.create_task(item))
             tasks[-1].add_done_callback(note_failure)
-        if tasks:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        pending = set(tasks)
+        while pending and _fatal(failures) is None:
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         await _end_all(tasks)
     if failures:
-        raise _first_leaf(failures[0])
+        raise _first_leaf(_fatal(failures) or failures[0])
     return [task.result() for task in tasks]
 
 
@@ -54,6 +61,11 @@ async def _end_all(tasks: Sequence[asyncio.Task[T]]) -> None:
             interruption = error
     if interruption is not None:
         raise interruption
+
+
+def _fatal(failures: Sequence[BaseException]) -> BaseException | None:
+    """The first failure that ends the others, too."""
+    return next((error for error in failures if not isinstance(error, BudgetExceededError)), None)
 
 
 def _first_leaf(error: BaseException) -> BaseException:

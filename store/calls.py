@@ -24,6 +24,7 @@ from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend, RecordedCall
 from store.records.optimizations import Lease
+from store.repositories.recorded_calls import RecordedCalls, RecordedCallsRepository
 
 _MAX_BATCH: Final = 500
 _WINDOW_SECONDS: Final = 0.01
@@ -91,6 +92,10 @@ class CallLedger:
             )
             recorded = {row.name: row.value for row in decisions}
         return LedgerScope(self, lease, rows, recorded)
+
+    async def recorded(self, optimization_id: str) -> RecordedCalls:
+        """The finished calls and the decisions of an optimization, for those who do not own it."""
+        return await RecordedCallsRepository(self._db).load(optimization_id)
 
     def submit(self, write: CallWrite) -> asyncio.Future[None]:
         """Have ``write`` committed after all that was submitted before it, together with what waits.

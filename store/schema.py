@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from store.connections import Database
 from store.models import (
     backend_capability,
+    call_summary,
     candidate,
     criterion_selection,
     dataset,
@@ -37,6 +38,7 @@ from store.models.base import Base
 # naming the modules is what puts their tables into the metadata
 MODEL_MODULES: Final[tuple[ModuleType, ...]] = (
     backend_capability,
+    call_summary,
     candidate,
     criterion_selection,
     dataset,

@@ -43,8 +43,10 @@ async def watch_job(client: ApiClient, job_id: str, show: ShowJob, *, cancel: as
         await _pause(cancel, asked=asked)
 
 
-async def optimize(client: ApiClient, request: JobJson, console: Console) -> JobJson:
-    """Create the job that ``request`` describes and show it until it ends.
+async def optimize(
+    client: ApiClient, request: JobJson, console: Console, *, path: str = "/v1/optimizations"
+) -> JobJson:
+    """Create the job that ``request`` describes at ``path`` and show it until it ends.
 
     The first Ctrl-C cancels the job and waits for its end; the second one waits no longer.
 
@@ -54,7 +56,7 @@ async def optimize(client: ApiClient, request: JobJson, console: Console) -> Job
     """
     cancel = asyncio.Event()
     with _interrupted(cancel):
-        job: JobJson = await client.post("/v1/optimizations", request)
+        job: JobJson = await client.post(path, request)
         with _display(console, job) as show:
             return await watch_job(client, job["id"], show, cancel=cancel)
 

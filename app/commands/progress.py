@@ -60,6 +60,12 @@ def describe_verdict(gate: JobJson) -> str:
     return f"{_VERDICTS.get(gate['verdict'], gate['verdict'])}: {gate['reason']}"
 
 
+def describe_replay(replay: JobJson) -> str:
+    """How much of a replay was on record, and what that means."""
+    counted = f"{_counted(replay['answered'], 'call')} answered from the record of {replay['of']}"
+    return f"{counted} ({replay['share']:.0%}), at no cost: {replay['note']}"
+
+
 def print_result(console: Console, job: JobJson) -> None:
     """How a job ended: the verdict with its interval, where the prompt is stored, and the prompt."""
     if job["status"] == "cancelled":
@@ -70,6 +76,8 @@ def print_result(console: Console, job: JobJson) -> None:
     gate = result.get("gate")
     if gate is not None:
         console.print(plain(f"\n{describe_verdict(gate)}", style="bold"))
+    if result.get("replay") is not None:
+        console.print(plain(describe_replay(result["replay"])))
     if result.get("prompt_version") is not None:
         moved = result.get("label_moved")
         label = f"labelled {moved}" if moved else "no label was moved"

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-_ROUNDS, _SEARCH_ENDED, _HELD_OUT = "rounds", "search_ended", "held_out"
+_ROUNDS, _SEARCH_ENDED, _HELD_OUT, _REFUSED_BY = "rounds", "search_ended", "held_out", "refused_by"
+_LIMITS = ("calls", "tokens", "cost", "seconds")
 
 
 class Decisions:
@@ -15,6 +16,7 @@ class Decisions:
         rounds: rounds that earlier attempts have begun.
         search_ended: whether an earlier attempt decided that no further one does.
         held_out: queries that the gate of an earlier attempt took; None where it has not begun.
+        refused_by: the limit that first refused a call; None where none did.
     """
 
     def __init__(self, recorded: Mapping[str, int], record: Callable[[str, int], None]) -> None:
@@ -22,6 +24,8 @@ class Decisions:
         self.rounds = recorded.get(_ROUNDS, 0)
         self.search_ended = _SEARCH_ENDED in recorded
         self.held_out = recorded.get(_HELD_OUT)
+        refused_by = recorded.get(_REFUSED_BY)
+        self.refused_by = None if refused_by is None else _LIMITS[refused_by]
         self._record = record
 
     def begin_round(self, rounds: int) -> None:
@@ -38,3 +42,8 @@ class Decisions:
         """The gate takes so many queries."""
         if self.held_out is None:
             self._record(_HELD_OUT, queries)
+
+    def note_refusal(self, limit: str | None) -> None:
+        """The budget has refused a call by ``limit``: a replay ends there, too."""
+        if limit is not None and self.refused_by is None:
+            self._record(_REFUSED_BY, _LIMITS.index(limit))

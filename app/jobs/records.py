@@ -1,19 +1,21 @@
 """The ports of ``app.llm`` and ``rewards`` on the store's repositories."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from app.llm.capabilities import CapabilityRecords
 from app.llm.ledger import CallRecords
+from app.llm.replay import AnswerRecords
 from optimizer.types import JsonObject, Spend
 from rewards.selection_json import selection_from_json
 from rewards.types import SelectionKey, SelectionRecords, SelectionSource
 from store.calls import LedgerScope
-from store.records.calls import CallSpend
+from store.records.calls import CallSpend, RecordedCall
 from store.records.optimizations import Lease
 from store.repositories.capabilities import CapabilityRepository
+from store.repositories.recorded_calls import RecordedCalls
 from store.repositories.selections import SelectionKey as StoredSelectionKey
 from store.repositories.selections import SelectionRepository
 
@@ -39,15 +41,7 @@ class StoredCalls(CallRecords):
     @override
     async def find(self, key: str) -> LedgerCall | None:
         recorded = self._scope.find(key)
-        if recorded is None or not isinstance(recorded.response, dict):
-            return None
-        return LedgerCall(
-            response=recorded.response,
-            calls=recorded.spend.calls,
-            prompt_tokens=recorded.spend.prompt_tokens,
-            completion_tokens=recorded.spend.completion_tokens,
-            cost=recorded.spend.cost,
-        )
+        return None if recorded is None else _ledger_call(recorded)
 
     @override
     async def intend(self, key: str, role: str, model: str, estimate: Spend) -> None:
@@ -72,6 +66,35 @@ class StoredCalls(CallRecords):
         self, key: str, calls: int, prompt_tokens: int, completion_tokens: int, cost: float
     ) -> None:
         await self._scope.fail(key, _spend(calls, prompt_tokens, completion_tokens, cost))
+
+
+class ReplayedCalls(AnswerRecords):
+    """The finished calls of the job that is replayed."""
+
+    def __init__(self, recorded: RecordedCalls) -> None:
+        """The calls in ``recorded``."""
+        self._recorded = recorded
+
+    @override
+    def find(self, key: str) -> LedgerCall | None:
+        found = self._recorded.find(key)
+        return None if found is None else _ledger_call(found)
+
+
+class ReplayedSelections(SelectionRecords):
+    """The criteria that the replayed job has judged by; nothing is added to what is shared."""
+
+    def __init__(self, pins: Mapping[StoredSelectionKey, JsonObject]) -> None:
+        """The selections in ``pins``."""
+        self._pins = dict(pins)
+
+    @override
+    async def get(self, key: SelectionKey) -> JsonObject | None:
+        return self._pins.get(_stored_key(key))
+
+    @override
+    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
+        return self._pins.setdefault(_stored_key(key), value)
 
 
 class JobSelections(SelectionRecords):
@@ -151,6 +174,19 @@ class StoredCapabilities(CapabilityRecords):
     @override
     async def put(self, backend: str, model: str, record: JsonObject) -> None:
         await self._repository.put(backend, model, record)
+
+
+def _ledger_call(recorded: RecordedCall) -> LedgerCall | None:
+    if not isinstance(recorded.response, dict):
+        return None
+    spend = recorded.spend
+    return LedgerCall(
+        response=recorded.response,
+        calls=spend.calls,
+        prompt_tokens=spend.prompt_tokens,
+        completion_tokens=spend.completion_tokens,
+        cost=spend.cost,
+    )
 
 
 def _spend(calls: int, prompt_tokens: int, completion_tokens: int, cost: float) -> CallSpend:

@@ -5,14 +5,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.jobs.decisions import Decisions
 from app.jobs.event_bodies import gate_body, search_body
+from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
-from app.jobs.records import JobSelections
 from app.jobs.reserve import KeepForGate, affordable
 from app.jobs.scoring import build_scorer
 from app.jobs.spec import JobSpec
-from app.jobs.wiring import RunModels, SearchParts, build_proposer, open_budget, open_context
+from app.jobs.wiring import RunModels, SearchParts, build_proposer
 from app.llm.registry import ModelRegistry
 from app.retrieval import RetrievalSpec, Retrievers
 from app.stored_examples import example_from_json
@@ -123,13 +122,11 @@ class OptimizationRun:
         return finding
 
     async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
-        budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
-        decisions = Decisions(scope.decisions, scope.decide)
-        context = open_context(claim, scope, budget, seed=spec.config.seed)
-        models = await RunModels.open(self._models, claim.optimization.target, context)
-        selections = await JobSelections.open(self._store.selections, claim.lease, answers_kept=scope.flush)
+        grounds = await self._grounds(claim, spec, scope)
+        budget, decisions = grounds.context.budget, grounds.decisions
+        models = await RunModels.open(self._models, claim.optimization.target, grounds.context)
         scorer = build_scorer(
-            spec, models.selector, models.judge, catalog=self._catalog, selections=selections
+            spec, models.selector, models.judge, catalog=self._catalog, selections=grounds.selections
         )
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(
@@ -142,11 +139,11 @@ class OptimizationRun:
         parts = SearchParts(
             spec=spec,
             models=models,
-            base_model=self._models.target(claim.optimization.target).api == "completions",
+            base_model=self._target_api(claim.optimization.target, spec) == "completions",
             scorer=scorer,
             observer=recorder,
             retrievers=self._retrievers,
-            context=context,
+            context=grounds.context,
         )
         examples = await self._examples(spec.example_bank_id)
         split = await self._split(spec, examples)
@@ -161,12 +158,25 @@ class OptimizationRun:
                 room = affordable(budget, len(split.held_out))
                 decisions.hold_out(room)
             gate = await self._gate(parts, evaluator, found, split, room)
+            decisions.note_refusal(budget.refused_by)
         report: JsonObject = {
             "queries": {"search": len(split.search), "held_out": len(split.held_out)},
             "models": models.names(),
             "rewards": scorer.provenance(),
         }
+        if spec.replay is not None and grounds.context.replay is not None:
+            report["replay"] = describe_replay(spec.replay, grounds.context.replay)
         return Finding(spec=spec, search=found, gate=gate, examples=examples, report=report)
+
+    async def _grounds(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Grounds:
+        if spec.replay is None:
+            return await own_grounds(claim, spec, scope, self._store.selections)
+        return await replayed_grounds(spec, spec.replay, self._store.ledger, self._store.selections)
+
+    def _target_api(self, target: str, spec: JobSpec) -> str:
+        if spec.replay is not None and spec.target_api is not None:
+            return spec.target_api
+        return self._models.target(target).api
 
     async def _gate(
         self,
@@ -244,9 +254,9 @@ class OptimizationRun:
         queries = [Query(id=item.id, text=item.text, kind=item.kind) for item in records]
         return split_queries(
             queries,
-            search=spec.config.queries_needed,
+            search=spec.split_config.queries_needed,
             held_out=spec.held_out,
-            seed=spec.config.seed,
+            seed=spec.split_config.seed,
             shown=[example.query for example in shown],
         )
 

@@ -1,6 +1,6 @@
 """What an optimization's row says about the job: all that its run depends on, fixed at its creation."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +25,24 @@ class BudgetSpec(BaseModel):
         return Limits(calls=self.calls, tokens=self.tokens, cost=self.cost, seconds=self.seconds)
 
 
+class ReplaySpec(BaseModel):
+    """The job that another one replays.
+
+    Attributes:
+        of: the job whose recorded calls are all that the replay has.
+        config: its settings: they part the queries, whatever the replay's are.
+        exact: whether the settings of both are the same, so that the replay has to find the same.
+        finished: whether that job came to its end; the record of another one just ends somewhere.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: str
+    config: SearchConfig
+    exact: bool
+    finished: bool
+
+
 class JobSpec(BaseModel):
     """One job.
 
@@ -41,6 +59,9 @@ class JobSpec(BaseModel):
         label: the label to move on promotion; None moves none.
         incumbent_version_id: the version that the label pointed to when the job was made; the gate compares
             with it, and with the seed prompt where there is none.
+        replay: the job that this one replays; None for a job that asks models.
+        target_api: how the target was spoken to, for replays of a target that has left the settings; None
+            where the settings say it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +79,13 @@ class JobSpec(BaseModel):
     budget: BudgetSpec
     label: str | None
     incumbent_version_id: str | None
+    replay: ReplaySpec | None = None
+    target_api: Literal["chat", "completions"] | None = None
+
+    @property
+    def split_config(self) -> SearchConfig:
+        """The settings that part the queries."""
+        return self.config if self.replay is None else self.replay.config
 
     def to_json(self) -> JsonObject:
         """As the row stores it."""

@@ -158,6 +158,8 @@ class JobWorker:
 
     async def _nothing_chosen(self, finding: Finding) -> str | None:
         """Why the search has chosen no prompt that would be a new version; None where it has."""
+        if finding.spec.replay is not None:
+            return "a replay stores no prompt version and moves no label"
         search, incumbent = finding.search, finding.spec.incumbent_version_id
         if search.stop_reason is StopReason.UNSCORED or search.rounds == 0:
             return finding.gate.reason

@@ -1,6 +1,7 @@
 """Several completions from a backend that gives one at a time."""
 
 import dataclasses
+from collections.abc import Iterator
 
 from typing_extensions import override
 
@@ -29,18 +30,20 @@ class EmulatedNModel(ChatModel):
     async def complete(self, request: CompletionRequest) -> CompletionResult:
         if request.n == 1:
             return await self._model.complete(request)
-        seed = request.seed or 0
-        singles = (
-            dataclasses.replace(request, n=1, seed=derive_seed(seed, "completion", draw))
-            for draw in range(request.n)
-        )
-        results = await run_together(self._model.complete(single) for single in singles)
+        results = await run_together(self._model.complete(single) for single in single_requests(request))
         return CompletionResult(
             completions=tuple(completion for result in results for completion in result.completions),
             usage=_total([result.usage for result in results]),
             model=results[0].model,
             seconds=max(result.seconds for result in results),
         )
+
+
+def single_requests(request: CompletionRequest) -> Iterator[CompletionRequest]:
+    """The requests for one completion each that stand for ``request``."""
+    for draw in range(request.n):
+        seed = derive_seed(request.seed or 0, "completion", draw)
+        yield dataclasses.replace(request, n=1, seed=seed)
 
 
 def _total(usages: list[Usage | None]) -> Usage | None:

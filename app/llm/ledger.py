@@ -14,8 +14,15 @@ from app.llm.accounting import account_for_call
 from app.llm.budgeted import upper_bound
 from app.llm.metering import Meter
 from app.llm.prices import Price
-from app.llm.recording import call_key, result_from_json, result_to_json
+from app.llm.recording import (
+    call_key,
+    refusal_from_json,
+    refusal_to_json,
+    result_from_json,
+    result_to_json,
+)
 from optimizer.budget import Budget
+from optimizer.errors import MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel
 from optimizer.shared_calls import SharedCalls
 from optimizer.types import CompletionRequest, CompletionResult, JsonObject, ModelRole, Spend
@@ -113,6 +120,9 @@ class CallLedger:
     ) -> CompletionResult:
         """The recorded answer under ``key``, or ``model``'s, which is then recorded.
 
+        A refusal that concerns this request alone is an answer, too: the search goes on with it, and an
+        attempt that asked again might go on otherwise.
+
         Equal calls at the same time are one call; it is cancelled when nobody waits for it any more.
         ``price`` is what ``model``'s tokens cost.
 
@@ -135,12 +145,22 @@ class CallLedger:
         if result is not None:
             self._meter.replayed(role)
             return result
+        refusal = refusal_from_json(recorded.response) if recorded else None
+        if refusal is not None:
+            self._meter.replayed(role)
+            raise refusal
         self._accounted.add(key)
         with account_for_call() as account:
             try:
                 estimate = price.spend(upper_bound(request))
                 await self._records.intend(key, role.value, model.name, estimate)
                 result = await model.complete(request)
+            except RequestRefusedError as error:
+                if isinstance(error, MisconfiguredError):
+                    await _uninterrupted(self._records.fail(key, *_numbers(account.spent)))
+                else:
+                    self._records.complete(key, refusal_to_json(error), *_numbers(account.spent))
+                raise
             except BaseException:
                 await _uninterrupted(self._records.fail(key, *_numbers(account.spent)))
                 raise

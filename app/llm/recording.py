@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import JsonValue as AnyJson
 
 from app.llm.wire import message_to_json
+from optimizer.errors import RequestRefusedError
 from optimizer.types import Completion, CompletionRequest, CompletionResult, JsonObject, Sampling, Usage
 
 _SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
@@ -77,6 +78,20 @@ def result_from_json(record: JsonObject) -> CompletionResult | None:
     )
 
 
+def refusal_to_json(error: RequestRefusedError) -> JsonObject:
+    """A request that the backend refuses for good, as a JSON object: the search has it as a value."""
+    return {"refused": {"message": str(error), "backend": error.backend, "status": error.status}}
+
+
+def refusal_from_json(record: JsonObject) -> RequestRefusedError | None:
+    """What ``refusal_to_json`` wrote, or None for anything else."""
+    try:
+        stored = _StoredRefusal.model_validate(record).refused
+    except ValidationError:
+        return None
+    return RequestRefusedError(stored.message, backend=stored.backend, status=stored.status)
+
+
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -97,3 +112,13 @@ class _StoredResult(_Stored):
     usage: _StoredUsage | None
     model: str
     seconds: float
+
+
+class _Refusal(_Stored):
+    message: str
+    backend: str
+    status: int | None
+
+
+class _StoredRefusal(_Stored):
+    refused: _Refusal

@@ -20,6 +20,7 @@ from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.passthrough import Passthrough
 from app.llm.prices import Price
 from app.llm.probe import Prober
+from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
 from app.llm.wire import Api
 from app.settings import BackendSettings, RoleSettings, Settings, TargetSettings
@@ -40,6 +41,7 @@ class RunContext:
         meter: what it has used.
         seed: the run's seed.
         ledger: its call ledger, or None for a run that keeps none.
+        replay: the record that all its roles answer from, or None for a run that asks models.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class RunContext:
         meter: Meter,
         seed: int,
         records: CallRecords | None = None,
+        replay: Replay | None = None,
     ) -> None:
         """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
+        self.replay = replay
         self.budget = budget
         self.meter = meter
         self.seed = seed
@@ -165,6 +169,8 @@ class ModelRegistry:
             InvalidInputError: there is no such target.
             ModelError: the model had to be probed and did not answer.
         """
+        if run.replay is not None:
+            return run.replay.model(role, self._configured_name(role, target))
         assignment = self._assignment(role, target)
         can = await self._find_capabilities(assignment)
         adapter = OpenAICompatibleModel(
@@ -189,6 +195,9 @@ class ModelRegistry:
         Raises:
             MisconfiguredError: there is no such backend (any more).
         """
+        if run is not None and run.replay is not None:
+            recorded = run.replay.model(ModelRole.EMBEDDER, f"{backend}/{model}")
+            return BackendEmbedder(recorded, batch_size=self._settings.retrieval.batch_size)
         if backend not in self._backends:
             known = ", ".join(sorted(self._backends))
             raise MisconfiguredError(
@@ -288,6 +297,12 @@ class ModelRegistry:
             backend=chosen.backend, model=chosen.model, setting=setting, key=self._keys[chosen.backend]
         )
         return _Assignment(origin=origin, api=api, backend=self._backends[chosen.backend])
+
+    def _configured_name(self, role: ModelRole, target: str | None) -> str | None:
+        try:
+            return self.model_name(role, target)
+        except InvalidInputError:
+            return None  # the target has left the settings since
 
     async def _find_capabilities(self, assignment: _Assignment) -> Capabilities:
         origin, settings = assignment.origin, assignment.backend.settings

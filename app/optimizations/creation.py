@@ -73,6 +73,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
         budget=BudgetSpec.model_validate(request.budget.model_dump()),
         label=request.label,
         incumbent_version_id=None if incumbent is None else incumbent.id,
+        target_api=resources.models.target(request.target).api,
     )
 
 

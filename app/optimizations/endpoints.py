@@ -14,6 +14,7 @@ from app.optimizations.schemas import (
     EvaluationList,
     OptimizationObject,
     OptimizationPage,
+    ReplayOptimization,
 )
 from app.optimizations.service import OptimizationService
 from store.records.optimizations import OptimizationStatus
@@ -55,6 +56,14 @@ async def get_optimization(
 ) -> OptimizationObject:
     """One job with its progress, its best prompt so far, its spend and what is left."""
     return await OptimizationService(resources).get(optimization_id)
+
+
+@router.post("/{optimization_id}/replay", status_code=202)
+async def replay_optimization(
+    optimization_id: str, request: ReplayOptimization, resources: CurrentResources, _: CurrentPrincipal
+) -> OptimizationObject:
+    """Queue a replay of a job that has ended, under its settings or others, from its recorded calls alone."""
+    return await OptimizationService(resources).replay(optimization_id, request)
 
 
 @router.get("/{optimization_id}/candidates")

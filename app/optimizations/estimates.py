@@ -24,6 +24,8 @@ def estimate_rest(
     """Calls and seconds that are left, within the budget; None for a job that has ended."""
     if record.status.is_final:
         return None
+    if spec.replay is not None:
+        return Estimate(calls_left=0, calls_left_max=0, seconds_left=None)
     gate = _gate_calls_left(spec, counts)
     # the search is over once the gate has begun, whatever the last round still expected
     expected, most = (0, 0) if counts.held_out else _search_calls_left(spec, rounds)

@@ -93,6 +93,20 @@ class CreateOptimization(BaseModel):
     name: str | None = Field(default=None, max_length=200)
 
 
+class ReplayOptimization(BaseModel):
+    """A replay of a job that has ended: what it would have found, from its recorded calls alone.
+
+    Attributes:
+        settings: settings that differ from the job's; none replays it as it was.
+        name: shown in lists.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: JsonObject = Field(default_factory=dict)
+    name: str | None = Field(default=None, max_length=200)
+
+
 class OptimizationError(BaseModel):
     """Why a job failed, and what to change."""
 
@@ -134,10 +148,25 @@ class RoleSpend(BaseModel):
     cost: float = 0.0
 
 
+class JobLedger(BaseModel):
+    """What a job has in the call ledger.
+
+    Attributes:
+        calls / bytes: calls on record, and about what they take in the database.
+        dropped_at: when they were dropped; null while they are there.
+    """
+
+    calls: int = 0
+    bytes: int = 0
+    dropped_at: float | None = None
+
+
 class SpendReport(RoleSpend):
     """What all calls have cost.
 
     Attributes:
+        ledger: what of it is on record.
+        replayed: calls that were answered from the record of another job, which cost nothing.
         by_role: the same for each role.
         unknown_calls: calls under way when a run was killed; counted as spent, and the provider may bill
             them twice.
@@ -145,6 +174,8 @@ class SpendReport(RoleSpend):
 
     by_role: dict[str, RoleSpend] = Field(default_factory=dict)
     unknown_calls: int = 0
+    replayed: int = 0
+    ledger: JobLedger = JobLedger()
 
 
 class Estimate(BaseModel):
@@ -173,6 +204,7 @@ class OptimizationObject(BaseModel):
     seed_prompt: str
     budget: BudgetInput
     label: str | None
+    replay_of: str | None
     created_at: float
     started_at: float | None
     finished_at: float | None

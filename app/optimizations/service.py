@@ -1,11 +1,13 @@
 """Jobs: create, look at, cancel."""
 
 from app.optimizations.creation import build_spec
+from app.optimizations.replays import build_replay
 from app.optimizations.schemas import (
     CandidateObject,
     CreateOptimization,
     EvaluationObject,
     OptimizationObject,
+    ReplayOptimization,
 )
 from app.optimizations.views import show_candidates, show_evaluation, show_optimization
 from app.resources import Resources
@@ -27,6 +29,20 @@ class OptimizationService:
         """
         spec = await build_spec(request, self._resources)
         record = await self._resources.optimizations.create(spec=spec.to_json(), target=request.target)
+        self._resources.runner.wake()
+        return await self._show(record)
+
+    async def replay(self, optimization_id: str, request: ReplayOptimization) -> OptimizationObject:
+        """Store a job that replays another one, and wake the runner.
+
+        Raises:
+            NotFoundError: there is no such job.
+            InvalidInputError: the settings cannot work, or the job is a replay itself.
+            ApiError: it has not ended, or its calls are gone.
+        """
+        source = await self._resources.optimizations.get(optimization_id)
+        spec = build_replay(source, request, await self._resources.spends.of(optimization_id))
+        record = await self._resources.optimizations.create(spec=spec.to_json(), target=source.target)
         self._resources.runner.wake()
         return await self._show(record)
 
@@ -92,5 +108,5 @@ class OptimizationService:
             rounds,
             await tree.counts(record.id),
             None if best_id is None else await tree.candidate(record.id, best_id),
-            await self._resources.spends.by_role(record.id),
+            await self._resources.spends.of(record.id),
         )

@@ -1,7 +1,7 @@
 """Jobs, candidates and evaluations as the API shows them, from what the store has recorded."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
@@ -13,6 +13,7 @@ from app.optimizations.schemas import (
     CandidateObject,
     CriterionMean,
     EvaluationObject,
+    JobLedger,
     OptimizationError,
     OptimizationObject,
     Progress,
@@ -20,7 +21,7 @@ from app.optimizations.schemas import (
     SpendReport,
 )
 from optimizer.types import StopReason
-from store.records.calls import CallSpend
+from store.records.calls import CallSpend, LedgerShare
 from store.records.optimizations import OptimizationRecord, OptimizationStatus
 from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
 from store.repositories.search_tree import EvaluationCounts
@@ -34,7 +35,7 @@ def show_optimization(
     rounds: Sequence[RoundRecord],
     counts: EvaluationCounts,
     best: CandidateRecord | None,
-    spends: Mapping[str, CallSpend],
+    share: LedgerShare,
 ) -> OptimizationObject:
     """A job with its progress."""
     spec = JobSpec.from_json(record.spec)
@@ -49,6 +50,7 @@ def show_optimization(
         seed_prompt=spec.seed_prompt,
         budget=BudgetInput.model_validate(spec.budget.model_dump()),
         label=spec.label,
+        replay_of=None if spec.replay is None else spec.replay.of,
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
@@ -67,21 +69,23 @@ def show_optimization(
             unscored=counts.unscored,
         ),
         best=_best(record, last, best),
-        usage=show_spend(spends),
+        usage=show_spend(share, replayed=_replayed(record)),
         estimate=estimate_rest(
-            record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in spends.values())
+            record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in share.by_role.values())
         ),
         result=record.result,
     )
 
 
-def show_spend(spends: Mapping[str, CallSpend]) -> SpendReport:
-    """What calls have cost, by role and together."""
-    total = sum(spends.values(), CallSpend())
+def show_spend(share: LedgerShare, *, replayed: int = 0) -> SpendReport:
+    """What calls have cost, by role and together, and what of them is on record."""
+    total = sum(share.by_role.values(), CallSpend())
     return SpendReport(
         **_role_spend(total).model_dump(),
-        by_role={role: _role_spend(spend) for role, spend in spends.items()},
+        by_role={role: _role_spend(spend) for role, spend in share.by_role.items()},
         unknown_calls=total.unknown_calls,
+        replayed=replayed,
+        ledger=JobLedger(calls=share.calls, bytes=share.bytes, dropped_at=share.dropped_at),
     )
 
 
@@ -177,6 +181,12 @@ def _best(
     if record.result is not None and record.result["stop_reason"] == StopReason.UNSCORED:
         return None  # nothing was chosen
     return BestSoFar(candidate_id=best.id, system_prompt=best.system_prompt, reward=last.best_reward)
+
+
+def _replayed(record: OptimizationRecord) -> int:
+    replay = (record.result or {}).get("replay")
+    answered = replay.get("answered") if isinstance(replay, dict) else None
+    return answered if isinstance(answered, int) else 0
 
 
 def _phase(

@@ -1,5 +1,6 @@
 """The call ledger's entries as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from store.json_values import JsonValue
@@ -39,3 +40,37 @@ class RecordedCall:
 
     response: JsonValue
     spend: CallSpend
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerShare:
+    """What one optimization has in the ledger.
+
+    Attributes:
+        by_role: what its calls have cost, also those that have been dropped since.
+        calls: rows that it has.
+        bytes: about what these take in the database, responses compressed.
+        dropped_at: when they were dropped, in seconds since 1970; None while they are there.
+    """
+
+    by_role: Mapping[str, CallSpend]
+    calls: int
+    bytes: int
+    dropped_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerTotals:
+    """What the whole ledger holds.
+
+    Attributes:
+        calls / bytes: rows, and about what they take in the database.
+        dropped_optimizations: optimizations whose calls have been dropped.
+        oldest_finished_at: end of the oldest optimization whose calls are there, in seconds since 1970; None
+            where there is none.
+    """
+
+    calls: int
+    bytes: int
+    dropped_optimizations: int
+    oldest_finished_at: float | None

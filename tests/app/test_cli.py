@@ -14,7 +14,7 @@ from tests.app.command_line import drpo
 MODEL = "simulated-small"
 KEY = "sk-ours-0123456789abcdef"
 SMALL = ("--preset", "mini", "--set", "depth=2", "--set", "minibatch_size=2", "--held-out", "8")
-COMMANDS = ("serve", "migrate", "optimize", "prompts", "chat", "demo")
+COMMANDS = ("serve", "migrate", "optimize", "replay", "ledger", "prompts", "chat", "demo")
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -319,3 +319,17 @@ async def test_a_configured_service_that_runs_is_used(
         told = await asyncio.to_thread(drpo, "prompts", "--json")
     assert [item["model"] for item in json.loads(told.out)] == ["tuned", "org/base"]
     assert not (tmp_path / "unused.db").exists()
+
+
+def test_a_job_is_replayed_from_the_command_line_at_no_cost() -> None:
+    ran = drpo("optimize", MODEL, *SMALL, "--json")
+    source = json.loads(ran.out)
+    told = drpo("replay", source["id"])
+    assert (told.code, told.err) == (0, "")
+    assert f"answered from the record of {source['id']} (100%), at no cost" in " ".join(told.out.split())
+    again = drpo("replay", source["id"], "--set", "beam_width=1", "--json")
+    job = json.loads(again.out)
+    assert (again.code, job["settings"]["beam_width"], job["usage"]["calls"]) == (0, 1, 0)
+    size = drpo("ledger", "--json")
+    assert json.loads(size.out)["calls"] == source["usage"]["calls"]
+    assert "calls on record" in drpo("ledger").out

@@ -4,7 +4,7 @@ from collections.abc import Coroutine, Iterator
 import pytest
 
 from optimizer.concurrency import run_together
-from optimizer.errors import BackendUnavailableError
+from optimizer.errors import BackendUnavailableError, BudgetExceededError
 from tests.fakes.virtual_time import run_virtually
 
 
@@ -43,6 +43,40 @@ def test_the_first_failure_is_raised_bare_and_the_others_are_cancelled() -> None
     running, seconds = run_virtually(run())
     assert running == 1
     assert seconds == 1
+
+
+def test_an_exhausted_budget_lets_the_others_finish() -> None:
+    finished: list[str] = []
+
+    async def finish_after(seconds: float, name: str) -> None:
+        await asyncio.sleep(seconds)
+        finished.append(name)
+
+    async def spend(seconds: float) -> None:
+        await run_together([finish_after(2, "paid"), exhaust_after(seconds)])
+
+    async def exhaust_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        raise BudgetExceededError("calls")
+
+    async def run() -> None:
+        with pytest.raises(BudgetExceededError):
+            await run_together([spend(1), finish_after(5, "also paid")])
+
+    _, seconds = run_virtually(run())
+    assert (finished, seconds) == (["paid", "also paid"], 5)
+
+
+def test_a_failure_after_the_budget_is_exhausted_ends_the_rest_and_is_the_one_raised() -> None:
+    gone = BackendUnavailableError("gone", backend="b")
+
+    async def run() -> None:
+        with pytest.raises(BackendUnavailableError):
+            await run_together(
+                [give_after(9, "never"), fail_after(1, BudgetExceededError("calls")), fail_after(2, gone)]
+            )
+
+    assert run_virtually(run())[1] == 2
 
 
 def test_a_failure_in_nested_work_is_raised_bare() -> None:

@@ -27,6 +27,7 @@ def job_json(**fields: object) -> JobJson:
         seed_prompt="You are a helpful assistant.",
         budget=BudgetInput(),
         label="production",
+        replay_of=None,
         created_at=1.0,
         started_at=2.0,
         finished_at=None,

@@ -33,6 +33,7 @@ def settings_for(
     *,
     backend: JsonObject | None = None,
     simulated: JsonObject | None = None,
+    more_backends: JsonObject | None = None,
     **groups: Any,
 ) -> Settings:
     """The embedded defaults on another database.
@@ -41,12 +42,16 @@ def settings_for(
         database_url: a migrated database.
         backend: further settings of the simulated backend's connection.
         simulated: how it behaves.
+        more_backends: backends beside it.
         groups: further groups of settings.
     """
     return Settings.model_validate(
         {
             "database": {"url": database_url},
-            "backends": {"simulated": {"kind": "simulated", "simulated": simulated or {}, **(backend or {})}},
+            "backends": {
+                "simulated": {"kind": "simulated", "simulated": simulated or {}, **(backend or {})},
+                **(more_backends or {}),
+            },
             **groups,
         }
     )

@@ -11,7 +11,7 @@ from app.llm.metering import Meter
 from app.llm.prices import Price
 from app.llm.retry import RetryingModel
 from optimizer.budget import Budget, Limits
-from optimizer.errors import BudgetExceededError, ModelError, RequestRefusedError
+from optimizer.errors import BudgetExceededError, MisconfiguredError, ModelError, RequestRefusedError
 from optimizer.types import JsonObject, ModelRole, Spend
 from tests.app.llm.scripted import TRANSIENT, budget_of, settle, small_request
 from tests.fakes.chat_model import ScriptedModel
@@ -199,7 +199,7 @@ async def test_a_call_after_a_cancelled_one_is_a_new_call() -> None:
 
 async def test_a_failure_is_recorded_although_the_caller_leaves_meanwhile() -> None:
     slow = asyncio.Event()
-    attempt = Attempt(MemoryRecords(slow=slow), ScriptedModel([RequestRefusedError("no", backend="b")]))
+    attempt = Attempt(MemoryRecords(slow=slow), ScriptedModel([MisconfiguredError("no", backend="b")]))
     call = asyncio.ensure_future(attempt.model().complete(small_request()))
     await attempt.inner.wait_for_calls(1)
     await settle()
@@ -213,11 +213,11 @@ async def test_a_failure_is_recorded_although_the_caller_leaves_meanwhile() -> N
 
 
 async def test_a_failed_call_is_recorded_as_failed_and_made_again() -> None:
-    refusal = RequestRefusedError("no", backend="b", status=400)
-    attempt = Attempt(MemoryRecords(), ScriptedModel([refusal, "fine"]))
+    wrong_key = MisconfiguredError("no", backend="b", status=401)
+    attempt = Attempt(MemoryRecords(), ScriptedModel([wrong_key, "fine"]))
     with pytest.raises(ModelError) as caught:
         await attempt.model().complete(small_request())
-    assert caught.value is refusal
+    assert caught.value is wrong_key
     assert (await attempt.model().complete(small_request())).completions[0].text == "fine"
     assert [entry[:2] for entry in attempt.records.log] == [
         ("intend", "judge"),
@@ -225,6 +225,24 @@ async def test_a_failed_call_is_recorded_as_failed_and_made_again() -> None:
         ("intend", "judge"),
         ("complete", 1),
     ]
+
+
+async def test_a_refused_request_is_refused_again_without_being_sent() -> None:
+    """The search has the refusal as a value: an attempt that asked again might go on otherwise."""
+    refusal = RequestRefusedError("flagged", backend="b", status=400)
+    first = Attempt(MemoryRecords(), ScriptedModel([refusal]))
+    with pytest.raises(RequestRefusedError) as caught:
+        await first.model().complete(small_request())
+    assert caught.value is refusal
+    assert first.records.log[-1] == ("complete", 1, 0, 0, 0.0)
+
+    second = Attempt(first.records, ScriptedModel())
+    with pytest.raises(RequestRefusedError, match="flagged") as again:
+        await second.model().complete(small_request())
+    assert (again.value.backend, again.value.status) == ("b", 400)
+    assert not isinstance(again.value, MisconfiguredError)
+    assert second.inner.requests == []
+    assert second.meter.uses[ModelRole.JUDGE].replayed == 1
 
 
 async def test_a_call_that_did_not_fit_the_budget_costs_nothing() -> None:

@@ -1,0 +1,106 @@
+"""What an attempt stands on: the job's own record, or that of the job which it replays."""
+
+import time
+from dataclasses import dataclass
+
+from app.jobs.decisions import Decisions
+from app.jobs.records import JobSelections, ReplayedCalls, ReplayedSelections
+from app.jobs.spec import JobSpec, ReplaySpec
+from app.jobs.wiring import open_budget, open_context
+from app.llm.metering import Meter
+from app.llm.registry import RunContext
+from app.llm.replay import Replay, share
+from optimizer.budget import Budget, Limits
+from optimizer.errors import BudgetExceededError, InvalidInputError
+from optimizer.types import JsonObject
+from rewards.types import SelectionRecords
+from store.calls import CallLedger, LedgerScope
+from store.records.optimizations import Claim
+from store.repositories.selections import SelectionRepository
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grounds:
+    """Where the answers, the decisions and the criteria of an attempt come from."""
+
+    context: RunContext
+    decisions: Decisions
+    selections: SelectionRecords
+
+
+async def own_grounds(
+    claim: Claim, spec: JobSpec, scope: LedgerScope, selections: SelectionRepository
+) -> Grounds:
+    """The models, under the job's budget, with what earlier attempts have left in its ledger."""
+    budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
+    return Grounds(
+        context=open_context(claim, scope, budget, seed=spec.config.seed),
+        decisions=Decisions(scope.decisions, scope.decide),
+        selections=await JobSelections.open(selections, claim.lease, answers_kept=scope.flush),
+    )
+
+
+async def replayed_grounds(
+    spec: JobSpec, source: ReplaySpec, ledger: CallLedger, selections: SelectionRepository
+) -> Grounds:
+    """The record of another job, and nothing else: no model is asked.
+
+    Under the same settings that job's decisions are repeated, and the search ends where its record ends.
+    Under others its budget is applied to what the recorded calls have cost.
+
+    Raises:
+        InvalidInputError: the record is gone.
+    """
+    record = await ledger.recorded(source.of)
+    if not len(record):
+        raise InvalidInputError(f"{source.of} has no recorded calls any more: they have been dropped")
+    limits = Limits() if source.exact else spec.budget.model_copy(update={"seconds": None}).to_limits()
+    budget, meter = Budget(limits, clock=time.monotonic), Meter()
+    decisions = Decisions(record.decisions, _forget)
+    replay = Replay(
+        ReplayedCalls(record),
+        scope=source.of,
+        models=record.models,
+        budget=budget,
+        meter=meter,
+        ends_with=BudgetExceededError(decisions.refused_by or "calls") if source.exact else None,
+    )
+    return Grounds(
+        context=RunContext(scope=source.of, budget=budget, meter=meter, seed=spec.config.seed, replay=replay),
+        decisions=decisions if source.exact else Decisions({}, replay.hear_decision),
+        selections=ReplayedSelections(await selections.pins(source.of)),
+    )
+
+
+def describe_replay(source: ReplaySpec, replay: Replay) -> JsonObject:
+    """How far the record has reached, as the result says it.
+
+    ``complete`` means that the finding is what the job would have found under these settings.
+    """
+    not_recorded = replay.not_recorded
+    missing = sum(not_recorded.values())
+    complete = source.finished if source.exact else missing == 0
+    if complete:
+        note = "every call of this search is on record: this is what the job would have found"
+    elif source.exact:
+        note = "the job did not come to its end: this is what it had found where its record ends"
+    else:
+        note = (
+            f"{missing} calls are not on record: what depends on them is unscored or missing. What was "
+            "answered stands; what a new job would find is not known"
+        )
+    return {
+        "of": source.of,
+        "exact": source.exact,
+        "complete": complete,
+        "answered": replay.answered,
+        "not_recorded": missing,
+        "not_recorded_by_role": dict(not_recorded),
+        "share": round(share(replay.answered, missing), 4),
+        "answered_rounds": replay.answered_rounds,
+        "note": note,
+    }
+
+
+def _forget(_name: str, _value: int) -> None:
+    """A replay decides nothing that anybody has to repeat."""

@@ -1,0 +1,1 @@
+"""The size of the call ledger over HTTP."""

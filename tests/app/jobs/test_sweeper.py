@@ -1,0 +1,96 @@
+"""The ledger is kept within its bounds while the service runs, and says how much it holds."""
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import text
+from typing_extensions import override
+
+from app.jobs.sweeper import LedgerSweeper
+from app.settings import LedgerSettings
+from store.errors import StoreUnavailableError
+from store.repositories.call_retention import CallRetention
+from tests.app.jobs.service import JobService, open_service
+
+
+def sweeper(service: JobService, **bounds: Any) -> LedgerSweeper:
+    """A sweeper of the service's ledger under other bounds."""
+    resources = service.resources
+    return LedgerSweeper(resources.retention, resources.optimizations, LedgerSettings(**bounds))
+
+
+async def test_the_size_is_visible_for_each_job_and_for_all(database_url: str) -> None:
+    async with open_service(database_url) as service:
+        first = await service.run()
+        second = await service.run(settings={"seed": 3})
+        for job in (first, second):
+            assert job["usage"]["ledger"]["calls"] == job["usage"]["calls"] > 0
+            assert job["usage"]["ledger"]["bytes"] > 300 * job["usage"]["calls"]
+        ledger = await service.get("/v1/ledger")
+        for figure in ("calls", "bytes"):
+            assert ledger[figure] == first["usage"]["ledger"][figure] + second["usage"]["ledger"][figure]
+        assert (ledger["keep_days"], ledger["max_bytes"]) == (90.0, 5 * 2**30)
+
+
+async def test_a_sweep_drops_the_oldest_and_keeps_what_it_has_cost(database_url: str) -> None:
+    async with open_service(database_url) as service:
+        old, new = await service.run(), await service.run(settings={"seed": 3})
+        most = new["usage"]["ledger"]["bytes"]
+        assert await sweeper(service, keep_days=None, max_bytes=most).sweep() == (old["id"],)
+        assert await sweeper(service, keep_days=None, max_bytes=most).sweep() == ()
+
+        shown = await service.get(f"/v1/optimizations/{old['id']}")
+        assert (shown["usage"]["calls"], shown["usage"]["by_role"]) == (
+            old["usage"]["calls"],
+            old["usage"]["by_role"],
+        )
+        assert shown["usage"]["ledger"]["calls"] == 0
+        assert shown["usage"]["ledger"]["dropped_at"] is not None
+        ledger = await service.get("/v1/ledger")
+        assert (ledger["bytes"], ledger["dropped_optimizations"]) == (most, 1)
+        async with service.resources.database.read() as session:
+            left = await session.scalar(text("SELECT count(*) FROM model_calls"))
+        assert left == new["usage"]["ledger"]["calls"]
+
+
+async def test_a_job_that_waits_to_be_replayed_keeps_its_calls(sqlite_url: str) -> None:
+    async with open_service(sqlite_url) as service:
+        source = (await service.run())["id"]
+    async with open_service(sqlite_url, jobs={"max_running": 0}) as service:
+        await service.start()
+        replay = (await service.post(f"/v1/optimizations/{source}/replay", {})).json()["id"]
+        assert await sweeper(service, keep_days=0).sweep() == ()
+        await service.post(f"/v1/optimizations/{replay}/cancel")
+        assert await sweeper(service, keep_days=0).sweep() == (source,)
+
+
+async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:
+    source = (await service.run())["id"]
+
+    class Failing(CallRetention):
+        """Fails twice."""
+
+        failures = 0
+
+        @override
+        async def summarise(self, *, limit: int = 100) -> int:
+            self.failures += 1
+            if self.failures == 1:
+                raise StoreUnavailableError("away")
+            if self.failures == 2:
+                raise ValueError("a bug")
+            return await super().summarise(limit=limit)
+
+        @override
+        async def delete_dropped(self) -> int:
+            deleted = await super().delete_dropped()
+            if not deleted:
+                swept.set()
+            return deleted
+
+    swept = asyncio.Event()
+    settings = LedgerSettings(sweep_seconds=0.001, keep_days=0)
+    retention = Failing(service.resources.database)
+    async with LedgerSweeper(retention, service.resources.optimizations, settings):
+        await swept.wait()
+    assert (await service.get(f"/v1/optimizations/{source}"))["usage"]["ledger"]["dropped_at"] is not None
