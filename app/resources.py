@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -121,7 +122,7 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
         raise InvalidInputError(f"database.url: {error}", param="database.url") from error
     stack.push_async_callback(database.close)
     if database.lock_path is not None:
-        _lock(database, stack)
+        _lock(database.lock_path, stack)
         await upgrade(url)
         # whoever ran a job on this file is dead, or the lock would not be ours
         await OptimizationRepository(database).expire_leases()
@@ -130,13 +131,18 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
     return database
 
 
-def _lock(database: Database, stack: AsyncExitStack) -> None:
-    lock = FileLock(str(database.lock_path))
+def _lock(path: Path, stack: AsyncExitStack) -> None:
+    if not path.parent.is_dir():  # the lock would make it: of a misspelt one, too
+        raise InvalidInputError(
+            f"database.url: there is no folder {path.parent}: make it, or name another file",
+            param="database.url",
+        )
+    lock = FileLock(str(path))
     try:
         lock.acquire(blocking=False)
     except Timeout:
         raise InvalidInputError(
-            f"another process serves the database file beside {database.lock_path}: stop it, talk to it "
+            f"another process serves the database file beside {path}: stop it, talk to it "
             "with --url, or set database.url to another file (or to PostgreSQL, which many can share)",
             param="database.url",
         ) from None

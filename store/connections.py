@@ -20,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from store.errors import ConflictError, StoreUnavailableError
+from store.errors import ConflictError, StoreUnavailableError, UnusableStoreError
 from store.json_values import to_json
 from store.wakeups import Wakeups
 
@@ -255,6 +255,8 @@ def _mapped_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError) as error:
         raise StoreUnavailableError(str(error.orig)) from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise UnusableStoreError("the file that database.url names is no SQLite database") from error
         if not _went_away(error):
             raise
         raise StoreUnavailableError(str(error.orig)) from error

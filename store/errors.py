@@ -4,7 +4,8 @@ StoreError
 ├── NotFoundError          no such row
 ├── ConflictError          the row is not in the state that the caller expected, or a constraint refuses it
 ├── LostLeaseError         another owner holds the optimization, or nobody does any more: stop working on it
-└── StoreUnavailableError  the database cannot be reached or is locked
+├── StoreUnavailableError  the database cannot be reached or is locked
+└── UnusableStoreError     what is there is no database, or has a schema that this version does not know
 """
 
 
@@ -36,3 +37,7 @@ class LostLeaseError(StoreError):
 
 class StoreUnavailableError(StoreError):
     """The database cannot be reached, or stayed locked for too long."""
+
+
+class UnusableStoreError(StoreError):
+    """What the URL names is no database, or one with a schema that this version does not know."""

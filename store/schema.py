@@ -10,9 +10,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from store.connections import Database
+from store.errors import UnusableStoreError
 from store.models import (
     backend_capability,
     call_summary,
@@ -72,6 +74,7 @@ async def upgrade(url: str, revision: str = "head") -> None:
 
     Raises:
         StoreUnavailableError: the database cannot be reached.
+        UnusableStoreError: it is none, or a newer version of the program has upgraded it.
     """
     await _run(url, lambda config: command.upgrade(config, revision))
 
@@ -115,5 +118,9 @@ async def _run(url: str, action: Callable[[Config], None]) -> None:
                 await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             connection = await session.connection()
             await connection.run_sync(lambda sync_connection: action(_config(sync_connection)))
+    except CommandError as error:
+        raise UnusableStoreError(
+            f"the database has a schema that this version of drpo does not know: use a newer one ({error})"
+        ) from error
     finally:
         await db.close()

@@ -1,10 +1,13 @@
+from pathlib import Path
+
 import pytest
+from sqlalchemy import text
 
 from app.migrate import migrate
 from app.settings import Settings
 from optimizer.errors import InvalidInputError
 from store.connections import Database
-from store.errors import StoreUnavailableError
+from store.errors import StoreUnavailableError, UnusableStoreError
 from store.schema import current_revision, head_revision, is_current
 
 
@@ -33,3 +36,26 @@ async def test_another_kind_of_database_is_refused_with_the_field_s_name() -> No
     with pytest.raises(InvalidInputError, match=r"database\.url: mysql is not supported") as caught:
         await migrate(settings_for("mysql://host/name"))
     assert caught.value.param == "database.url"
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("These are my notes, and no database.\n" * 50)
+    before = file.read_bytes()
+    with pytest.raises(UnusableStoreError, match="no SQLite database"):
+        await migrate(settings_for(f"sqlite:///{file}"))
+    assert file.read_bytes() == before
+
+
+async def test_a_schema_from_a_newer_version_is_refused_and_left_alone(empty_database_url: str) -> None:
+    await migrate(settings_for(empty_database_url))
+    database = Database(empty_database_url)
+    try:
+        async with database.session() as session:
+            await session.execute(text("UPDATE alembic_version SET version_num = 'r9999'"))
+        with pytest.raises(UnusableStoreError, match="r9999"):
+            await migrate(settings_for(empty_database_url))
+        assert await current_revision(database) == "r9999"
+        assert not await is_current(database)
+    finally:
+        await database.close()

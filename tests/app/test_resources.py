@@ -69,6 +69,14 @@ async def test_an_sqlite_file_is_made_and_brought_up_to_date(tmp_path: Path) -> 
         assert (await service.get("/v1/optimizations"))["data"] == []
 
 
+async def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "misspelt"
+    refused = await refusal(f"sqlite:///{folder}/drpo.db")
+    assert refused.param == "database.url"
+    assert f"there is no folder {folder}" in str(refused)
+    assert not await asyncio.to_thread(folder.exists)
+
+
 async def test_an_outdated_postgresql_schema_is_refused_with_the_command_to_run(
     postgres_databases: PostgresDatabases,
 ) -> None:
