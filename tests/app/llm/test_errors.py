@@ -116,6 +116,15 @@ def test_the_key_never_shows(status: int) -> None:
     assert SECRET not in repr(ORIGIN)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_is_said_about_a_refused_key_is_not_repeated(status: int) -> None:
+    """Providers show parts of the key, in forms that cannot be found and blotted out."""
+    error = of_status(status, body("Incorrect key: sk-01****ef. You can find yours in your account."))
+    assert isinstance(error, MisconfiguredError)
+    assert "sk-" not in str(error)
+    assert "account" not in str(error)
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
