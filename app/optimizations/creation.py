@@ -22,7 +22,7 @@ from optimizer.config import PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
 from optimizer.estimate import round_calls, seed_calls
 from optimizer.splitting import split_queries
-from optimizer.types import Example, JsonObject, Query
+from optimizer.types import Example, JsonObject, ModelRole, Query
 from store.errors import NotFoundError
 from store.records.datasets import QueryRecord
 from store.records.prompts import PromptVersionRecord
@@ -40,6 +40,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
     _check_target(request.target, resources)
     config = merged_config(request.preset, request.settings)
     _check_budget(request, config)
+    _check_prices(request, resources)
     dataset_id, queries = await _dataset(request, resources)
     examples = [example_to_json(example) for example in _examples(request.examples)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
@@ -116,6 +117,20 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
             f"budget.calls is {calls}, of which {kept} are kept for the held-out comparison; judging the "
             f"seed prompt and one round take {least}: give more calls, or lower held_out",
             param="budget.calls",
+        )
+
+
+def _check_prices(request: CreateOptimization, resources: Resources) -> None:
+    """A budget of money holds only where something costs money: it would let a job without prices run on."""
+    if request.budget.cost is None:
+        return
+    roles = (ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
+    prices = [resources.models.price(role, request.target) for role in roles]
+    if not any(price.input_per_million or price.output_per_million for price in prices):
+        raise InvalidInputError(
+            "budget.cost bounds nothing: no backend of this job has a price; set backends.<name>.price, or "
+            "give a budget of calls, tokens or seconds",
+            param="budget.cost",
         )
 
 

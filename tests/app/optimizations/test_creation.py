@@ -179,6 +179,7 @@ async def test_examples_can_be_the_callers_or_none(idle: JobService) -> None:
         ({"budget": {"tokens": 2**63}}, "budget.tokens", "less than or equal to"),
         ({"settings": {"judge": {"max_tokens": 2**63}}}, "settings.judge.max_tokens", "less than or equal"),
         ({"budget": {"money": 1}}, "budget.money", "not permitted"),
+        ({"budget": {"cost": 1}}, "budget.cost", "set backends.<name>.price"),
         ({"examples": [{"query": "", "answer": "x"}]}, "examples.0.query", "at least 1 character"),
         ({"seed_prompt": "x" * 20_001}, "seed_prompt", "at most 20000"),
         ({"label": "Two words"}, "label", "match pattern"),
