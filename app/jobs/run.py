@@ -252,7 +252,8 @@ class OptimizationRun:
             shown += await self._examples(version.example_bank_id)
         records = await self._store.datasets.queries(spec.dataset_id)
         queries = [Query(id=item.id, text=item.text, kind=item.kind) for item in records]
-        return split_queries(
+        return await asyncio.to_thread(
+            split_queries,
             queries,
             search=spec.split_config.queries_needed,
             held_out=spec.held_out,

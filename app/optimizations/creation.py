@@ -1,5 +1,6 @@
 """From a request to a job's row."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import ValidationError
@@ -44,7 +45,8 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
     dataset_id, queries = await _dataset(request, resources)
     examples = [example_to_json(example) for example in _examples(request.examples)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
-    split = split_queries(
+    split = await asyncio.to_thread(
+        split_queries,
         queries,
         search=config.queries_needed,
         held_out=request.held_out,

@@ -30,10 +30,10 @@ async def follow(client: httpx.AsyncClient, path: str) -> list[dict[str, Any]]:
 
 
 async def test_own_queries_in_a_better_prompt_out(client: httpx.AsyncClient) -> None:
-    lines = [json.dumps({"text": query.text, "kind": query.kind}) for query in builtin_queries()[:40]]
+    lines = [json.dumps({"text": query.text, "kind": query.kind}) for query in builtin_queries()[:120]]
     file = {"file": ("ours.jsonl", "\n".join(lines).encode())}
     dataset = (await client.post("/v1/datasets", files=file)).json()
-    assert dataset["queries"] == 40
+    assert dataset["queries"] == 120
     question = {"model": SMALL, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
     before = await client.post("/v1/chat/completions", json=question)
 
@@ -42,9 +42,10 @@ async def test_own_queries_in_a_better_prompt_out(client: httpx.AsyncClient) -> 
         json={
             "target": SMALL,
             "preset": "mini",
-            "settings": {**TINY, "minibatch_size": 2, "depth": 4, "seed": 3},
+            "settings": {**TINY, "minibatch_size": 3, "depth": 5},
+            "seed_prompt": "Deflect. Write as long as possible, in convoluted sentences full of jargon.",
             "queries": {"dataset": dataset["id"]},
-            "held_out": 12,
+            "held_out": 40,
             "budget": {"calls": 400},
         },
     )
@@ -66,7 +67,7 @@ async def test_own_queries_in_a_better_prompt_out(client: httpx.AsyncClient) -> 
     assert proposed | {"c0"} == {item["id"] for item in tree}
     result = job["result"]
     assert result["gate"]["verdict"] == "promoted"
-    assert result["gate"]["queries"] == 12
+    assert result["gate"]["queries"] == 40
     assert job["usage"]["calls"] <= 400
 
     served = (await client.get("/v1/prompts")).json()["data"]

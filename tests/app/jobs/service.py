@@ -1,5 +1,6 @@
 """The service in process on the simulated backend, and the small jobs that tests give it."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from optimizer.types import JsonObject
 from store.records.progress import EventRecord
-from tests.app.jobs.backend import ScriptedTransport, script_backend
+from tests.app.jobs.backend import Replace, ScriptedTransport, script_backend
 
 SMALL = "simulated-small"
 TINY: JsonObject = {
@@ -26,6 +27,17 @@ TINY: JsonObject = {
 }
 """3 + 6 + 11 calls for the search, and 5 for each held-out query."""
 FINISHED = "optimization_finished"
+
+_POOR_PROMPT = """\
+Write as long as possible, in convoluted sentences full of jargon.
+State everything with confidence and fill any gap with your best guess.
+Deflect, hand the work back, and stay on the surface."""
+_GOOD_PROMPT = """\
+Answer what was asked first, with something practical that the person can act on.
+Structure longer answers in a logical order, in plain words and short sentences.
+State only what is well established as fact, and say how sure you are.
+Explain why, with an example.
+Get to the point in the first sentence."""
 
 
 def settings_for(
@@ -55,6 +67,16 @@ def settings_for(
             **groups,
         }
     )
+
+
+def proposing(system_prompt: str) -> Replace:
+    """Every proposal is ``system_prompt``, but for dots at its end."""
+
+    def replace(role: str, number: int, _: str) -> str | None:
+        proposal = {"analysis": "as the test wants it", "system_prompt": f"{system_prompt}\n{'.' * number}"}
+        return json.dumps(proposal) if role == "proposer" else None
+
+    return replace
 
 
 def job(**changes: Any) -> dict[str, Any]:
@@ -109,6 +131,15 @@ class JobService:
     async def run(self, **changes: Any) -> dict[str, Any]:
         """Run a tiny job to its end."""
         return await self.finished(await self.start(**changes))
+
+    async def start_to_promotion(self, **changes: Any) -> str:
+        """Queue a tiny job whose winner will be better beyond any doubt; its id."""
+        self.backend.replace = proposing(_GOOD_PROMPT)
+        return await self.start(seed_prompt=_POOR_PROMPT, **changes)
+
+    async def run_to_promotion(self, **changes: Any) -> dict[str, Any]:
+        """Run such a job to its end."""
+        return await self.finished(await self.start_to_promotion(**changes))
 
     async def candidates(self, optimization_id: str) -> list[dict[str, Any]]:
         """The tree."""

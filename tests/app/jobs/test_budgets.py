@@ -96,7 +96,7 @@ async def test_time_is_bounded(service: JobService) -> None:
 
 async def test_a_seed_prompt_alone_is_compared_with_nothing(service: JobService) -> None:
     """It is not the label's prompt, but nothing has been searched, so that nothing could be promoted."""
-    assert (await service.run())["result"]["label_moved"]
+    assert (await service.run_to_promotion())["result"]["label_moved"]
     service.backend.requests.clear()
     service.backend.replace = lambda role, number, _: "?" if (role, number) == ("judge", 0) else None
     found = await service.run(seed_prompt="Be brief.", budget={"calls": 14}, held_out=1, settings={"seed": 5})

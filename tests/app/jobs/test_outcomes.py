@@ -4,13 +4,8 @@ from typing import Any
 
 import pytest
 
-from optimizer.types import JsonObject
 from store.records.prompts import LabelMoveDraft, PromptVersionDraft
-from tests.app.jobs.service import SMALL, JobService
-
-PROMOTING: JsonObject = {"seed": 0}
-"""A seed whose winner is better beyond doubt."""
-DOUBTFUL: JsonObject = {"seed": 3}
+from tests.app.jobs.service import SMALL, JobService, proposing
 
 
 def spoil_proposals(role: str, _: int, __: str) -> str | None:
@@ -38,7 +33,7 @@ async def point(service: JobService, version: str) -> None:
 
 
 async def test_a_winner_is_promoted_and_the_label_moves_with_the_reason(service: JobService) -> None:
-    found = await service.run(settings=PROMOTING)
+    found = await service.run_to_promotion()
 
     result = found["result"]
     gate = result["gate"]
@@ -53,7 +48,7 @@ async def test_a_winner_is_promoted_and_the_label_moves_with_the_reason(service:
 
 
 async def test_the_version_holds_all_that_the_winner_was_tuned_with(service: JobService) -> None:
-    found = await service.run(settings=PROMOTING)
+    found = await service.run_to_promotion()
     result = found["result"]
     version = await service.get(f"/v1/prompts/{SMALL}/versions/{result['prompt_version']}")
     winner = next(
@@ -70,14 +65,15 @@ async def test_the_version_holds_all_that_the_winner_was_tuned_with(service: Job
 async def test_a_promoted_version_is_served_at_once(service: JobService) -> None:
     question = {"model": SMALL, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
     before = await service.post("/v1/chat/completions", question)
-    found = await service.run(settings=PROMOTING)
+    found = await service.run_to_promotion()
     after = await service.post("/v1/chat/completions", question)
     assert before.headers["x-drpo-prompt-version"] == "none"
     assert after.headers["x-drpo-prompt-version"] == found["result"]["prompt_version"]
 
 
 async def test_a_winner_in_doubt_is_kept_as_a_version_and_moves_no_label(service: JobService) -> None:
-    found = await service.run(settings=DOUBTFUL)
+    service.backend.replace = proposing("You are a good assistant.")
+    found = await service.run()
     result = found["result"]
     assert result["gate"]["verdict"] == "not_enough_evidence"
     assert "holds zero" in result["gate"]["reason"]
@@ -129,14 +125,14 @@ async def test_a_search_without_a_choice_shows_no_best_and_stores_no_version(ser
 
 
 async def test_without_held_out_queries_nothing_is_promoted(service: JobService) -> None:
-    found = await service.run(settings=PROMOTING, held_out=0)
+    found = await service.run_to_promotion(held_out=0)
     assert found["result"]["gate"]["verdict"] == "not_enough_evidence"
     assert found["result"]["label_note"] == "no queries were held out"
     assert await service.label() is None
 
 
 async def test_a_job_without_a_label_moves_none(service: JobService) -> None:
-    found = await service.run(settings=PROMOTING, label=None)
+    found = await service.run_to_promotion(label=None)
     assert found["result"]["gate"]["verdict"] == "promoted"
     assert found["result"]["label_moved"] is None
     assert found["result"]["label_note"] == "the job was not asked to move a label"
@@ -144,14 +140,14 @@ async def test_a_job_without_a_label_moves_none(service: JobService) -> None:
 
 
 async def test_another_label_can_be_asked_for(service: JobService) -> None:
-    found = await service.run(settings=PROMOTING, label="staging")
+    found = await service.run_to_promotion(label="staging")
     assert found["result"]["label_moved"] == "staging"
     assert await service.label(name="staging") == found["result"]["prompt_version"]
     assert await service.label() is None
 
 
 async def test_the_second_job_has_to_beat_the_labelled_version(service: JobService) -> None:
-    first = await service.run(settings=PROMOTING)
+    first = await service.run_to_promotion()
     labelled = await service.get(f"/v1/prompts/{SMALL}/versions/{first['result']['prompt_version']}")
 
     second = await service.run(settings={"seed": 5}, seed_prompt="You are a helpful assistant.")
@@ -170,7 +166,7 @@ async def test_the_second_job_has_to_beat_the_labelled_version(service: JobServi
 
 async def test_the_incumbent_is_compared_with_its_own_examples(service: JobService) -> None:
     await point(service, await add_version(service, "Be short."))  # a version without examples
-    found = await service.run(settings=PROMOTING)
+    found = await service.run_to_promotion()
     held_out = await service.evaluations(found["id"], phase="held_out")
     shown = {item["candidate_id"]: len(item["example_ids"]) for item in held_out}
     assert shown == {"incumbent": 0, found["result"]["best_candidate_id"]: 1}
@@ -178,7 +174,7 @@ async def test_the_incumbent_is_compared_with_its_own_examples(service: JobServi
 
 async def test_a_label_that_somebody_else_moved_meanwhile_is_left_alone(service: JobService) -> None:
     service.backend.hold_from = 25
-    job = await service.start(settings=PROMOTING)
+    job = await service.start_to_promotion()
     await service.backend.held.wait()
     theirs = await add_version(service, "Be theirs.")
     await point(service, theirs)
