@@ -30,6 +30,7 @@ _SCHEMA: JsonObject = {
     "additionalProperties": False,
 }
 _INTERNAL_ERROR = 500
+_NOT_IMPLEMENTED = 501
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +88,13 @@ class Prober:
 
     async def _plainest(self) -> tuple[MaxTokensField, JsonObject]:
         try:
-            return "max_tokens", await self._object({"max_tokens": _SHORT})
+            return "max_tokens", self._object(await self._answer({"max_tokens": _SHORT}))
         except MisconfiguredError:
             raise
         except RequestRefusedError:
-            return "max_completion_tokens", await self._object({"max_completion_tokens": _SHORT})
+            return "max_completion_tokens", self._object(
+                await self._answer({"max_completion_tokens": _SHORT})
+            )
 
     async def _accepts(self, limit_field: str, fields: JsonObject) -> bool:
         return await self._try({limit_field: _SHORT, **fields}) is not None
@@ -141,22 +144,21 @@ class Prober:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        try:
-            body = await self._answer(fields)
-        except RequestRefusedError:
-            return False
-        for frame in FrameSplitter().feed(body + b"\n\n"):
-            text = payload(frame)
-            value = read_json(text, backend=self.origin.backend) if text.startswith(b"{") else None
-            if isinstance(value, dict) and read_usage(value.get("usage")) is not None:
-                return True
-        return False
+        body = await self._try_to_get(fields)
+        frames = [] if body is None else FrameSplitter().feed(body + b"\n\n")
+        return any(_reports_usage(payload(frame)) for frame in frames)
 
     async def _try(self, fields: JsonObject) -> JsonObject | None:
         """The answer, or None where the server does not take ``fields``."""
+        body = await self._try_to_get(fields)
+        return None if body is None else self._object(body)
+
+    async def _try_to_get(self, fields: JsonObject) -> bytes | None:
         try:
-            return await self._object(fields)
-        except MisconfiguredError:
+            return await self._answer(fields)
+        except MisconfiguredError as error:
+            if error.status == _NOT_IMPLEMENTED:
+                return None
             raise
         except RequestRefusedError:
             return None
@@ -166,8 +168,8 @@ class Prober:
                 return None
             raise
 
-    async def _object(self, fields: JsonObject) -> JsonObject:
-        value: JsonValue = orjson.loads(await self._answer(fields))
+    def _object(self, body: bytes) -> JsonObject:
+        value = read_json(body, backend=self.origin.backend)
         return value if isinstance(value, dict) else {}
 
     async def _answer(self, fields: JsonObject) -> bytes:
@@ -191,6 +193,14 @@ class Prober:
                 if error is not None:
                     raise error
         return response.body
+
+
+def _reports_usage(event: bytes) -> bool:
+    try:
+        value: JsonValue = orjson.loads(event)
+    except orjson.JSONDecodeError:  # such as [DONE]
+        return False
+    return isinstance(value, dict) and read_usage(value.get("usage")) is not None
 
 
 def _choice(answer: JsonObject | None) -> JsonObject:

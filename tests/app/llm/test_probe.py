@@ -1,4 +1,6 @@
 import asyncio
+import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
@@ -60,6 +62,25 @@ def refusing(*fields: str, status: int = 400) -> Callable[[Exchange], Reply]:
     return script
 
 
+def garbled_stream(exchange: Exchange) -> Reply:
+    """A server whose streams cannot be read."""
+    return Stream(chunks=[b"data: {half\n\n"]) if exchange.body.get("stream") else well_behaved(exchange)
+
+
+def half_a_character(exchange: Exchange) -> Reply:
+    """A server whose model writes a lone surrogate."""
+    reply = well_behaved(exchange)
+    if not isinstance(reply, Answer):
+        return reply
+    return Answer(body=json.dumps(reply.body).replace('"content": "', '"content": "\\ud800').encode())
+
+
+async def test_half_a_character_in_a_reply_ends_no_probe() -> None:
+    async with serve() as fake:
+        fake.script = half_a_character
+        assert await probe(fake) == dataclasses.replace(Capabilities(), json_schema=False, json_mode=False)
+
+
 async def test_a_server_that_can_do_everything_is_known_to() -> None:
     async with serve() as fake:
         fake.script = well_behaved
@@ -83,6 +104,10 @@ NO_JSON = {"json_schema": False, "json_mode": False}
         (refusing("logprobs"), {"logprobs": False}),
         (without("logprobs"), {"logprobs": False}),
         (refusing("stream"), {"usage_in_stream": False}),
+        (refusing("stream", status=500), {"usage_in_stream": False}),
+        (refusing("stream", status=501), {"usage_in_stream": False}),
+        (refusing("n", status=501), {"n": False}),
+        (garbled_stream, {"usage_in_stream": False}),
         (without("stream"), {"usage_in_stream": False}),
         (refusing("max_tokens"), {"max_tokens_field": "max_completion_tokens"}),
     ],
