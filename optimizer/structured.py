@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,11 +14,12 @@ from optimizer.protocols import ChatModel
 from optimizer.quoting import quote_inline
 from optimizer.seeds import derive_seed
 from optimizer.templating import PromptTemplate
-from optimizer.types import Completion, CompletionRequest, JsonObject, Message
+from optimizer.types import Completion, CompletionRequest, JsonObject, JsonValue, Message
 
 T = TypeVar("T")
 
 _MAX_FAILURES = 100  # each may read to the end of the text: a long reply of braces must not hold the loop
+_UNSTORABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _REPAIR = PromptTemplate.load("optimizer.templates", "repair.md.j2", variables=frozenset({"error"}))
 
 
@@ -51,6 +53,11 @@ def extract_object(text: str) -> JsonObject:
     if best is None:
         raise MalformedReplyError("the reply holds no JSON object")
     return best[1]
+
+
+def read_text(value: JsonValue) -> str:
+    """``value`` without what no request and no table takes (NUL, lone surrogates); empty if it is no text."""
+    return _UNSTORABLE.sub("", value).strip() if isinstance(value, str) else ""
 
 
 def _finite(number: str) -> float:

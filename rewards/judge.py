@@ -9,7 +9,9 @@ from rewards.meta_prompt import MetaPrompt, criterion_lines
 from rewards.parsing import read_scores
 from rewards.types import Selection
 
-_PROMPT = MetaPrompt.load("judge", user_variables=frozenset({"criteria", "rationale", "query", "answer"}))
+_USER_VARIABLES = frozenset({"criteria", "rationale", "query", "answer"})
+_PROMPT = MetaPrompt.load("judge", user_variables=_USER_VARIABLES)
+_HARSH_PROMPT = MetaPrompt.load("judge_harshly", user_variables=_USER_VARIABLES, user_of="judge")
 
 _OUTPUT = OutputSchema(
     name="criterion_scores",
@@ -39,10 +41,11 @@ _OUTPUT = OutputSchema(
 class Judge:
     """Scores an answer on each criterion of a selection, with a reason."""
 
-    def __init__(self, model: ChatModel, *, sampling: Sampling) -> None:
-        """Ask ``model``, sampling as ``sampling`` says."""
+    def __init__(self, model: ChatModel, *, sampling: Sampling, harsh: bool = False) -> None:
+        """Ask ``model``, sampling as ``sampling`` says; one that is ``harsh`` hunts for faults."""
         self._model = model
         self._sampling = sampling
+        self._prompt = _HARSH_PROMPT if harsh else _PROMPT
 
     @property
     def model_name(self) -> str:
@@ -52,7 +55,7 @@ class Judge:
     @property
     def template_version(self) -> str:
         """Version of the meta-prompt, for provenance."""
-        return _PROMPT.version
+        return self._prompt.version
 
     async def judge(
         self, query: str, answer: str, selection: Selection, *, seed: int
@@ -69,21 +72,23 @@ class Judge:
             BudgetExceededError: no call left.
         """
         request = CompletionRequest(
-            prompt=_messages(query, answer, selection), sampling=self._sampling, seed=seed, output=_OUTPUT
+            prompt=self._messages(query, answer, selection),
+            sampling=self._sampling,
+            seed=seed,
+            output=_OUTPUT,
         )
         (reading,) = await ask(self._model, request, lambda reply: read_scores(reply, selection.criteria))
         if isinstance(reading, Failure):
             raise MalformedReplyError(reading.reason)
         return reading
 
-
-def _messages(query: str, answer: str, selection: Selection) -> tuple[Message, Message]:
-    return _PROMPT.messages(
-        system={},
-        user={
-            "criteria": criterion_lines(selection.criteria),
-            "rationale": quote(selection.rationale),
-            "query": quote(query),
-            "answer": quote(answer),
-        },
-    )
+    def _messages(self, query: str, answer: str, selection: Selection) -> tuple[Message, Message]:
+        return self._prompt.messages(
+            system={},
+            user={
+                "criteria": criterion_lines(selection.criteria),
+                "rationale": quote(selection.rationale),
+                "query": quote(query),
+                "answer": quote(answer),
+            },
+        )

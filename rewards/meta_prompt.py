@@ -31,15 +31,16 @@ class MetaPrompt:
         *,
         system_variables: frozenset[str] = frozenset(),
         user_variables: frozenset[str],
+        user_of: str | None = None,
     ) -> "MetaPrompt":
-        """Read ``<name>.md.j2`` (system message) and ``<name>_user.md.j2``.
+        """Read ``<name>.md.j2`` (system message) and ``<name>_user.md.j2``, or that of the role ``user_of``.
 
         Raises:
             TemplateError: one does not parse or does not use exactly its variables.
         """
         return cls(
             system=PromptTemplate.load(_PACKAGE, f"{name}.md.j2", variables=system_variables),
-            user=PromptTemplate.load(_PACKAGE, f"{name}_user.md.j2", variables=user_variables),
+            user=PromptTemplate.load(_PACKAGE, f"{user_of or name}_user.md.j2", variables=user_variables),
         )
 
     @property

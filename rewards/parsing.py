@@ -9,7 +9,7 @@ from optimizer.errors import MalformedReplyError
 from optimizer.types import CriterionScore, JsonObject, JsonValue
 from rewards.catalog import MAX_GOOD, CriteriaCatalog
 from rewards.cleaning import clean_line, clean_name, clean_text, name_key
-from rewards.types import MAX_CRITERIA, Criterion, CriterionOrigin
+from rewards.types import FOR_PROMPTS, Criterion, CriterionOrigin
 
 _AROUND_SCORE = " \t\r\n*_`."
 LOWEST_SCORE = 1.0
@@ -25,7 +25,7 @@ class SelectionReading:
     """What a selector's reply says.
 
     Attributes:
-        criteria: usable ones, one to five, no two with the same name.
+        criteria: usable ones, at least one, no two with the same name.
         rationale: why these; may be empty.
     """
 
@@ -33,11 +33,13 @@ class SelectionReading:
     rationale: str
 
 
-def read_selection(reply: JsonObject, catalog: CriteriaCatalog, *, max_new: int) -> SelectionReading:
+def read_selection(
+    reply: JsonObject, catalog: CriteriaCatalog, *, max_new: int, most: int = FOR_PROMPTS.most
+) -> SelectionReading:
     """Read ``{"criteria": [{"name", "description", "reason"}, ...], "reasoning"}``.
 
     A criterion may also be given by its name alone. Names are matched to the catalogue loosely; a new one
-    needs a description. Of several with the same name the first counts; what is over five, or over
+    needs a description. Of several with the same name the first counts; what is over ``most``, or over
     ``max_new`` new ones, is left out.
 
     Raises:
@@ -56,10 +58,10 @@ def read_selection(reply: JsonObject, catalog: CriteriaCatalog, *, max_new: int)
             new += 1
         chosen[name_key(criterion.name)] = criterion
         reasons.append(f"{criterion.name}: {_text(entry, 'reason')}".removesuffix(": "))
-        if len(chosen) == MAX_CRITERIA:
+        if len(chosen) == most:
             break
     if not chosen:
-        raise MalformedReplyError("`criteria` has to list two to five objects with a `name` from the list")
+        raise MalformedReplyError("`criteria` has to list objects with a `name` from the list")
     return SelectionReading(
         criteria=tuple(chosen.values()),
         rationale=clean_text(_text(reply, "reasoning") or "\n".join(reasons)),

@@ -14,8 +14,9 @@ from rewards.meta_prompt import MetaPrompt
 from rewards.parsing import SelectionReading, read_selection
 from rewards.selection_json import selection_from_json, selection_to_json
 from rewards.types import (
-    MIN_CRITERIA,
+    FOR_PROMPTS,
     Criterion,
+    CriterionCount,
     Selection,
     SelectionKey,
     SelectionRecords,
@@ -24,7 +25,7 @@ from rewards.types import (
 
 _PROMPT = MetaPrompt.load(
     "select_criteria",
-    system_variables=frozenset({"criteria", "max_new"}),
+    system_variables=frozenset({"criteria", "max_new", "most"}),
     user_variables=frozenset({"query"}),
 )
 
@@ -55,14 +56,15 @@ _FALLBACK_RATIONALE = "These criteria fit any query; no choice was made for this
 
 
 class Selector:
-    """Chooses two to five criteria for a query, each query once.
+    """Chooses a few criteria for a query, each query once.
 
     Remembers what it chose for as long as it lives and in ``SelectionRecords``; those who ask about the same
     query at the same time share one call. What the records keep goes before its own choice. A selection made
     without the model's help (``fallback``) is remembered by records that keep it, a failed call by nobody.
 
     Attributes:
-        template_version: version of the meta-prompt, the catalogue and the number of new criteria allowed.
+        template_version: version of the meta-prompt, the catalogue, and how many criteria, and new ones, are
+            allowed.
         catalog: the criteria to choose from.
     """
 
@@ -74,6 +76,7 @@ class Selector:
         sampling: Sampling,
         records: SelectionRecords | None = None,
         max_new_criteria: int = 2,
+        count: CriterionCount = FOR_PROMPTS,
     ) -> None:
         """Ask ``model``.
 
@@ -83,19 +86,24 @@ class Selector:
             sampling: how the model samples.
             records: where selections outlive this object; None for nowhere.
             max_new_criteria: criteria of its own that a selection may hold; 0 for the catalogue alone.
+            count: how many criteria to choose.
         """
         self.catalog = catalog
-        self.template_version = f"{_PROMPT.version}.{catalog.version}.{max_new_criteria}"
+        self.template_version = (
+            f"{_PROMPT.version}.{catalog.version}.{max_new_criteria}.{count.least}-{count.most}"
+        )
         self._model = model
         self._records = records
         self._sampling = sampling
         self._max_new = max_new_criteria
+        self._count = count
         self._system_values: Mapping[str, object] = {
             "criteria": [
                 {"name": quote_inline(item.name), "good": quote_inline(item.good, limit=MAX_GOOD)}
                 for item in catalog.criteria
             ],
             "max_new": max_new_criteria,
+            "most": count.most,
         }
         self._known: dict[SelectionKey, Selection] = {}
         self._calls: SharedCalls[SelectionKey, Selection] = SharedCalls()
@@ -109,7 +117,7 @@ class Selector:
         """The criteria for ``query``.
 
         A reply that cannot be read, also after a repair request, or a refusal of this query gives the
-        catalogue's fallback set, marked as such. A choice of a single criterion is completed from that set.
+        catalogue's fallback set, marked as such. A choice of too few criteria is completed from that set.
 
         Args:
             query: what was asked; its text alone decides.
@@ -157,16 +165,17 @@ class Selector:
         return self._fallback() if isinstance(reading, Failure) else self._selected(reading)
 
     def _read(self, reply: JsonObject) -> SelectionReading:
-        return read_selection(reply, self.catalog, max_new=self._max_new)
+        return read_selection(reply, self.catalog, max_new=self._max_new, most=self._count.most)
 
     def _messages(self, query: Query) -> tuple[Message, Message]:
         return _PROMPT.messages(system=self._system_values, user={"query": quote(query.text)})
 
     def _selected(self, reading: SelectionReading) -> Selection:
         criteria = reading.criteria
-        if len(criteria) < MIN_CRITERIA:
+        missing = self._count.least - len(criteria)
+        if missing > 0:
             others = [item for item in self.catalog.fallback if item not in criteria]
-            criteria = (*criteria, *others[: MIN_CRITERIA - len(criteria)])
+            criteria = (*criteria, *others[:missing])
         return self._selection(criteria, reading.rationale, SelectionSource.SELECTED)
 
     def _fallback(self) -> Selection:

@@ -9,8 +9,8 @@ from optimizer.types import JsonObject
 MIN_CRITERIA = 2
 """Criteria per query at least (the paper's stage 2, arXiv 2411.08733)."""
 
-MAX_CRITERIA = 5
-"""Criteria per query at most (the same)."""
+MAX_CRITERIA = 6
+"""Criteria per query at most (stage 1; stage 2 takes up to five)."""
 
 
 class CriterionOrigin(StrEnum):
@@ -25,6 +25,20 @@ class SelectionSource(StrEnum):
 
     SELECTED = "selected"
     FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CriterionCount:
+    """How many criteria a query is judged by: ``MIN_CRITERIA`` or more, ``MAX_CRITERIA`` or fewer."""
+
+    least: int
+    most: int
+
+
+FOR_PROMPTS = CriterionCount(least=2, most=5)
+"""For the answers that a search compares (stage 2)."""
+FOR_EXAMPLES = CriterionCount(least=3, most=6)
+"""For the answers of an example bank (stage 1)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +63,7 @@ class Selection:
     """The criteria for one query.
 
     Attributes:
-        criteria: two to five, no two with the same name.
+        criteria: two to six, no two with the same name.
         rationale: why these; shown to the judge. Untrusted, since a model wrote it.
         source: ``selected``, or ``fallback`` where the selector refused or could not be understood.
         selector_model: the ``name`` of the model that was asked.

@@ -1,6 +1,5 @@
 """The proposer of the paper: an optimizer model rewrites a prompt from the judge's reasons."""
 
-import re
 from collections.abc import Sequence
 
 from typing_extensions import override
@@ -9,14 +8,13 @@ from optimizer.errors import MalformedReplyError, MisconfiguredError, RequestRef
 from optimizer.protocols import ChatModel, Proposer
 from optimizer.quoting import Quoted, quote, quote_inline
 from optimizer.seeds import content_seed
-from optimizer.structured import Failure, ask
+from optimizer.structured import Failure, ask, read_text
 from optimizer.templating import PromptTemplate
 from optimizer.types import (
     BeamPath,
     CompletionRequest,
     Evaluation,
     JsonObject,
-    JsonValue,
     Message,
     OutputSchema,
     Proposal,
@@ -38,7 +36,6 @@ _SCHEMA = OutputSchema(
     },
 )
 _RATIONALE_LIMIT = 400
-_UNSTORABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class RewritingProposer(Proposer):
@@ -115,19 +112,12 @@ def read_proposal(reply: JsonObject) -> Proposal:
     Raises:
         MalformedReplyError: the prompt is missing, blank, not text, or longer than ``PROMPT_LIMIT``.
     """
-    system_prompt = _storable(reply.get("system_prompt"))
+    system_prompt = read_text(reply.get("system_prompt"))
     if not system_prompt:
         raise MalformedReplyError("'system_prompt' has to be the new prompt as text")
     if len(system_prompt) > PROMPT_LIMIT:
         raise MalformedReplyError(f"'system_prompt' is longer than {PROMPT_LIMIT} characters")
-    return Proposal(system_prompt=system_prompt, rationale=_storable(reply.get("analysis")))
-
-
-def _storable(value: JsonValue) -> str:
-    """``value`` without what no request and no table takes (NUL, lone surrogates); empty if it is no text."""
-    if not isinstance(value, str):
-        return ""
-    return _UNSTORABLE.sub("", value).strip()
+    return Proposal(system_prompt=system_prompt, rationale=read_text(reply.get("analysis")))
 
 
 def _as_proposal(reply: Proposal | Failure) -> Proposal:

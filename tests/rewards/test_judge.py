@@ -5,7 +5,7 @@ import json
 import pytest
 
 from optimizer.errors import BackendUnavailableError, MalformedReplyError, RequestRefusedError
-from optimizer.types import CriterionScore
+from optimizer.types import CriterionScore, Message
 from rewards.judge import Judge
 from tests.fakes.chat_model import ScriptedModel
 from tests.rewards.builders import GREEDY, judge_reply, selection
@@ -62,6 +62,19 @@ async def test_a_reply_unreadable_also_after_the_repair_is_malformed() -> None:
 async def test_a_failed_call_is_raised(error: Exception) -> None:
     with pytest.raises(type(error)):
         await judge_of(ScriptedModel([error])).judge("Q?", "A.", selection(), seed=5)
+
+
+async def test_a_harsh_judge_is_told_to_hunt_for_faults_in_the_same_material() -> None:
+    model = ScriptedModel([judge_reply(Clarity=4)] * 2)
+    harsh = Judge(model, sampling=GREEDY, harsh=True)
+    await judge_of(model).judge("Q?", "A.", selection(), seed=5)
+    (score,) = await harsh.judge("Q?", "A.", selection(), seed=5)
+    assert score.score == 4
+    fair, severe = (request.prompt for request in model.requests)
+    assert fair[1] == severe[1]
+    assert isinstance(severe[0], Message)
+    assert severe[0].text.startswith("# Task: find the faults of an answer\n")
+    assert harsh.template_version != judge_of(model).template_version
 
 
 def test_the_template_version_can_be_recorded() -> None:

@@ -36,7 +36,7 @@ CRITERION: JsonObject = {"name": "N", "good": "g", "scoring": "s", "origin": "ca
         {},
         altered(criteria=[]),
         altered(criteria=[CRITERION]),
-        altered(criteria=[CRITERION] * 6),
+        altered(criteria=[CRITERION] * 7),
         altered(criteria=[CRITERION, CRITERION | {"name": ""}]),
         altered(criteria=[CRITERION, CRITERION | {"origin": "elsewhere"}]),
         altered(rationale=None),

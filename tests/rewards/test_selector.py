@@ -16,7 +16,7 @@ from optimizer.errors import (
 from optimizer.types import JsonObject, Query
 from rewards.catalog import CriteriaCatalog
 from rewards.selector import Selector
-from rewards.types import Selection, SelectionKey, SelectionSource
+from rewards.types import FOR_EXAMPLES, Selection, SelectionKey, SelectionSource
 from tests.fakes.chat_model import ScriptedModel
 from tests.rewards.builders import (
     CATALOG,
@@ -80,6 +80,18 @@ async def test_a_single_criterion_is_completed_from_the_fallback_set(
     selection = await selector_of(ScriptedModel([selector_reply(chosen)])).select(QUERY, seed=0)
     assert names(selection.criteria) == completed
     assert selection.source is SelectionSource.SELECTED
+
+
+async def test_an_example_is_judged_by_three_to_six_criteria() -> None:
+    many = ("Safety", "Depth", "Clarity", "Empathy", "Creativity", "Engagement", "Conciseness")
+    model = ScriptedModel([selector_reply(*many), selector_reply("Safety")])
+    selector = Selector(model, catalog=CATALOG, sampling=GREEDY, count=FOR_EXAMPLES)
+    chosen = await selector.select(QUERY, seed=0)
+    assert names(chosen) == many[:6]
+    assert len((await selector.select(Query(id="other", text="Else?"), seed=0)).criteria) == 3
+    (system, _), usual = model.requests[0].prompt, selector_of(model)
+    assert "between three and six criteria" in str(system)
+    assert selector.template_version != usual.template_version
 
 
 async def test_an_unreadable_reply_is_repaired_once() -> None:

@@ -13,8 +13,11 @@ from app.llm.simulated.sections import items, quoted, section
 from app.llm.simulated.traits import Trait, match_trait
 
 TASK = "# Task: score an answer"
+HARSH_TASK = "# Task: find the faults of an answer"
 
 _NEUTRAL = 3.9
+_SEVERITY = 0.9
+"""What a judge that is told to look for faults takes off every score."""
 _SHOWN = (0.0, 0.85, 1.5)
 _LACKING = (0.0, -1.2, -2.2)
 _NOISE = 0.4
@@ -34,7 +37,21 @@ class Verdict:
     rationale: str
 
 
-def judge(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings = USUAL_WORLD) -> str:
+def judge_harshly(
+    message: str, seed: int, draw: Draw, character: SimulatedWorldSettings = USUAL_WORLD
+) -> str:
+    """As ``judge``, but told to look for faults."""
+    return judge(message, seed, draw, character, severity=_SEVERITY)
+
+
+def judge(
+    message: str,
+    seed: int,
+    draw: Draw,
+    character: SimulatedWorldSettings = USUAL_WORLD,
+    *,
+    severity: float = 0.0,
+) -> str:
     """The reply to a judge message: a score and a reason for each criterion that it names.
 
     Args:
@@ -42,6 +59,7 @@ def judge(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings
         seed: the world's seed, for the noise.
         draw: which sample.
         character: how this judge differs from the usual one.
+        severity: taken off each score.
     """
     criteria = items(section(message, "## Criteria"))
     answer = plain(quoted(section(message, "## Answer")))
@@ -54,7 +72,7 @@ def judge(message: str, seed: int, draw: Draw, character: SimulatedWorldSettings
             rng = generator(seed, "judge", draw.seed, draw.index, name, message)
             noise += rng.gauss(0, _HEAT * min(2.0, draw.temperature))
         verdict = judge_one(answer, name, description, rng)
-        score = max(1, min(5, round(verdict.score + noise)))
+        score = max(1, min(5, round(verdict.score - severity + noise)))
         scores.append({"criterion": name, "rationale": verdict.rationale, "score": score})
     return json.dumps({"scores": scores}, ensure_ascii=False)
 

@@ -1,5 +1,6 @@
 """Replies that are not what was asked for, in the ways of real models."""
 
+import json
 import random
 import re
 
@@ -10,6 +11,7 @@ _KEYS = (
     ('"criteria"', '"aspects"'),
     ('"better"', '"winner"'),
     ('"system_prompt"', '"improved"'),
+    ('"answer"', '"reply"'),
 )
 
 
@@ -45,8 +47,9 @@ def _other_values(text: str, rng: random.Random) -> str:
         return _SCORE.sub('"score": "n/a"', text)
     if '"better"' in text:
         return _BETTER.sub('"better": "it depends"', text)
-    if '"system_prompt"' in text:
-        return '{"analysis": "", "system_prompt": null}'
+    for name in ("system_prompt", "answer"):
+        if f'"{name}"' in text:
+            return json.dumps({"analysis": "", name: None})
     if '"criteria"' in text:
         return '{"analysis": "", "criteria": "all of them", "reasoning": 5}'
     return _garbled(text, rng)

@@ -4,7 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.backend_settings import SimulatedSettings, SimulatedWorldSettings
-from app.llm.simulated import critic_judge, critic_pairwise, critic_proposer, critic_selector
+from app.llm.simulated import (
+    critic_judge,
+    critic_pairwise,
+    critic_proposer,
+    critic_rewriter,
+    critic_selector,
+)
 from app.llm.simulated.banks import load_all
 from app.llm.simulated.base_text import as_completion, read_text
 from app.llm.simulated.draws import Draw
@@ -17,8 +23,10 @@ CRITIC = "simulated-critic"
 _SYSTEM = frozenset({"system", "developer"})
 _CRITICS: Mapping[str, Callable[[str, int, Draw, SimulatedWorldSettings], str]] = {
     critic_judge.TASK: critic_judge.judge,
+    critic_judge.HARSH_TASK: critic_judge.judge_harshly,
     critic_pairwise.TASK: critic_pairwise.compare,
     critic_proposer.TASK: critic_proposer.propose,
+    critic_rewriter.TASK: critic_rewriter.rewrite,
 }
 """The tasks that take the user message alone; the selector reads the system message too."""
 

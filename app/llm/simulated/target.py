@@ -1,20 +1,18 @@
 """A simulated target: composes an answer in which its strengths and weaknesses can be read."""
 
 import random
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from app.llm.simulated.banks import bodies, phrases
 from app.llm.simulated.draws import Draw, generator
+from app.llm.simulated.filling import fill
 from app.llm.simulated.queries import QueryReading, read_query
 from app.llm.simulated.reading import read_instructions
 from app.llm.simulated.traits import Kind, Trait
 from app.llm.simulated.world import HEAT, World, grade
 
-_NAME = re.compile(r"\W+")
-_PLACE = re.compile(r"\{(topic|other|Topic|Other|name)\}")
 _POOR, _MIDDLING, _GOOD = 2, 3, 4
 _MOST_HEAT = 2.0
 _MANNER = 0.5
@@ -137,13 +135,4 @@ class _Composer:
         return self._rng.sample(bank, min(2 if deep else 1, len(bank)))
 
     def _fill(self, text: str) -> str:
-        """``text`` with words of the query in its places; only our own placeholders are replaced."""
-        topic, other = self._rng.sample(self._words, 2)
-        values = {
-            "topic": topic,
-            "other": other,
-            "Topic": topic[:1].upper() + topic[1:],
-            "Other": other[:1].upper() + other[1:],
-            "name": _NAME.sub("_", f"{topic}_{other}".lower()),
-        }
-        return _PLACE.sub(lambda match: values[match[1]], text)
+        return fill(text, self._words, self._rng)

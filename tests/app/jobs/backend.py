@@ -18,6 +18,8 @@ _TASKS = {
     "# Task: improve a system prompt": "proposer",
     "# Task: select criteria": "selector",
     "# Task: score an answer": "judge",
+    "# Task: find the faults of an answer": "example_judge",
+    "# Task: improve an answer": "rewriter",
 }
 
 

@@ -33,7 +33,7 @@ def _template(package: str, name: str, *variables: str) -> PromptTemplate:
 
 _JUDGE = _template("rewards.templates", "judge.md.j2")
 _JUDGE_USER = _template("rewards.templates", "judge_user.md.j2", "criteria", "rationale", "query", "answer")
-_SELECT = _template("rewards.templates", "select_criteria.md.j2", "criteria", "max_new")
+_SELECT = _template("rewards.templates", "select_criteria.md.j2", "criteria", "max_new", "most")
 _SELECT_USER = _template("rewards.templates", "select_criteria_user.md.j2", "query")
 _PROPOSE = _template("optimizer.templates", "propose_system.md.j2")
 _PROPOSE_USER = _template(
@@ -54,7 +54,7 @@ def judge_message(answer: str, criteria: Mapping[str, str], query: str = "What i
 
 def selector_system(criteria: Mapping[str, str], *, new: int = 2) -> str:
     lines = [{"name": quote_inline(name), "good": quote_inline(text)} for name, text in criteria.items()]
-    return _SELECT.render({"criteria": lines, "max_new": new})
+    return _SELECT.render({"criteria": lines, "max_new": new, "most": 5})
 
 
 def selector_message(query: str) -> str:

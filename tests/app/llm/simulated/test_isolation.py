@@ -33,7 +33,13 @@ def _reachable(module: str) -> set[str]:
 
 
 def test_no_critic_reaches_the_hidden_world() -> None:
-    for critic in ("critic_judge", "critic_pairwise", "critic_selector", "critic_proposer"):
+    for critic in (
+        "critic_judge",
+        "critic_pairwise",
+        "critic_selector",
+        "critic_proposer",
+        "critic_rewriter",
+    ):
         assert not _reachable(critic) & _HIDDEN, critic
 
 
