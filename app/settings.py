@@ -38,6 +38,7 @@ from app.configuration import (
     simulated_world,
 )
 from app.retrieval_settings import RetrievalSettings
+from app.reward_settings import RewardSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
 
@@ -46,6 +47,9 @@ ENV_DELIMITER = "__"
 CONFIG_VARIABLE = "DRPO_CONFIG"
 DEFAULT_CONFIG = Path("drpo.toml")
 SIMULATED_BACKEND = "simulated"
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+ROLE_JUDGE = "judge"
+"""The name of the role's own judge among those in ``judges``."""
 
 
 class ServerSettings(Group):
@@ -173,7 +177,7 @@ class RoleSettings(Group):
 
 
 class RolesSettings(Group):
-    """Who proposes prompts, picks criteria and judges.
+    """Who proposes prompts, picks criteria and judges; ``judges`` beside it has more judges, by name.
 
     Attributes:
         rewriter: rewrites the answers of example banks; by default the proposer.
@@ -249,6 +253,8 @@ class Settings(BaseSettings):
     backends: dict[BackendName, BackendSettings] = Field(min_length=1)
     targets: dict[str, TargetSettings] = Field(min_length=1)
     roles: RolesSettings
+    judges: dict[Annotated[str, Field(pattern=NAME_PATTERN)], RoleSettings] = Field(default_factory=dict)
+    rewards: RewardSettings = RewardSettings()
     chat: ChatSettings = ChatSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
@@ -290,6 +296,9 @@ class Settings(BaseSettings):
             uses[f"roles.{role}"] = roles[role]["backend"]
         if self.retrieval.backend is not None:
             uses["retrieval"] = self.retrieval.backend
+        uses |= {f"judges.{name}": judge.backend for name, judge in self.judges.items()}
+        if ROLE_JUDGE in self.judges:
+            raise ValueError(f"judges.{ROLE_JUDGE} is the name of roles.judge: give it another one")
         for user, backend in uses.items():
             if backend not in self.backends:
                 known = ", ".join(sorted(self.backends))

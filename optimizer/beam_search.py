@@ -16,7 +16,7 @@ from optimizer.beam import (
 from optimizer.concurrency import run_together
 from optimizer.config import SearchConfig
 from optimizer.errors import BudgetExceededError, InvalidInputError
-from optimizer.estimate import round_calls, seed_calls
+from optimizer.estimate import USUAL_RATES, CallRates, round_calls, seed_calls
 from optimizer.evaluation import Evaluator
 from optimizer.events import RankedPath, RoundFinished, RoundStarted, SearchFinished, SearchStarted
 from optimizer.expansion import Expander
@@ -50,8 +50,10 @@ class BeamSearch:
         evaluator: Evaluator,
         observer: SearchObserver,
         stop: StopCondition,
+        rates: CallRates = USUAL_RATES,
     ) -> None:
         """A search over one target; everything that talks to the outside is passed in."""
+        self._rates = rates
         self._config = config
         self._evaluator = evaluator
         self._expander = Expander(proposer, evaluator, observer, proposals=config.proposals_per_candidate)
@@ -165,9 +167,9 @@ class BeamSearch:
 
     def _calls_of_next_round(self, kept: Sequence[str | None]) -> int:
         if not kept:
-            return seed_calls(self._config)
+            return seed_calls(self._config, rates=self._rates)
         skipped = sum(reason is not None for reason in kept)
-        return round_calls(self._config, lineages=len(kept), skipped=skipped)
+        return round_calls(self._config, lineages=len(kept), skipped=skipped, rates=self._rates)
 
     def _is_doubtful(self, progress: _Progress) -> bool:
         return progress.unscored > self._config.max_unscored_share * progress.evaluations

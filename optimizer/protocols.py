@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from optimizer.events import SearchEvent
+from optimizer.preferences import Comparison
 from optimizer.types import (
     BeamPath,
-    Comparison,
     Completion,
     CompletionRequest,
     CompletionResult,

@@ -24,6 +24,15 @@ class ModelRole(StrEnum):
     REWRITER = "rewriter"
     EXAMPLE_JUDGE = "example_judge"
     EMBEDDER = "embedder"
+    SCORER = "scorer"
+
+
+class ScoreSource(StrEnum):
+    """Who gave a criterion's score: a model, code, or the user's own service."""
+
+    JUDGE = "judge"
+    CHECK = "check"
+    HTTP = "http"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,11 +228,24 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CriterionScore:
-    """One criterion's verdict on one response: ``score`` in 1..5 and why."""
+    """One criterion's verdict on one response.
+
+    Attributes:
+        score: 1..5.
+        rationale: why.
+        weight: how much it counts in the reward, 0 or more.
+        source: who gave it.
+        spread: highest minus lowest score where several judges gave one; None where one did.
+        required: whether the lowest score here makes the reward the lowest one.
+    """
 
     criterion: str
     score: float
     rationale: str
+    weight: float = 1.0
+    source: ScoreSource = ScoreSource.JUDGE
+    spread: float | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -253,37 +275,6 @@ class Unscored:
 
 
 Score: TypeAlias = Scored | Unscored
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preference:
-    """Which of two answers to the same query a judge prefers, asked in both orders.
-
-    Attributes:
-        value: -1 (the first answer, whichever order they were shown in) to +1 (the second one). 0 where
-            neither is better, or where the judge went by the place of an answer; a half where only one of
-            the orders says something.
-        rationale: the judge's reasons; untrusted.
-        consistent: whether both orders were read and say the same.
-    """
-
-    value: float
-    rationale: str = ""
-    consistent: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Uncompared:
-    """Two answers of which nobody knows which is better. It is never read as "equally good".
-
-    Attributes:
-        reason: what happened, for a person.
-    """
-
-    reason: str
-
-
-Comparison: TypeAlias = Preference | Uncompared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

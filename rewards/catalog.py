@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from optimizer.errors import InvalidInputError
 from rewards.cleaning import clean_line, clean_name, name_key
-from rewards.types import MIN_CRITERIA, Criterion, CriterionOrigin
+from rewards.types import FOR_PROMPTS, MIN_CRITERIA, Criterion, CriterionOrigin
 
 MAX_GOOD = 200
 MAX_SCORING = 1000
@@ -91,6 +91,7 @@ class CriteriaCatalog:
             for name in (entry.name, *entry.aliases)
         }
         self.fallback: Sequence[Criterion] = tuple(map(self._required, document.fallback))
+        self._document = document
 
     @classmethod
     def load(cls) -> Self:
@@ -109,6 +110,24 @@ class CriteriaCatalog:
         except (yaml.YAMLError, ValidationError) as error:
             raise InvalidInputError(f"the criteria catalogue cannot be used: {error}") from error
         return cls(document)
+
+    def extended(self, own: Sequence[Criterion], *, keep: bool) -> Self:
+        """This catalogue with criteria of a user's after its own, or ``own`` alone where not ``keep``.
+
+        Raises:
+            InvalidInputError: a name is taken already, or no name; a text is empty, too long or not one line;
+                ``own`` alone are fewer than two.
+        """
+        entries = [{"name": item.name, "good": item.good, "scoring": item.scoring} for item in own]
+        document = self._document.model_dump()
+        document["criteria"] = [*document["criteria"], *entries] if keep else entries
+        if not keep:
+            document["fallback"] = [item.name for item in own[: FOR_PROMPTS.most]]
+        try:
+            extended = type(self)(_Document.model_validate(document))
+        except ValidationError as error:
+            raise InvalidInputError(f"the criteria cannot be used: {error.errors()[0]['msg']}") from error
+        return extended
 
     def find(self, name: str) -> Criterion | None:
         """The criterion called ``name``, however it is cased, spaced or hyphenated, or by an alias."""

@@ -1,5 +1,7 @@
 """How well an answer meets its criteria: one judgement by a model."""
 
+from typing_extensions import override
+
 from optimizer.errors import MalformedReplyError
 from optimizer.protocols import ChatModel
 from optimizer.quoting import quote
@@ -7,7 +9,7 @@ from optimizer.structured import Failure, ask
 from optimizer.types import CompletionRequest, CriterionScore, Message, OutputSchema, Sampling
 from rewards.meta_prompt import MetaPrompt, criterion_lines
 from rewards.parsing import read_scores
-from rewards.types import Selection
+from rewards.types import AnswerJudge, Selection
 
 _USER_VARIABLES = frozenset({"criteria", "rationale", "query", "answer"})
 _PROMPT = MetaPrompt.load("judge", user_variables=_USER_VARIABLES)
@@ -38,7 +40,7 @@ _OUTPUT = OutputSchema(
 )
 
 
-class Judge:
+class Judge(AnswerJudge):
     """Scores an answer on each criterion of a selection, with a reason."""
 
     def __init__(self, model: ChatModel, *, sampling: Sampling, harsh: bool = False) -> None:
@@ -48,29 +50,19 @@ class Judge:
         self._prompt = _HARSH_PROMPT if harsh else _PROMPT
 
     @property
+    @override
     def model_name(self) -> str:
-        """The ``name`` of the model asked."""
         return self._model.name
 
     @property
+    @override
     def template_version(self) -> str:
-        """Version of the meta-prompt, for provenance."""
         return self._prompt.version
 
+    @override
     async def judge(
         self, query: str, answer: str, selection: Selection, *, seed: int
     ) -> tuple[CriterionScore, ...]:
-        """Score ``answer`` to ``query``; both are untrusted, and the answer may be empty.
-
-        Returns:
-            At least one score in 1..5, in the order of the selection; a criterion that the judge left out or
-            scored unreadably is missing.
-
-        Raises:
-            MalformedReplyError: no score could be read, also after a repair request.
-            ModelError: the judge refused, or cannot be reached.
-            BudgetExceededError: no call left.
-        """
         request = CompletionRequest(
             prompt=self._messages(query, answer, selection),
             sampling=self._sampling,

@@ -7,22 +7,12 @@ from typing_extensions import override
 
 from optimizer.concurrency import run_together
 from optimizer.errors import MalformedReplyError, MisconfiguredError, RequestRefusedError
+from optimizer.preferences import Comparison, Preference, Uncompared
 from optimizer.protocols import ChatModel, PairwiseJudge
 from optimizer.quoting import quote
 from optimizer.seeds import derive_seed
 from optimizer.structured import Failure, ask
-from optimizer.types import (
-    Comparison,
-    Completion,
-    CompletionRequest,
-    JsonObject,
-    Message,
-    OutputSchema,
-    Preference,
-    Query,
-    Sampling,
-    Uncompared,
-)
+from optimizer.types import Completion, CompletionRequest, JsonObject, Message, OutputSchema, Query, Sampling
 from rewards.cleaning import clean_text, name_key
 from rewards.meta_prompt import MetaPrompt, criterion_lines
 from rewards.types import Selection
@@ -108,6 +98,8 @@ class ModelPairwiseJudge(PairwiseJudge):
         if first.text == second.text:
             return Preference(value=0.0, rationale="The answers are the same.")
         selection = await self._selection(query)
+        if not selection.criteria:
+            return Uncompared(reason="there is no judged criterion to compare by")
         orders = ((first.text, second.text), (second.text, first.text))
         straight, swapped = await run_together(
             self._ask(query.text, answers, selection, derive_seed(seed, "order", place))

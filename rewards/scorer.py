@@ -5,26 +5,23 @@ from collections import Counter
 from typing_extensions import override
 
 from optimizer.errors import MalformedReplyError, MisconfiguredError, RequestRefusedError
-from optimizer.protocols import Scorer
 from optimizer.seeds import derive_seed
 from optimizer.types import Completion, JsonObject, ModelRole, Query, Score, Unscored
 from rewards.aggregation import aggregate
 from rewards.cleaning import clean_text
-from rewards.judge import Judge
-from rewards.selector import Selector
-from rewards.types import Selection, SelectionSource
+from rewards.types import AnswerJudge, QuerySelector, RewardScorer, Selection, SelectionSource
 
 _MAX_REASON = 500
 
 
-class DynamicRewardScorer(Scorer):
+class DynamicRewardScorer(RewardScorer):
     """Scores a response on criteria chosen for its query (arXiv 2411.08733).
 
     Made for one run. All responses to a query are judged on the same criteria, also where these are the
     fallback set, so that they can be compared.
     """
 
-    def __init__(self, selector: Selector, judge: Judge, *, seed: int) -> None:
+    def __init__(self, selector: QuerySelector, judge: AnswerJudge, *, seed: int) -> None:
         """Put ``selector`` and ``judge`` together.
 
         Args:
@@ -54,6 +51,7 @@ class DynamicRewardScorer(Scorer):
             return _unscored("the judge's reply could not be read", error)
         return aggregate(scores, selection_rationale=selection.rationale)
 
+    @override
     def provenance(self) -> JsonObject:
         """Who scores, and on what terms.
 
@@ -68,7 +66,7 @@ class DynamicRewardScorer(Scorer):
             "selector_template_version": self._selector.template_version,
             "judge_model": self._judge.model_name,
             "judge_template_version": self._judge.template_version,
-            "catalogue_version": self._selector.catalog.version,
+            "catalogue_version": self._selector.catalogue_version,
             "selections": {source.value: sources[source] for source in SelectionSource},
         }
 
@@ -76,13 +74,8 @@ class DynamicRewardScorer(Scorer):
         """The criteria that responses to ``query`` are judged on, or None before ``prepare`` or ``score``."""
         return self._selections.get(query.text)
 
+    @override
     async def selection(self, query: Query) -> Selection:
-        """The criteria that responses to ``query`` are judged on.
-
-        Raises:
-            ModelError: the selector cannot be reached.
-            BudgetExceededError: no call left.
-        """
         known = self.selection_for(query)
         if known is not None:
             return known

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 
+from typing_extensions import override
+
 from optimizer.errors import MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel
 from optimizer.quoting import quote, quote_inline
@@ -17,6 +19,7 @@ from rewards.types import (
     FOR_PROMPTS,
     Criterion,
     CriterionCount,
+    QuerySelector,
     Selection,
     SelectionKey,
     SelectionRecords,
@@ -55,7 +58,7 @@ _OUTPUT = OutputSchema(
 _FALLBACK_RATIONALE = "These criteria fit any query; no choice was made for this one."
 
 
-class Selector:
+class Selector(QuerySelector):
     """Chooses a few criteria for a query, each query once.
 
     Remembers what it chose for as long as it lives and in ``SelectionRecords``; those who ask about the same
@@ -63,8 +66,6 @@ class Selector:
     without the model's help (``fallback``) is remembered by records that keep it, a failed call by nobody.
 
     Attributes:
-        template_version: version of the meta-prompt, the catalogue, and how many criteria, and new ones, are
-            allowed.
         catalog: the criteria to choose from.
     """
 
@@ -89,7 +90,7 @@ class Selector:
             count: how many criteria to choose.
         """
         self.catalog = catalog
-        self.template_version = (
+        self._template_version = (
             f"{_PROMPT.version}.{catalog.version}.{max_new_criteria}.{count.least}-{count.most}"
         )
         self._model = model
@@ -109,10 +110,22 @@ class Selector:
         self._calls: SharedCalls[SelectionKey, Selection] = SharedCalls()
 
     @property
+    @override
     def model_name(self) -> str:
-        """The ``name`` of the model asked."""
         return self._model.name
 
+    @property
+    @override
+    def template_version(self) -> str:
+        """Version of the meta-prompt, the catalogue, and how many criteria, and new ones, are allowed."""
+        return self._template_version
+
+    @property
+    @override
+    def catalogue_version(self) -> str:
+        return self.catalog.version
+
+    @override
     async def select(self, query: Query, *, seed: int) -> Selection:
         """The criteria for ``query``.
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from optimizer.types import JsonObject
+from optimizer.protocols import Scorer
+from optimizer.types import CriterionScore, JsonObject, Query
 
 MIN_CRITERIA = 2
 """Criteria per query at least (the paper's stage 2, arXiv 2411.08733)."""
@@ -18,6 +19,7 @@ class CriterionOrigin(StrEnum):
 
     CATALOGUE = "catalogue"
     SELECTOR = "selector"
+    USER = "user"
 
 
 class SelectionSource(StrEnum):
@@ -49,7 +51,7 @@ class Criterion:
         name: what selector and judge call it; one line.
         good: what a good answer does, for the selector.
         scoring: how to give 1 to 5, for the judge. A selector's own criterion has its description in both.
-        origin: the catalogue, or the selector that made it up.
+        origin: the catalogue, the selector that made it up, or the user who brought it.
     """
 
     name: str
@@ -63,7 +65,7 @@ class Selection:
     """The criteria for one query.
 
     Attributes:
-        criteria: two to six, no two with the same name.
+        criteria: two to six, no two with the same name; with criteria of the user's own any number.
         rationale: why these; shown to the judge. Untrusted, since a model wrote it.
         source: ``selected``, or ``fallback`` where the selector refused or could not be understood.
         selector_model: the ``name`` of the model that was asked.
@@ -107,4 +109,74 @@ class SelectionRecords(Protocol):
         Returns:
             What is to be used: what is kept, or ``value``.
         """
+        ...
+
+
+class QuerySelector(Protocol):
+    """Chooses what the answers to a query are judged by."""
+
+    @property
+    def model_name(self) -> str:
+        """The ``name`` of the model asked."""
+        ...
+
+    @property
+    def template_version(self) -> str:
+        """Version of all that shapes the choice, for provenance."""
+        ...
+
+    @property
+    def catalogue_version(self) -> str:
+        """Version of the criteria to choose from, for provenance."""
+        ...
+
+    async def select(self, query: Query, *, seed: int) -> Selection:
+        """The criteria for ``query``, the same whenever it is asked.
+
+        Raises:
+            ModelError: a model cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class AnswerJudge(Protocol):
+    """Scores an answer on the criteria of a selection."""
+
+    @property
+    def model_name(self) -> str:
+        """The ``name`` of the model or models asked."""
+        ...
+
+    @property
+    def template_version(self) -> str:
+        """Version of the meta-prompt, for provenance."""
+        ...
+
+    async def judge(
+        self, query: str, answer: str, selection: Selection, *, seed: int
+    ) -> tuple[CriterionScore, ...]:
+        """Score ``answer`` to ``query``; both are untrusted, and the answer may be empty.
+
+        Returns:
+            At least one score in 1..5, in the order of the selection; a criterion without a readable score is
+            missing.
+
+        Raises:
+            MalformedReplyError: no score could be read, also after a repair request.
+            ModelError: the judge refused, or cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class RewardScorer(Scorer, Protocol):
+    """A scorer that says what it goes by."""
+
+    async def selection(self, query: Query) -> Selection:
+        """The criteria that responses to ``query`` are judged on; see ``Scorer.prepare`` for errors."""
+        ...
+
+    def provenance(self) -> JsonObject:
+        """Who scores, and on what terms; under ``selections`` what varies while a run goes on."""
         ...

@@ -15,7 +15,7 @@ from optimizer.events import (
     SearchFinished,
     SearchStarted,
 )
-from optimizer.types import JsonObject, JsonValue, Score, Scored
+from optimizer.types import CriterionScore, JsonObject, JsonValue, Score, Scored
 
 
 def event_type(event: SearchEvent) -> str:
@@ -162,7 +162,19 @@ def criteria_body(score: Score) -> list[JsonObject]:
     """The verdicts of a score; none where it is unscored."""
     if not isinstance(score, Scored):
         return []
-    return [
-        {"criterion": item.criterion, "score": item.score, "rationale": item.rationale}
-        for item in score.criteria
-    ]
+    return [_criterion_body(item) for item in score.criteria]
+
+
+def _criterion_body(item: CriterionScore) -> JsonObject:
+    body: JsonObject = {
+        "criterion": item.criterion,
+        "score": item.score,
+        "rationale": item.rationale,
+        "weight": item.weight,
+        "source": item.source.value,
+    }
+    if item.spread is not None:
+        body["spread"] = item.spread
+    if item.required:
+        body["required"] = True
+    return body

@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from app.jobs.decisions import Decisions
 from optimizer.budget import Budget
-from optimizer.estimate import gate_calls
+from optimizer.estimate import USUAL_RATES, CallRates, gate_calls
 from optimizer.gate import MIN_PAIRS
 from optimizer.protocols import StopCondition
 
@@ -12,21 +12,23 @@ MAX_GATE_SHARE = 0.4
 """Of a budget of calls, kept for the gate at most: a gate without a search has nothing to compare."""
 
 
-def kept_for_gate(budget_calls: int | None, held_out: int) -> int:
+def kept_for_gate(budget_calls: int | None, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
     """Calls of a budget that the search leaves to the gate."""
-    wanted = gate_calls(held_out)
+    wanted = gate_calls(held_out, rates=rates)
     return wanted if budget_calls is None else min(wanted, int(budget_calls * MAX_GATE_SHARE))
 
 
 class KeepForGate(StopCondition):
     """Ends the search while there is still enough for the comparison on held-out queries."""
 
-    def __init__(self, budget: Budget, *, held_out: int, decisions: Decisions) -> None:
+    def __init__(
+        self, budget: Budget, *, held_out: int, decisions: Decisions, rates: CallRates = USUAL_RATES
+    ) -> None:
         """Keep of ``budget`` what ``held_out`` queries take, and repeat the ``decisions`` on record."""
         self._budget = budget
         self._decisions = decisions
         self._asked = 0
-        self._kept = kept_for_gate(budget.limits.calls, held_out)
+        self._kept = kept_for_gate(budget.limits.calls, held_out, rates=rates)
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
@@ -39,9 +41,9 @@ class KeepForGate(StopCondition):
         return False
 
 
-def affordable(budget: Budget, held_out: int) -> int:
+def affordable(budget: Budget, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
     """How many of ``held_out`` queries the gate can still pay for; 0 where too few to conclude anything."""
     count = held_out
-    while count and budget.exhausted(gate_calls(count)):
+    while count and budget.exhausted(gate_calls(count, rates=rates)):
         count -= 1
     return count if count >= min(MIN_PAIRS, held_out) else 0

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
 from app.jobs.reserve import KeepForGate, affordable
-from app.jobs.scoring import build_scorer
+from app.jobs.scoring import ScoringModels, build_scorer
 from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels, SearchParts, build_proposer
 from app.llm.registry import ModelRegistry
@@ -30,7 +31,7 @@ from optimizer.types import (
     StopReason,
 )
 from rewards.catalog import CriteriaCatalog
-from rewards.scorer import DynamicRewardScorer
+from rewards.types import RewardScorer
 from store.calls import CallLedger, LedgerScope
 from store.progress import ProgressLog
 from store.records.optimizations import Claim
@@ -122,12 +123,17 @@ class OptimizationRun:
         return finding
 
     async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
+        async with AsyncExitStack() as closing:
+            return await self._search(claim, spec, scope, closing)
+
+    async def _search(
+        self, claim: Claim, spec: JobSpec, scope: LedgerScope, closing: AsyncExitStack
+    ) -> Finding:
         grounds = await self._grounds(claim, spec, scope)
         budget, decisions = grounds.context.budget, grounds.decisions
         models = await RunModels.open(self._models, claim.optimization.target, grounds.context)
-        scorer = build_scorer(
-            spec, models.selector, models.judge, catalog=self._catalog, selections=grounds.selections
-        )
+        more = await ScoringModels.open(spec.rewards, self._models, grounds.context, closing)
+        scorer = await build_scorer(spec, models, more, catalog=self._catalog, selections=grounds.selections)
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(
             self._store.progress,
@@ -149,13 +155,13 @@ class OptimizationRun:
         split = await self._split(spec, examples)
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
-            stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions)
+            stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions, rates=spec.rates)
             search = parts.search(evaluator, build_proposer(spec, models), stop)
             found = await search.run(spec.seed_prompt, split.search)
             decisions.end_search()
             room = decisions.held_out
             if room is None:
-                room = affordable(budget, len(split.held_out))
+                room = affordable(budget, len(split.held_out), rates=spec.rates)
                 decisions.hold_out(room)
             gate = await self._gate(parts, evaluator, found, split, room)
             decisions.note_refusal(budget.refused_by)
@@ -279,7 +285,7 @@ async def _flush_after_failure(scope: LedgerScope, job: str) -> None:
             _LOGGER.warning("%s: the last answers may not be on record: %s", job, error)
 
 
-def _terms(scorer: DynamicRewardScorer) -> JsonObject:
+def _terms(scorer: RewardScorer) -> JsonObject:
     """What every score of a run has in common: models and versions."""
     return {name: value for name, value in scorer.provenance().items() if name != "selections"}
 

@@ -1,32 +1,183 @@
 """From a job's row to how its answers are scored."""
 
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from app.jobs.checks import build_check
+from app.jobs.reward_spec import CriterionSpec, HttpScorerSpec, RewardSpec
 from app.jobs.spec import JobSpec
+from app.jobs.wiring import RunModels
+from app.llm.http_scorer import ScorerPlace, scorer_name
+from app.llm.registry import ModelRegistry, RunContext
+from app.llm.scorers import open_scorer
+from app.reward_settings import RewardSettings
+from app.settings import ROLE_JUDGE
+from optimizer.concurrency import run_together
 from optimizer.protocols import ChatModel
-from rewards.catalog import CriteriaCatalog
+from optimizer.types import JsonObject, ModelRole
+from rewards.catalog import MAX_GOOD, CriteriaCatalog
+from rewards.cleaning import clean_line
+from rewards.composite import CompositeScorer, CriterionWeights
+from rewards.external import ExternalScorer
 from rewards.judge import Judge
+from rewards.own_criteria import MAX_NEW_CRITERIA, OwnCriteriaSelector, OwnCriterion
 from rewards.pairwise import ModelPairwiseJudge
+from rewards.panel import JudgePanel
 from rewards.scorer import DynamicRewardScorer
 from rewards.selector import Selector
-from rewards.types import SelectionRecords
+from rewards.types import (
+    AnswerJudge,
+    Criterion,
+    CriterionOrigin,
+    QuerySelector,
+    RewardScorer,
+    SelectionRecords,
+)
 
 
-def build_scorer(
-    spec: JobSpec,
-    selector: ChatModel,
-    judge: ChatModel,
-    *,
-    catalog: CriteriaCatalog,
-    selections: SelectionRecords,
-) -> DynamicRewardScorer:
-    """The dynamic reward of a job."""
-    config = spec.config
-    return DynamicRewardScorer(
-        Selector(selector, catalog=catalog, sampling=config.selector.to_sampling(), records=selections),
-        Judge(judge, sampling=config.judge.to_sampling()),
-        seed=config.seed,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoringModels:
+    """Who is asked for scores beyond the four roles.
+
+    Attributes:
+        judges: the judges whose scores are averaged, by name; empty for the role's own alone.
+        scorer: the user's own service.
+    """
+
+    judges: Mapping[str, ChatModel] = field(default_factory=dict)
+    scorer: ChatModel | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        spec: RewardSpec | None,
+        registry: ModelRegistry,
+        run: RunContext,
+        closing: AsyncExitStack,
+    ) -> "ScoringModels":
+        """Open what ``spec`` names; ``closing`` closes it.
+
+        Raises:
+            InvalidInputError: a judge is not configured any more, or the scorer not allowed.
+            ModelError: a backend that had to be probed did not answer.
+        """
+        if spec is None:
+            return cls()
+        names = spec.judges
+        judges = await run_together(
+            registry.open_role(ModelRole.JUDGE, None, run, judge=None if name == ROLE_JUDGE else name)
+            for name in names
+        )
+        scorer = None
+        if spec.http is not None and run.replay is not None:
+            scorer = run.replay.model(ModelRole.SCORER, scorer_name(spec.http.url))
+        elif spec.http is not None:
+            place = scorer_place(spec.http, registry.rewards)
+            scorer = await closing.enter_async_context(open_scorer(place, run, registry.rewards))
+        return cls(judges=dict(zip(names, judges, strict=True)), scorer=scorer)
+
+
+def scorer_place(spec: HttpScorerSpec, settings: RewardSettings) -> ScorerPlace:
+    """Where a job's scorer is, as the settings allow it.
+
+    Raises:
+        InvalidInputError: its host or one of its variables is not allowed, or a variable not set.
+    """
+    settings.check_url(spec.url)
+    return ScorerPlace(
+        url=spec.url,
+        headers={name: settings.read_header_variable(value) for name, value in spec.headers.items()},
+        timeout_seconds=spec.timeout_seconds,
+        max_response_bytes=settings.http_max_response_bytes,
     )
 
 
-def build_pairwise_judge(spec: JobSpec, judge: ChatModel, scorer: DynamicRewardScorer) -> ModelPairwiseJudge:
+def own_criterion(spec: CriterionSpec) -> OwnCriterion:
+    """The criterion that ``spec`` describes."""
+    criterion = Criterion(
+        name=spec.name,
+        good=clean_line(spec.description, limit=MAX_GOOD),
+        scoring=clean_line(spec.description, limit=len(spec.description)),
+        origin=CriterionOrigin.USER,
+    )
+    return OwnCriterion(criterion=criterion, always=spec.always, kinds=frozenset(spec.kinds))
+
+
+async def build_scorer(
+    spec: JobSpec,
+    models: RunModels,
+    more: ScoringModels,
+    *,
+    catalog: CriteriaCatalog,
+    selections: SelectionRecords,
+) -> RewardScorer:
+    """How a job's answers are scored: by the dynamic reward alone, or by what its request says.
+
+    Raises:
+        InvalidInputError: a check cannot be used.
+    """
+    config, rewards = spec.config, spec.rewards
+
+    def make(criteria: CriteriaCatalog, max_new: int) -> QuerySelector:
+        return Selector(
+            models.selector,
+            catalog=criteria,
+            sampling=config.selector.to_sampling(),
+            records=selections,
+            max_new_criteria=max_new,
+        )
+
+    if rewards is None:
+        judged = Judge(models.judge, sampling=config.judge.to_sampling())
+        return DynamicRewardScorer(make(catalog, MAX_NEW_CRITERIA), judged, seed=config.seed)
+    own = [own_criterion(item) for item in rewards.criteria]
+    chooser = OwnCriteriaSelector(
+        own, catalog=catalog, keep_catalogue=rewards.catalogue, taken=other_names(rewards), make=make
+    )
+    external = None
+    if rewards.http is not None and more.scorer is not None:
+        external = ExternalScorer(
+            model=more.scorer,
+            name=rewards.http.name,
+            weight=rewards.http.weight,
+            scale=rewards.http.scale,
+        )
+    return CompositeScorer(
+        DynamicRewardScorer(chooser, _judge(spec, models.judge, more.judges), seed=config.seed),
+        weights=CriterionWeights(
+            {**rewards.weights, **{item.name: item.weight for item in rewards.criteria}}
+        ),
+        checks=await asyncio.to_thread(lambda: [build_check(item) for item in rewards.checks]),
+        external=external,
+        terms=_terms(rewards, more),
+    )
+
+
+def other_names(rewards: RewardSpec) -> list[str]:
+    """The names of the scores that are no judged criteria."""
+    names = [check.name for check in rewards.checks]
+    return names if rewards.http is None else [*names, rewards.http.name]
+
+
+def build_pairwise_judge(spec: JobSpec, judge: ChatModel, scorer: RewardScorer) -> ModelPairwiseJudge:
     """The judge of pairs of a job: the criteria are those that ``scorer`` scores on."""
     return ModelPairwiseJudge(judge, scorer.selection, sampling=spec.config.judge.to_sampling())
+
+
+def _judge(spec: JobSpec, judge: ChatModel, panel: Mapping[str, ChatModel]) -> AnswerJudge:
+    sampling = spec.config.judge.to_sampling()
+    if not panel:
+        return Judge(judge, sampling=sampling)
+    return JudgePanel({name: Judge(model, sampling=sampling) for name, model in panel.items()})
+
+
+def _terms(rewards: RewardSpec, more: ScoringModels) -> JsonObject:
+    """What provenance says of the rewards beside models and template versions."""
+    terms: JsonObject = {"rewards_version": rewards.version}
+    if more.judges:
+        terms["judges"] = {name: model.name for name, model in more.judges.items()}
+    if more.scorer is not None:
+        terms["scorer"] = more.scorer.name
+    return terms

@@ -4,9 +4,11 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from app.jobs.reward_spec import RewardSpec
 from app.retrieval import RetrievalSpec
 from optimizer.budget import Limits
 from optimizer.config import SearchConfig
+from optimizer.estimate import USUAL_RATES, CallRates
 from optimizer.types import JsonObject
 
 
@@ -62,6 +64,7 @@ class JobSpec(BaseModel):
         replay: the job that this one replays; None for a job that asks models.
         target_api: how the target was spoken to, for replays of a target that has left the settings; None
             where the settings say it.
+        rewards: what answers are scored by; None for the paper's dynamic reward.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,15 +84,21 @@ class JobSpec(BaseModel):
     incumbent_version_id: str | None
     replay: ReplaySpec | None = None
     target_api: Literal["chat", "completions"] | None = None
+    rewards: RewardSpec | None = None
 
     @property
     def split_config(self) -> SearchConfig:
         """The settings that part the queries."""
         return self.config if self.replay is None else self.replay.config
 
+    @property
+    def rates(self) -> CallRates:
+        """The calls that scoring takes."""
+        return USUAL_RATES if self.rewards is None else self.rewards.rates
+
     def to_json(self) -> JsonObject:
         """As the row stores it."""
-        stored: JsonObject = self.model_dump(mode="json")
+        stored: JsonObject = self.model_dump(mode="json", by_alias=True)
         return stored
 
     @classmethod

@@ -147,6 +147,7 @@ class SearchParts:
             evaluator=evaluator,
             observer=self.observer,
             stop=stop,
+            rates=self.spec.rates,
         )
 
 

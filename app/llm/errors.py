@@ -46,12 +46,16 @@ class Origin:
         model: the model's name there.
         setting: the settings that chose both, such as ``roles.judge``.
         key: what must not show in any message.
+        address: the setting that says where it is, and timeout: the one that says how long it may take;
+            None for those of a backend.
     """
 
     backend: str
     model: str
     setting: str
     key: SecretStr | None = None
+    address: str | None = None
+    timeout: str | None = None
 
 
 @contextmanager
@@ -70,12 +74,13 @@ def transport_errors(origin: Origin) -> Iterator[None]:
         said = f"{type(error).__name__} {error}".strip()
         reason = _clean(said, origin)
         if _never_sent(error):
-            message = f"backend {backend} cannot be reached (is backends.{backend}.base_url right?): {reason}"
+            address = origin.address or f"backends.{backend}.base_url"
+            message = f"backend {backend} cannot be reached (is {address} right?): {reason}"
             raise NeverSentError(message, backend=backend) from error
         if _not_http(error):
             raise MalformedResponseError(f"backend {backend}: {reason}", backend=backend) from error
         if isinstance(error, httpx.TimeoutException | TimeoutError):
-            reason = f"no answer in time (backends.{backend}.timeouts): {reason}"
+            reason = f"no answer in time ({origin.timeout or f'backends.{backend}.timeouts'}): {reason}"
         raise BackendUnavailableError(f"backend {backend}: {reason}", backend=backend) from error
 
 

@@ -162,6 +162,11 @@ def open_transport(settings: BackendSettings) -> httpx.AsyncBaseTransport:
     """Connections to one backend, or the simulated one in their place."""
     if settings.kind == "simulated":
         return SimulatedTransport(settings.simulated or SimulatedSettings())
+    return open_plain_transport()
+
+
+def open_plain_transport() -> httpx.AsyncBaseTransport:
+    """Connections without cookies, redirects, proxies or anything else from the environment."""
     tls = httpx.create_ssl_context(trust_env=False)
 
     def session() -> aiohttp.ClientSession:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from app.backend_settings import PriceSettings
 from optimizer.types import Spend, Usage
 
@@ -33,3 +35,13 @@ class Price:
             completion_tokens=usage.completion_tokens,
             cost=cost,
         )
+
+
+class CallsOnly(Price):
+    """The price of a service that is no language model: it counts calls, and knows no tokens."""
+
+    __slots__ = ()
+
+    @override
+    def spend(self, usage: Usage, *, calls: int = 1) -> Spend:
+        return Spend(calls=calls)

@@ -23,6 +23,7 @@ from app.llm.probe import Prober
 from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
 from app.llm.wire import Api
+from app.reward_settings import RewardSettings
 from app.settings import BackendSettings, RoleSettings, Settings, TargetSettings
 from optimizer.budget import Budget
 from optimizer.concurrency import run_together
@@ -123,6 +124,11 @@ class ModelRegistry:
             for name, backend in settings.backends.items()
         }
 
+    @property
+    def rewards(self) -> RewardSettings:
+        """What jobs may ask for beyond the judge."""
+        return self._settings.rewards
+
     def target_names(self) -> tuple[str, ...]:
         """The targets, in the order of the settings: what the public API lists as models."""
         return tuple(self._settings.targets)
@@ -140,14 +146,18 @@ class ModelRegistry:
             )
         return target
 
-    def model_name(self, role: ModelRole, target: str | None = None) -> str:
+    def judge_names(self) -> tuple[str, ...]:
+        """The judges beside the role's own, in the order of the settings."""
+        return tuple(self._settings.judges)
+
+    def model_name(self, role: ModelRole, target: str | None = None, *, judge: str | None = None) -> str:
         """``backend/model`` of the model in ``role``: what provenance records."""
-        origin = self._assignment(role, target).origin
+        origin = self._assignment(role, target, judge).origin
         return f"{origin.backend}/{origin.model}"
 
-    def price(self, role: ModelRole, target: str | None = None) -> Price:
+    def price(self, role: ModelRole, target: str | None = None, *, judge: str | None = None) -> Price:
         """What the tokens of the model in ``role`` cost."""
-        return self._assignment(role, target).backend.price
+        return self._assignment(role, target, judge).backend.price
 
     async def capabilities(self, role: ModelRole, target: str | None = None) -> Capabilities:
         """What the model in ``role`` can do: remembered, or probed now.
@@ -157,21 +167,24 @@ class ModelRegistry:
         """
         return await self._find_capabilities(self._assignment(role, target))
 
-    async def open_role(self, role: ModelRole, target: str | None, run: RunContext) -> ChatModel:
+    async def open_role(
+        self, role: ModelRole, target: str | None, run: RunContext, *, judge: str | None = None
+    ) -> ChatModel:
         """The model in ``role`` with everything around it that a run needs.
 
         Args:
             role: which role.
             target: the target's name; read for the role ``target`` only.
             run: whose budget, meter and ledger it uses.
+            judge: one of ``judges``, in place of the role's own; read for the role ``judge`` only.
 
         Raises:
-            InvalidInputError: there is no such target.
+            InvalidInputError: there is no such target or judge.
             ModelError: the model had to be probed and did not answer.
         """
         if run.replay is not None:
-            return run.replay.model(role, self._configured_name(role, target))
-        assignment = self._assignment(role, target)
+            return run.replay.model(role, self._configured_name(role, target, judge))
+        assignment = self._assignment(role, target, judge)
         can = await self._find_capabilities(assignment)
         adapter = OpenAICompatibleModel(
             assignment.backend.client,
@@ -273,7 +286,7 @@ class ModelRegistry:
         await run_together(embedder.aclose() for embedder in self._local.values())
         await run_together(backend.client.aclose() for backend in self._backends.values())
 
-    def _assignment(self, role: ModelRole, target: str | None) -> _Assignment:
+    def _assignment(self, role: ModelRole, target: str | None, judge: str | None = None) -> _Assignment:
         chosen: TargetSettings | RoleSettings
         api: Api = "chat"
         setting = f"roles.{role.value}"
@@ -286,23 +299,32 @@ class ModelRegistry:
             case ModelRole.SELECTOR:
                 chosen = self._settings.roles.selector
             case ModelRole.JUDGE:
-                chosen = self._settings.roles.judge
+                chosen = self._settings.roles.judge if judge is None else self._judge(judge)
+                setting = setting if judge is None else f"judges.{judge}"
             case ModelRole.REWRITER:
                 chosen = self._settings.roles.rewriter or self._settings.roles.proposer
             case ModelRole.EXAMPLE_JUDGE:
                 chosen = self._settings.roles.example_judge or self._settings.roles.judge
             case ModelRole.EMBEDDER:
                 raise ValueError("the settings of retrieval name the embedding model: use open_embedder")
+            case ModelRole.SCORER:
+                raise ValueError("a job names its own scorer: use open_scorer")
         origin = Origin(
             backend=chosen.backend, model=chosen.model, setting=setting, key=self._keys[chosen.backend]
         )
         return _Assignment(origin=origin, api=api, backend=self._backends[chosen.backend])
 
-    def _configured_name(self, role: ModelRole, target: str | None) -> str | None:
+    def _configured_name(self, role: ModelRole, target: str | None, judge: str | None) -> str | None:
         try:
-            return self.model_name(role, target)
+            return self.model_name(role, target, judge=judge)
         except InvalidInputError:
-            return None  # the target has left the settings since
+            return None  # the target or the judge has left the settings since
+
+    def _judge(self, name: str) -> RoleSettings:
+        judge = self._settings.judges.get(name)
+        if judge is None:
+            raise InvalidInputError(f"there is no judge {name!r} (any more): add [judges.{name}]")
+        return judge
 
     async def _find_capabilities(self, assignment: _Assignment) -> Capabilities:
         origin, settings = assignment.origin, assignment.backend.settings

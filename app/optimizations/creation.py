@@ -9,6 +9,7 @@ from app.datasets.builtin_sets import builtin_examples, builtin_queries
 from app.datasets.parsing import distinct_queries
 from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import BudgetSpec, JobSpec
+from app.optimizations.rewards import check_rewards
 from app.optimizations.schemas import (
     BUILTIN_DATASET,
     DEFAULT_SEED_PROMPT,
@@ -18,10 +19,11 @@ from app.optimizations.schemas import (
 )
 from app.resources import Resources
 from app.retrieval import RetrievalSpec
+from app.settings import ROLE_JUDGE
 from app.stored_examples import example_from_json, example_to_json
 from optimizer.config import PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
-from optimizer.estimate import round_calls, seed_calls
+from optimizer.estimate import USUAL_RATES, round_calls, seed_calls
 from optimizer.splitting import split_queries
 from optimizer.types import Example, JsonObject, ModelRole, Query
 from store.errors import NotFoundError
@@ -41,8 +43,10 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
     _check_target(request.target, resources)
     config = merged_config(request.preset, request.settings)
     _check_budget(request, config)
-    _check_prices(request, resources)
     dataset_id, queries = await _dataset(request, resources)
+    if request.rewards is not None:
+        await check_rewards(request.rewards, resources, queries)
+    _check_prices(request, resources)
     examples = [example_to_json(example) for example in _examples(request.examples)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
     split = await asyncio.to_thread(
@@ -77,6 +81,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
         label=request.label,
         incumbent_version_id=None if incumbent is None else incumbent.id,
         target_api=resources.models.target(request.target).api,
+        rewards=request.rewards,
     )
 
 
@@ -112,8 +117,9 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
     calls = request.budget.calls
     if calls is None:
         return
-    least = seed_calls(config) + round_calls(config, lineages=1, skipped=0)
-    kept = kept_for_gate(calls, request.held_out)
+    rates = USUAL_RATES if request.rewards is None else request.rewards.rates
+    least = seed_calls(config, rates=rates) + round_calls(config, lineages=1, skipped=0, rates=rates)
+    kept = kept_for_gate(calls, request.held_out, rates=rates)
     if calls - kept < least:
         raise InvalidInputError(
             f"budget.calls is {calls}, of which {kept} are kept for the held-out comparison; judging the "
@@ -127,7 +133,12 @@ def _check_prices(request: CreateOptimization, resources: Resources) -> None:
     if request.budget.cost is None:
         return
     roles = (ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
-    prices = [resources.models.price(role, request.target) for role in roles]
+    models = resources.models
+    judges = (
+        [] if request.rewards is None else [name for name in request.rewards.judges if name != ROLE_JUDGE]
+    )
+    prices = [models.price(role, request.target) for role in roles]
+    prices += [models.price(ModelRole.JUDGE, judge=name) for name in judges]
     if not any(price.input_per_million or price.output_per_million for price in prices):
         raise InvalidInputError(
             "budget.cost bounds nothing: no backend of this job has a price; set backends.<name>.price, or "

@@ -7,7 +7,7 @@ from statistics import median
 from app.jobs.spec import JobSpec
 from app.optimizations.schemas import Estimate
 from optimizer.config import SearchConfig
-from optimizer.estimate import ROLLOUT_CALLS, gate_calls, round_calls, search_calls
+from optimizer.estimate import CallRates, gate_calls, round_calls, search_calls
 from store.records.optimizations import OptimizationRecord
 from store.records.progress import RoundRecord
 from store.repositories.search_tree import EvaluationCounts
@@ -41,20 +41,24 @@ def estimate_rest(
 
 
 def _gate_calls_left(spec: JobSpec, counts: EvaluationCounts) -> int:
-    made = ROLLOUT_CALLS * counts.held_out + counts.held_out_queries
-    return max(0, gate_calls(spec.held_out_queries) - made)
+    rates = spec.rates
+    made = rates.rollout * counts.held_out + rates.query * counts.held_out_queries
+    return max(0, gate_calls(spec.held_out_queries, rates=rates) - made)
 
 
 def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[int, int]:
     """Calls of the search if nothing more is skipped, and at most."""
     config = _within_queries(spec)
     if not rounds:
-        whole = search_calls(config)
+        whole = search_calls(config, rates=spec.rates)
         return whole.expected, whole.maximum
     last = rounds[-1]
     longest = max(last.rounds_left, config.max_rounds - last.round)
     lineages = sum(bool(place["kept"]) for place in last.ranking)
-    return _calls_of_rounds(config, lineages, last.rounds_left), _calls_of_rounds(config, lineages, longest)
+    left, most = (
+        _calls_of_rounds(config, lineages, count, spec.rates) for count in (last.rounds_left, longest)
+    )
+    return left, most
 
 
 def _within_queries(spec: JobSpec) -> SearchConfig:
@@ -66,10 +70,10 @@ def _within_queries(spec: JobSpec) -> SearchConfig:
     return config.model_copy(update={"depth": depth, "max_depth_increase": more})
 
 
-def _calls_of_rounds(config: SearchConfig, lineages: int, count: int) -> int:
+def _calls_of_rounds(config: SearchConfig, lineages: int, count: int, rates: CallRates) -> int:
     calls = 0
     for _ in range(count):
-        calls += round_calls(config, lineages=lineages, skipped=0)
+        calls += round_calls(config, lineages=lineages, skipped=0, rates=rates)
         lineages = min(config.beam_width, lineages * config.proposals_per_candidate)
     return calls
 
@@ -81,7 +85,7 @@ def _seconds_left(
     gaps = [later.at - earlier.at for earlier, later in pairwise(rounds) if later.fence == earlier.fence]
     if not gaps:
         return None
-    whole_gate = gate_calls(spec.held_out_queries)
+    whole_gate = gate_calls(spec.held_out_queries, rates=spec.rates)
     # the gate, two waves long, takes about as long as a round
     gate = _gate_calls_left(spec, counts) / whole_gate if whole_gate else 0.0
     rounds_left = 0 if counts.held_out else rounds[-1].rounds_left

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.datasets.parsing import MAX_QUERIES, AnyQuery
+from app.jobs.reward_spec import RewardSpec
 from optimizer.config import SearchConfig
 from optimizer.types import JsonObject, JsonValue
 
@@ -71,6 +72,7 @@ class CreateOptimization(BaseModel):
         held_out: queries kept for the final comparison; 0 runs none and promotes nothing.
         examples: the in-context bank; by default the built-in one, an empty list for none.
         budget: what the job may use.
+        rewards: what answers are scored by; by default the criteria that the selector chooses, all alike.
         label: the label that moves to the new version if it proves better; null moves none.
         name: shown in lists.
     """
@@ -89,6 +91,7 @@ class CreateOptimization(BaseModel):
     held_out: int = Field(default=30, ge=0, le=10_000)
     examples: Annotated[list[ExampleInput], Field(max_length=1000)] | None = None
     budget: BudgetInput = BudgetInput()
+    rewards: RewardSpec | None = None
     label: str | None = Field(default="production", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     name: str | None = Field(default=None, max_length=200)
 
@@ -203,6 +206,7 @@ class OptimizationObject(BaseModel):
     settings: SearchConfig
     seed_prompt: str
     budget: BudgetInput
+    rewards: RewardSpec | None = None
     label: str | None
     replay_of: str | None
     created_at: float

@@ -49,6 +49,7 @@ def show_optimization(
         settings=spec.config,
         seed_prompt=spec.seed_prompt,
         budget=BudgetInput.model_validate(spec.budget.model_dump()),
+        rewards=spec.rewards,
         label=spec.label,
         replay_of=None if spec.replay is None else spec.replay.of,
         created_at=record.created_at,

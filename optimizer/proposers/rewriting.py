@@ -128,7 +128,8 @@ def _as_proposal(reply: Proposal | Failure) -> Proposal:
 
 def _show_evaluation(evaluation: Evaluation) -> dict[str, Quoted | list[dict[str, Quoted]]]:
     completion = evaluation.rollout.completion
-    scores = evaluation.score.criteria if isinstance(evaluation.score, Scored) else ()
+    found = evaluation.score.criteria if isinstance(evaluation.score, Scored) else ()
+    scores = [score for score in found if score.weight > 0 or score.required]  # what does not count misleads
     return {
         "query": quote(evaluation.rollout.query.text),
         "answer": quote(completion.text if completion else "(no answer)"),

@@ -1,5 +1,6 @@
 """Comparing two answers in both orders."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -13,16 +14,9 @@ from optimizer.errors import (
     MisconfiguredError,
     RequestRefusedError,
 )
+from optimizer.preferences import Comparison, Preference, Uncompared
 from optimizer.seeds import derive_seed
-from optimizer.types import (
-    Comparison,
-    Completion,
-    CompletionRequest,
-    Message,
-    Preference,
-    Query,
-    Uncompared,
-)
+from optimizer.types import Completion, CompletionRequest, Message, Query
 from rewards.pairwise import ModelPairwiseJudge
 from rewards.types import Selection
 from tests.fakes.chat_model import Reply, ScriptedModel
@@ -236,3 +230,12 @@ async def test_no_answer_can_leave_its_quote(first: str, second: str) -> None:
     for request in model.requests:
         spoken = [line for line in prompt_of(request)[1].text.split("\n") if line.startswith("#")]
         assert spoken == ["## Criteria", "## Why these criteria", "## Query", "## Answer A", "## Answer B"]
+
+
+async def test_without_a_criterion_there_is_nothing_to_compare_by() -> None:
+    async def none(query: Query) -> Selection:
+        return dataclasses.replace(await fixed(query), criteria=())
+
+    judge = ModelPairwiseJudge(ScriptedModel(), none, sampling=GREEDY)
+    found = await judge.compare(QUERY, EGG, SOUP, seed=5)
+    assert found == Uncompared(reason="there is no judged criterion to compare by")

@@ -183,5 +183,7 @@ def test_what_is_no_event_has_no_body() -> None:
 
 
 def test_an_unscored_answer_has_no_criteria() -> None:
-    assert criteria_body(SCORED) == [{"criterion": "Safety", "score": 3.5, "rationale": "fine"}]
+    assert criteria_body(SCORED) == [
+        {"criterion": "Safety", "score": 3.5, "rationale": "fine", "weight": 1.0, "source": "judge"}
+    ]
     assert criteria_body(Unscored(reason="no")) == []

@@ -118,7 +118,9 @@ async def test_rows_say_all_that_events_say(database: Database) -> None:
     held_out, scored, unscored = await tree.evaluations(lease.optimization_id)
     assert (held_out.phase, scored.phase) == ("held_out", "search")
     assert (scored.reward, scored.unscored_reason, scored.answer) == (4.5, None, "So.")
-    assert scored.criteria == ({"criterion": "Safety", "score": 4.5, "rationale": "fine"},)
+    assert scored.criteria == (
+        {"criterion": "Safety", "score": 4.5, "rationale": "fine", "weight": 1.0, "source": "judge"},
+    )
     assert (scored.models, scored.seed, scored.seconds, scored.query_kind) == (PROVENANCE, 7, 0.5, "odd")
     assert (scored.prompt_tokens, scored.completion_tokens) == (3, 2)
     assert (unscored.reward, unscored.unscored_reason, unscored.answer) == (None, "no answer", None)

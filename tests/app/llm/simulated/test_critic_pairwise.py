@@ -9,8 +9,9 @@ from app.backend_settings import SimulatedFaults, SimulatedSettings, SimulatedWo
 from app.llm.simulated.critic_pairwise import compare
 from app.llm.simulated.draws import Draw
 from app.llm.simulated.malformed import spoil
+from optimizer.preferences import Preference, Uncompared
 from optimizer.quoting import quote
-from optimizer.types import Completion, Preference, Query, Uncompared
+from optimizer.types import Completion, Query
 from rewards.meta_prompt import MetaPrompt, criterion_lines
 from rewards.pairwise import ModelPairwiseJudge
 from rewards.types import Criterion, Selection

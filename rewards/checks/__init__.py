@@ -1,0 +1,1 @@
+"""Code rewards: what an answer has to meet, checked without a model."""
