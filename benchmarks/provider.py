@@ -57,7 +57,15 @@ def main() -> None:
     """Serve until the process is ended."""
     port, latency_ms = int(sys.argv[1]), float(sys.argv[2])
     provider = TimedProvider(create_app(RememberingBackend(SimulatedSettings(latency_ms=latency_ms))))
-    uvicorn.run(provider, host="127.0.0.1", port=port, log_level="error", access_log=False, lifespan="off")
+    uvicorn.run(
+        provider,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=600,  # a slow client's idle connections must not be closed under its hands
+    )
 
 
 if __name__ == "__main__":
