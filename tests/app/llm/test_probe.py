@@ -75,6 +75,14 @@ def half_a_character(exchange: Exchange) -> Reply:
     return Answer(body=json.dumps(reply.body).replace('"content": "', '"content": "\\ud800').encode())
 
 
+def json_of_any_shape(exchange: Exchange) -> Reply:
+    """A server that takes a schema and answers with another object."""
+    reply = well_behaved(exchange)
+    if not isinstance(reply, Answer) or "json_schema" not in str(exchange.body.get("response_format")):
+        return reply
+    return Answer(body=json.loads(json.dumps(reply.body).replace("colour", "hue")))
+
+
 async def test_half_a_character_in_a_reply_ends_no_probe() -> None:
     async with serve() as fake:
         fake.script = half_a_character
@@ -97,6 +105,7 @@ NO_JSON = {"json_schema": False, "json_mode": False}
         (refusing("response_format"), NO_JSON),
         (without("response_format"), NO_JSON),
         (refusing("response_format", status=500), NO_JSON),
+        (json_of_any_shape, {"json_schema": False}),
         (refusing("n"), {"n": False}),
         (without("n"), {"n": False}),
         (refusing("seed"), {"seed": False}),
