@@ -21,6 +21,7 @@ from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
 from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
+from app.commands.reward_options import read_rewards
 from app.commands.terminal import plain
 from app.configuration import read_secret
 from app.logs import configure_logging
@@ -165,6 +166,9 @@ def optimize(
     budget_cost: Annotated[float | None, typer.Option(help="Money at most")] = None,
     budget_seconds: Annotated[float | None, typer.Option(help="Running time at most")] = None,
     setting: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. depth=8")] = None,
+    criterion: Annotated[list[str] | None, typer.Option(help="'Name: description', judged on all")] = None,
+    weight: Annotated[list[str] | None, typer.Option(help="Of a criterion, e.g. Safety=2")] = None,
+    rewards: Annotated[Path | None, typer.Option(help="JSON file: the rewards of the request")] = None,
     url: UrlOption = None,
     api_key_file: KeyOption = None,
     config: ConfigOption = None,
@@ -177,6 +181,7 @@ def optimize(
         "preset": preset,
         "settings": dict(parse_setting(text) for text in setting or []),
         "seed_prompt": seed_prompt,
+        "rewards": read_rewards(rewards, criterion or [], weight or []),
         "held_out": held_out,
         "label": None if label == "none" else label,
         "budget": {name: value for name, value in budget.items() if value is not None},

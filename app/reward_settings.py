@@ -1,12 +1,9 @@
 """Settings of rewards: which hosts a user's own scorer may be on, and what it may be sent."""
 
-import os
-
 import httpx
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from app.backend_settings import Group, RetrySettings
-from app.configuration import check_secret
 from optimizer.errors import InvalidInputError
 
 _LARGEST_PORT = 65535
@@ -62,19 +59,3 @@ class RewardSettings(Group):
                 f"{bracketed}:{port} is not among the hosts that a scorer may be on: an operator can add it "
                 "to rewards.http_hosts"
             )
-
-    def read_header_variable(self, name: str) -> SecretStr:
-        """The value of the environment variable ``name``.
-
-        Raises:
-            InvalidInputError: it may not be sent, is not set, or fits into no header.
-        """
-        if name not in self.http_header_variables:
-            raise InvalidInputError(
-                f"the variable {name} may not be sent: an operator can add it to "
-                "rewards.http_header_variables"
-            )
-        value = os.environ.get(name, "").strip()  # noqa: TID251
-        if not value:
-            raise InvalidInputError(f"the environment variable {name} is not set where the service runs")
-        return check_secret(value, f"the environment variable {name}")

@@ -309,6 +309,22 @@ class Settings(BaseSettings):
         return self
 
 
+def read_header_variable(settings: RewardSettings, name: str) -> SecretStr:
+    """The value of the environment variable ``name``, which a job has sent to its scorer.
+
+    Raises:
+        InvalidInputError: it may not be sent, is not set, or fits into no header.
+    """
+    if name not in settings.http_header_variables:
+        raise InvalidInputError(
+            f"the variable {name} may not be sent: an operator can add it to rewards.http_header_variables"
+        )
+    value = os.environ.get(name, "").strip()  # noqa: TID251
+    if not value:
+        raise InvalidInputError(f"the environment variable {name} is not set where the service runs")
+    return check_secret(value, f"the environment variable {name}")
+
+
 def load_settings(config: Path | None = None) -> Settings:
     """Read the settings from the TOML file and the environment.
 

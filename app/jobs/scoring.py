@@ -13,7 +13,7 @@ from app.llm.http_scorer import ScorerPlace, scorer_name
 from app.llm.registry import ModelRegistry, RunContext
 from app.llm.scorers import open_scorer
 from app.reward_settings import RewardSettings
-from app.settings import ROLE_JUDGE
+from app.settings import ROLE_JUDGE, read_header_variable
 from optimizer.concurrency import run_together
 from optimizer.protocols import ChatModel
 from optimizer.types import JsonObject, ModelRole
@@ -88,7 +88,7 @@ def scorer_place(spec: HttpScorerSpec, settings: RewardSettings) -> ScorerPlace:
     settings.check_url(spec.url)
     return ScorerPlace(
         url=spec.url,
-        headers={name: settings.read_header_variable(value) for name, value in spec.headers.items()},
+        headers={name: read_header_variable(settings, value) for name, value in spec.headers.items()},
         timeout_seconds=spec.timeout_seconds,
         max_response_bytes=settings.http_max_response_bytes,
     )

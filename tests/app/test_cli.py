@@ -53,6 +53,20 @@ def test_every_command_explains_itself(command: str) -> None:
     assert f"drpo {command}" in told.out
 
 
+def test_a_job_is_scored_by_what_the_command_line_says(tmp_path: Path) -> None:
+    rewards = tmp_path / "rewards.json"
+    rewards.write_text('{"checks": [{"name": "Short", "kind": "length", "max": 90, "soft": 90}]}')
+    own = ("--criterion", "Tact: It is kind.", "--weight", "Tact=2", "--weight", "Safety=0")
+    told = drpo("optimize", MODEL, *SMALL, *own, "--rewards", str(rewards), "--json")
+    assert told.code == 0, told.err
+    job = json.loads(told.out)
+    assert job["rewards"]["criteria"][0]["weight"] == 2
+    assert job["rewards"]["weights"] == {"Safety": 0}
+    assert job["rewards"]["checks"][0]["name"] == "Short"
+    refused = drpo("optimize", MODEL, *SMALL, "--weight", "Wit=2")
+    assert (refused.code, "there is no built-in criterion 'Wit'" in refused.err) == (1, True)
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     told = drpo("optimise")
     assert told.code == 2

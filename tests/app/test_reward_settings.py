@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.reward_settings import RewardSettings
-from app.settings import Settings
+from app.settings import Settings, read_header_variable
 from optimizer.errors import InvalidInputError
 
 CRITIC = {"backend": "simulated", "model": "simulated-critic"}
@@ -71,14 +71,14 @@ def test_only_listed_variables_are_sent(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PROVIDER_KEY", "secret")
     monkeypatch.setenv("BROKEN", "a\nb")
     settings = RewardSettings(http_header_variables=("SCORER_TOKEN", "MISSING", "BROKEN"))
-    assert settings.read_header_variable("SCORER_TOKEN").get_secret_value() == "abc"
+    assert read_header_variable(settings, "SCORER_TOKEN").get_secret_value() == "abc"
     for name, reason in (
         ("PROVIDER_KEY", "may not be sent"),
         ("MISSING", "is not set"),
         ("BROKEN", "line breaks"),
     ):
         with pytest.raises(InvalidInputError, match=reason):
-            settings.read_header_variable(name)
+            read_header_variable(settings, name)
 
 
 def settings_of(**groups: Any) -> Settings:
