@@ -78,6 +78,9 @@ class Budget(StopCondition):
         self._reserved = NOTHING_SPENT
         self._under_way = 0
         self._refused_by: str | None = None
+        self._withheld = Limits()
+        self._closed_by: str | None = None
+        self._largest = NOTHING_SPENT
         self._changed = asyncio.Event()
 
     @property
@@ -96,6 +99,11 @@ class Budget(StopCondition):
         return self._refused_by
 
     @property
+    def largest(self) -> Spend:
+        """The most tokens and the most money that one call of this attempt had to have room for."""
+        return self._largest
+
+    @property
     def elapsed(self) -> float:
         """Seconds that this run has been running."""
         return self._clock() - self._started
@@ -104,7 +112,35 @@ class Budget(StopCondition):
         """Seconds that the run may go on, 0 or more; None without a limit."""
         if self.limits.seconds is None:
             return None
-        return max(0.0, self.limits.seconds - self.elapsed)
+        return max(0.0, self.limits.seconds - (self._withheld.seconds or 0.0) - self.elapsed)
+
+    def withhold(self, amounts: Limits) -> None:
+        """Leave ``amounts`` of each limit alone from now on, in place of what was withheld before.
+
+        What comes after a search needs its share, however the search ends: no retry and no repair request
+        of a round gets at it. ``Limits()`` withholds nothing.
+        """
+        self._withheld = amounts
+        self._announce()
+
+    def close(self, limit: str | None) -> None:
+        """Refuse every call as ``limit`` would; None lets calls through again.
+
+        For an attempt that repeats a search which has ended: whatever it had asked for is on record.
+        """
+        self._closed_by = limit
+        self._announce()
+
+    def has_room(self, need: Limits) -> bool:
+        """Whether so much of each limit is still there; None needs nothing of it."""
+        total = self._spent + self._reserved
+        left = {
+            "calls": (total.calls + (need.calls or 0), self.limits.calls),
+            "tokens": (total.tokens + (need.tokens or 0), self.limits.tokens),
+            "cost": (total.cost + (need.cost or 0.0), self.limits.cost),
+            "seconds": (self.elapsed + (need.seconds or 0.0), self.limits.seconds),
+        }
+        return all(limit is None or amount <= limit + _ROUNDING for amount, limit in left.values())
 
     async def reserve(self, estimate: Spend) -> Reservation:
         """Set room aside for a call that costs at most ``estimate``.
@@ -112,15 +148,23 @@ class Budget(StopCondition):
         Raises:
             BudgetExceededError: it does not fit, and calls under way cannot free the room.
         """
-        while (limit := self._exceeded_by(self._spent + self._reserved + estimate)) is not None:
-            final = limit if limit == "calls" else self._exceeded_by(self._spent + estimate)
+        while (limit := self._refused(self._spent + self._reserved + estimate)) is not None:
+            final = limit if limit == "calls" else self._refused(self._spent + estimate)
             if final is not None:
-                self._refused_by = self._refused_by or final
-                raise BudgetExceededError(final)
+                raise self.refusal(final)
             await self._changed.wait()
         self._under_way += 1
         self._reserved = self._reserved + estimate
+        self._largest = Spend(
+            prompt_tokens=max(self._largest.prompt_tokens, estimate.tokens),
+            cost=max(self._largest.cost, estimate.cost),
+        )
         return Reservation(estimate)
+
+    def refusal(self, limit: str) -> BudgetExceededError:
+        """The error of a call that ``limit`` does not allow, for whoever finds that out."""
+        self._refused_by = self._refused_by or limit
+        return BudgetExceededError(limit)
 
     def settle(self, reservation: Reservation, actual: Spend) -> None:
         """Replace ``reservation`` by what the call has cost."""
@@ -148,16 +192,19 @@ class Budget(StopCondition):
         current = _minus(self._spent, self._replayable)
         return self._exceeded_by(current + self._reserved + Spend(calls=calls_needed)) is not None
 
+    def _refused(self, total: Spend) -> str | None:
+        return self._closed_by or self._exceeded_by(total)
+
     def _exceeded_by(self, total: Spend) -> str | None:
-        limits = self.limits
+        limits, kept = self.limits, self._withheld
         used = {
-            "calls": (total.calls, limits.calls),
-            "tokens": (total.tokens, limits.tokens),
-            "cost": (total.cost, limits.cost),
-            "seconds": (self.elapsed, limits.seconds),
+            "calls": (total.calls, limits.calls, kept.calls),
+            "tokens": (total.tokens, limits.tokens, kept.tokens),
+            "cost": (total.cost, limits.cost, kept.cost),
+            "seconds": (self.elapsed, limits.seconds, kept.seconds),
         }
-        for name, (amount, limit) in used.items():
-            if limit is not None and amount > limit + _ROUNDING:
+        for name, (amount, limit, withheld) in used.items():
+            if limit is not None and amount > limit - (withheld or 0) + _ROUNDING:
                 return name
         return None
 

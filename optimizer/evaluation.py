@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from optimizer.concurrency import run_together
+from optimizer.errors import BudgetExceededError
 from optimizer.events import EvaluationFinished
 from optimizer.protocols import Scorer, SearchObserver
 from optimizer.rollout import RolloutRunner
 from optimizer.seeds import content_seed
-from optimizer.types import Candidate, Evaluation, Query, Score, Step, Unscored
+from optimizer.types import Candidate, Evaluation, Query, Rollout, Score, Step, Unscored
 
 HELD_OUT_ROUND = -1
 """The round that the gate's evaluations carry."""
@@ -43,6 +44,26 @@ class Evaluator:
             self._evaluate_one(candidate, query, round_number, draw) for query in queries
         )
         return Step(candidate=candidate, evaluations=tuple(evaluations))
+
+    async def evaluate_affordable(
+        self, candidate: Candidate, queries: Sequence[Query], *, round_number: int
+    ) -> Step:
+        """As ``evaluate``, but what the budget does not reach is unscored, and the rest is kept.
+
+        Raises:
+            ModelError: a backend cannot be used.
+        """
+        evaluations = await run_together(
+            self._evaluate_affordable(candidate, query, round_number) for query in queries
+        )
+        return Step(candidate=candidate, evaluations=tuple(evaluations))
+
+    async def _evaluate_affordable(self, candidate: Candidate, query: Query, round_number: int) -> Evaluation:
+        try:
+            return await self._evaluate_one(candidate, query, round_number, 0)
+        except BudgetExceededError as error:
+            rollout = Rollout(candidate_id=candidate.id, query=query, completion=None, failure=str(error))
+            return Evaluation(round=round_number, rollout=rollout, score=Unscored(reason=str(error)))
 
     async def _evaluate_one(
         self, candidate: Candidate, query: Query, round_number: int, draw: int

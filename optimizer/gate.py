@@ -1,9 +1,12 @@
 """The held-out gate: is the winner better than what is served now, on queries nobody has looked at?"""
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
 from optimizer.concurrency import run_together
+from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import HELD_OUT_ROUND, Evaluator
 from optimizer.events import GateFinished
 from optimizer.statistics import PairedDifference, paired_difference
@@ -48,16 +51,19 @@ async def run_gate(
         incumbent_evaluator: runs the incumbent where it has other examples than the winner; None where the
             prompts are all that can differ.
 
+    A query that the budget does not reach lacks a score like any other.
+
     Raises:
         ModelError: a backend cannot be used.
-        BudgetExceededError: the budget did not reach to the end of the comparison.
     """
     if incumbent_evaluator is None and winner.system_prompt == incumbent.system_prompt:
         return _without_difference(KEPT, "the search found nothing better than the prompt it started from")
     before, after, _ = await run_together(
         [
-            (incumbent_evaluator or evaluator).evaluate(incumbent, held_out, round_number=HELD_OUT_ROUND),
-            evaluator.evaluate(winner, held_out, round_number=HELD_OUT_ROUND),
+            (incumbent_evaluator or evaluator).evaluate_affordable(
+                incumbent, held_out, round_number=HELD_OUT_ROUND
+            ),
+            evaluator.evaluate_affordable(winner, held_out, round_number=HELD_OUT_ROUND),
             _prepare(evaluator, incumbent, held_out),
         ]
     )
@@ -72,7 +78,7 @@ def _verdict_on(before: Step, after: Step) -> GateFinished:
     ]
     missing = len(after.evaluations) - len(pairs)
     if not pairs:
-        reason = "no held-out query was scored for both prompts"
+        reason = f"no held-out query was scored for both prompts{_usual_gap(before, after)}"
         return _without_difference(NOT_ENOUGH_EVIDENCE, reason, missing=missing)
     baseline, treated = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     difference = paired_difference(baseline, treated)
@@ -89,6 +95,13 @@ def _verdict_on(before: Step, after: Step) -> GateFinished:
         high=difference.high,
         reason=reason,
     )
+
+
+def _usual_gap(before: Step, after: Step) -> str:
+    """The most frequent reason for a missing score; the first of them where several are."""
+    scores = (item.score for step in (before, after) for item in step.evaluations)
+    gaps = Counter(score.reason for score in scores if not isinstance(score, Scored)).most_common(1)
+    return "".join(f": {reason}" for reason, _ in gaps)
 
 
 def _describe_gaps(before: Step, after: Step, missing: int) -> str | None:
@@ -112,7 +125,8 @@ def not_compared(reason: str) -> GateFinished:
 
 
 async def _prepare(evaluator: Evaluator, candidate: Candidate, queries: Sequence[Query]) -> Step:
-    await evaluator.prepare(queries)
+    with contextlib.suppress(BudgetExceededError):  # the evaluations meet it, too
+        await evaluator.prepare(queries)
     return Step(candidate=candidate, evaluations=())
 
 

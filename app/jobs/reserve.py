@@ -1,15 +1,20 @@
 """How a job's budget is shared between the search and the gate."""
 
+import math
+
 from typing_extensions import override
 
 from app.jobs.decisions import Decisions
-from optimizer.budget import Budget
+from optimizer.budget import Budget, Limits
 from optimizer.estimate import USUAL_RATES, CallRates, gate_calls
 from optimizer.gate import MIN_PAIRS
 from optimizer.protocols import StopCondition
 
 MAX_GATE_SHARE = 0.4
-"""Of a budget of calls, kept for the gate at most: a gate without a search has nothing to compare."""
+"""Of each limit, kept for the gate at most: a gate without a search has nothing to compare."""
+
+_MARGIN = 1.25
+"""Held-out queries may be longer than those of the search, and their judgements need repairs, too."""
 
 
 def kept_for_gate(budget_calls: int | None, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
@@ -19,7 +24,12 @@ def kept_for_gate(budget_calls: int | None, held_out: int, *, rates: CallRates =
 
 
 class KeepForGate(StopCondition):
-    """Ends the search while there is still enough for the comparison on held-out queries."""
+    """Ends the search while there is still enough for the comparison on held-out queries.
+
+    Its share is withheld from the search in every limit, so that no round that goes wrong spends it: in
+    calls as many as the gate makes, in tokens, money and seconds what so many calls take by what calls have
+    taken so far.
+    """
 
     def __init__(
         self, budget: Budget, *, held_out: int, decisions: Decisions, rates: CallRates = USUAL_RATES
@@ -28,22 +38,63 @@ class KeepForGate(StopCondition):
         self._budget = budget
         self._decisions = decisions
         self._asked = 0
-        self._kept = kept_for_gate(budget.limits.calls, held_out, rates=rates)
+        self._held_out = held_out
+        if decisions.search_ended:
+            budget.close(decisions.refused_by or "calls")
+        self._rates = rates
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
         self._asked += 1
+        self._budget.withhold(_gate_share(self._budget, self._held_out, self._rates))
         if self._asked > self._decisions.rounds and (
-            self._decisions.search_ended or self._budget.exhausted(calls_needed + self._kept)
+            self._decisions.search_ended or self._budget.exhausted(calls_needed)
         ):
             return True
         self._decisions.begin_round(self._asked)
         return False
 
+    def end_search(self) -> None:
+        """The search is over: its end is on record, and what was kept from it is free."""
+        self._decisions.note_refusal(self._budget.refused_by)
+        self._decisions.end_search()
+        self._budget.close(None)
+        self._budget.withhold(Limits())
+
 
 def affordable(budget: Budget, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
     """How many of ``held_out`` queries the gate can still pay for; 0 where too few to conclude anything."""
     count = held_out
-    while count and budget.exhausted(gate_calls(count, rates=rates)):
+    while count and not budget.has_room(_needed(budget, gate_calls(count, rates=rates))):
         count -= 1
     return count if count >= min(MIN_PAIRS, held_out) else 0
+
+
+def _gate_share(budget: Budget, held_out: int, rates: CallRates) -> Limits:
+    limits, needed = budget.limits, _needed(budget, gate_calls(held_out, rates=rates), margin=_MARGIN)
+    return Limits(
+        calls=kept_for_gate(limits.calls, held_out, rates=rates),
+        tokens=None
+        if limits.tokens is None
+        else min(needed.tokens or 0, int(limits.tokens * MAX_GATE_SHARE)),
+        cost=None if limits.cost is None else min(needed.cost or 0.0, limits.cost * MAX_GATE_SHARE),
+        seconds=None
+        if limits.seconds is None
+        else min(needed.seconds or 0.0, limits.seconds * MAX_GATE_SHARE),
+    )
+
+
+def _needed(budget: Budget, calls: int, *, margin: float = 1.0) -> Limits:
+    """What ``calls`` calls take if they are like those so far; the last one has to be reserved in full."""
+    spent, largest = budget.spent, budget.largest
+    if not calls:
+        return Limits()
+    if not spent.calls:
+        return Limits(calls=calls)
+    share = calls / spent.calls * margin
+    return Limits(
+        calls=calls,
+        tokens=math.ceil(spent.tokens * share) + largest.tokens,
+        cost=spent.cost * share + largest.cost,
+        seconds=budget.elapsed * share,
+    )

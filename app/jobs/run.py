@@ -16,7 +16,6 @@ from app.jobs.wiring import RunModels, SearchParts, build_proposer
 from app.llm.registry import ModelRegistry
 from app.retrieval import RetrievalSpec, Retrievers
 from app.stored_examples import example_from_json
-from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
 from optimizer.events import GateFinished, GateStarted, SearchFinished
 from optimizer.gate import not_compared, run_gate
@@ -158,7 +157,7 @@ class OptimizationRun:
             stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions, rates=spec.rates)
             search = parts.search(evaluator, build_proposer(spec, models), stop)
             found = await search.run(spec.seed_prompt, split.search)
-            decisions.end_search()
+            stop.end_search()
             room = decisions.held_out
             if room is None:
                 room = affordable(budget, len(split.held_out), rates=spec.rates)
@@ -218,16 +217,13 @@ class OptimizationRun:
         await parts.observer.notify(
             GateStarted(incumbent=incumbent.candidate, winner=found.best, queries=len(held_out))
         )
-        try:
-            return await run_gate(
-                evaluator,
-                incumbent=incumbent.candidate,
-                winner=found.best,
-                held_out=held_out,
-                incumbent_evaluator=incumbent.evaluator,
-            )
-        except BudgetExceededError as error:
-            return not_compared(f"{error} before the comparison was complete")
+        return await run_gate(
+            evaluator,
+            incumbent=incumbent.candidate,
+            winner=found.best,
+            held_out=held_out,
+            incumbent_evaluator=incumbent.evaluator,
+        )
 
     async def _incumbent(
         self, parts: SearchParts, found: SearchResult, held_out: Sequence[Query]

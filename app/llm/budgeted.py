@@ -11,7 +11,6 @@ from app.llm.accounting import charge, spend_without_answer
 from app.llm.errors import NeverSentError
 from app.llm.prices import Price
 from optimizer.budget import Budget, Reservation
-from optimizer.errors import BudgetExceededError
 from optimizer.protocols import ChatModel
 from optimizer.types import (
     CompletionRequest,
@@ -59,7 +58,7 @@ def waiting_within(
     async def wait(seconds: float) -> None:
         left = budget.seconds_left()
         if left is not None and seconds >= left:
-            raise BudgetExceededError("seconds")
+            raise budget.refusal("seconds")
         await sleep(seconds)
 
     return wait
@@ -107,7 +106,7 @@ class BudgetedModel(ChatModel):
                 return await self._model.complete(request)
         except TimeoutError:
             if deadline.expired():
-                raise BudgetExceededError("seconds") from None
+                raise self._budget.refusal("seconds") from None
             raise
 
     def _settle(self, reservation: Reservation, spend: Spend) -> None:

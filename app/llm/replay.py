@@ -131,6 +131,9 @@ class Replay:
     async def _charge(self, key: str, recorded: RecordedCall) -> None:
         if key in self._answered:
             return
+        if self._ends_with is not None:
+            self._answered.add(key)  # the very same search: the job's limits have let it through
+            return
         spend = Spend(
             calls=recorded.calls,
             prompt_tokens=recorded.prompt_tokens,

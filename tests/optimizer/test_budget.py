@@ -335,3 +335,62 @@ class TestExhausted:
         await budget.reserve(ONE_CALL)
         with pytest.raises(BudgetExceededError, match="calls"):
             await budget.reserve(ONE_CALL)
+
+
+class TestWithholding:
+    async def test_what_is_withheld_is_refused_until_it_is_free(self) -> None:
+        budget = make_budget(Limits(calls=5, tokens=100, cost=2.0))
+        budget.withhold(Limits(calls=4, tokens=40))
+        assert budget.exhausted(2)
+        with pytest.raises(BudgetExceededError, match="tokens"):
+            await budget.reserve(tokens(61))
+        budget.settle(await budget.reserve(tokens(60)), tokens(10))
+        with pytest.raises(BudgetExceededError, match="calls"):
+            await budget.reserve(tokens(1))
+        budget.withhold(Limits())
+        budget.settle(await budget.reserve(tokens(90)), tokens(90))
+        assert budget.refused_by == "tokens", "the first limit that refused a call"
+
+    async def test_seconds_are_withheld_from_deadlines_too(self) -> None:
+        clock = ManualClock()
+        budget = Budget(Limits(seconds=10), clock=clock)
+        budget.withhold(Limits(seconds=4))
+        assert budget.seconds_left() == 6
+        clock.now = 7
+        assert budget.seconds_left() == 0
+        with pytest.raises(BudgetExceededError, match="seconds"):
+            await budget.reserve(ONE_CALL)
+        budget.withhold(Limits())
+        assert budget.seconds_left() == 3
+        await budget.reserve(ONE_CALL)
+
+    async def test_a_waiting_call_hears_that_room_is_free(self) -> None:
+        budget = make_budget(Limits(tokens=100))
+        first = await budget.reserve(tokens(50))
+        budget.withhold(Limits(tokens=10))
+        waiting = asyncio.ensure_future(budget.reserve(tokens(45)))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        budget.withhold(Limits())
+        budget.settle(first, tokens(50))
+        assert (await waiting).open
+
+    async def test_a_closed_budget_lets_nothing_through(self) -> None:
+        budget = make_budget(Limits())
+        budget.close("cost")
+        with pytest.raises(BudgetExceededError, match="cost"):
+            await budget.reserve(ONE_CALL)
+        assert not budget.exhausted(1), "decisions between rounds look at the limits alone"
+        budget.close(None)
+        await budget.reserve(ONE_CALL)
+
+    async def test_room_is_what_no_limit_stands_in_the_way_of(self) -> None:
+        clock = ManualClock()
+        budget = Budget(Limits(calls=2, tokens=100, cost=1.0, seconds=5), clock=clock)
+        budget.settle(await budget.reserve(tokens(60)), tokens(60))
+        assert budget.has_room(Limits())
+        assert budget.has_room(Limits(calls=1, tokens=40, cost=1.0, seconds=5))
+        for need in (Limits(calls=2), Limits(tokens=41), Limits(cost=1.1), Limits(seconds=6)):
+            assert not budget.has_room(need)
+        assert make_budget(Limits()).has_room(Limits(calls=10**9, tokens=10**9, cost=1e9, seconds=1e9))
+        assert budget.largest == Spend(prompt_tokens=60)

@@ -2,6 +2,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from typing_extensions import override
 
 from optimizer.errors import BackendUnavailableError, BudgetExceededError
 from optimizer.evaluation import HELD_OUT_ROUND
@@ -22,7 +23,7 @@ from tests.fakes.chat_model import ScriptedModel
 from tests.fakes.search import CountingModel, FakeScorer, one_second, scored
 from tests.fakes.virtual_time import run_virtually
 from tests.optimizer.builders import make_queries
-from tests.optimizer.searching import Search, answer_from_messages, evaluations_of
+from tests.optimizer.searching import Search, answer_from_messages, evaluations_of, failing_after
 
 OLD = Candidate(id="c0", system_prompt="old")
 NEW = Candidate(id="c3.0.1", system_prompt="new", parent_id="c0", round=3)
@@ -138,12 +139,12 @@ async def test_few_missing_scores_on_both_sides_alike_do_no_harm(old: int, new: 
     assert (finished.verdict, finished.missing) == (PROMOTED, max(old, new))
 
 
-@pytest.mark.parametrize("queries", [0, 10])
-async def test_without_a_query_scored_for_both_there_is_no_verdict(queries: int) -> None:
+@pytest.mark.parametrize(("queries", "why"), [(0, ""), (10, ": not read")])
+async def test_without_a_query_scored_for_both_there_is_no_verdict(queries: int, why: str) -> None:
     finished = await compare([None] * queries, [4.0] * queries)
     assert finished == GateFinished(
         verdict=NOT_ENOUGH_EVIDENCE, queries=0, missing=queries, baseline_reward=None, candidate_reward=None,
-        difference=None, low=None, high=None, reason="no held-out query was scored for both prompts",
+        difference=None, low=None, high=None, reason=f"no held-out query was scored for both prompts{why}",
     )  # fmt: skip
 
 
@@ -194,14 +195,34 @@ async def test_the_gates_evaluations_are_told_from_those_of_the_search() -> None
     assert len({event.key for event in events}) == 16
 
 
-@pytest.mark.parametrize(
-    "error", [BackendUnavailableError("gone", backend="fake"), BudgetExceededError("calls")]
-)
-async def test_a_comparison_that_cannot_be_finished_is_an_error(error: Exception) -> None:
-    search = Search(target=ScriptedModel(lambda request: error))
-    with pytest.raises(type(error)) as caught:
+async def test_a_comparison_that_cannot_be_finished_is_an_error() -> None:
+    gone = BackendUnavailableError("gone", backend="fake")
+    search = Search(target=ScriptedModel(lambda request: gone))
+    with pytest.raises(BackendUnavailableError) as caught:
         await run_gate(search.evaluator(), incumbent=OLD, winner=NEW, held_out=make_queries(8))
-    assert caught.value is error
+    assert caught.value is gone
+
+
+async def test_queries_that_the_budget_does_not_reach_lack_a_score_and_the_others_are_compared() -> None:
+    target = ScriptedModel(failing_after(18, BudgetExceededError("calls")))
+    search = Search(target=target, scorer=scorer_of([3.0, 3.5] * 5, [4.0, 4.5] * 5))
+    finished = await run_gate(search.evaluator(), incumbent=OLD, winner=NEW, held_out=make_queries(10))
+    assert (finished.queries, finished.missing) == (8, 2)
+    assert (finished.difference, finished.candidate_reward) == (1.0, 4.25)
+    events = [event for event in search.observer.events if isinstance(event, EvaluationFinished)]
+    assert len(events) == 18, "every evaluation that was paid for is announced, and no other"
+
+
+async def test_a_comparison_that_the_budget_does_not_reach_says_so() -> None:
+    class Unprepared(FakeScorer):
+        @override
+        async def prepare(self, query: Query) -> None:
+            raise BudgetExceededError("tokens")
+
+    search = Search(scorer=Unprepared())
+    finished = await run_gate(search.evaluator(), incumbent=OLD, winner=NEW, held_out=make_queries(8))
+    assert (finished.verdict, finished.missing) == (NOT_ENOUGH_EVIDENCE, 8)
+    assert "the budget of tokens does not allow another call" in finished.reason
 
 
 def test_a_comparison_that_was_not_made_says_why() -> None:
