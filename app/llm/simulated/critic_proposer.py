@@ -26,6 +26,8 @@ _BETTER = 0.3
 """How much more than the present reward an earlier prompt needs to be borrowed from."""
 _BORROWS = 0.15
 _STRAYS = 0.06
+_OVERLOOKS = 0.15
+"""Probability that an aim is overlooked and the lowest scores are worked on instead."""
 _DOES_TWO = 0.7
 _KEEPS_INTRO = 0.85
 _BLOATS = 0.08
@@ -42,12 +44,14 @@ class _Task:
 
     Attributes:
         means: mean score of each trait that was judged, the lowest first.
+        aim: traits that are to be raised, where the message names some.
         topics: words of the judged queries.
         better: earlier prompts whose reward was above the present one's.
     """
 
     prompt: str
     means: tuple[tuple[Trait, float], ...]
+    aim: tuple[Trait, ...]
     topics: tuple[str, ...]
     better: tuple[str, ...]
 
@@ -86,21 +90,27 @@ def propose(message: str, seed: int, draw: Draw, character: SimulatedWorldSettin
 
 def _read(message: str) -> _Task:
     evaluations = section(message, "## Evaluations")
-    scores: dict[Trait, list[float]] = {}
-    for line in evaluations:
-        match = _SCORE.match(line)
-        trait = match_trait(match["name"]) or match_trait(match["reason"]) if match else None
-        if match and trait is not None:
-            scores.setdefault(trait, []).append(float(match["score"]))
-    means = sorted(((trait, fmean(values)) for trait, values in scores.items()), key=lambda pair: pair[1])
+    means = _mean_scores(section(message, "## All criteria")) or _mean_scores(evaluations)
     present = fmean(mean for _, mean in means) if means else 5.0
     texts = [quoted(lines) for _, lines in subsections(evaluations, "### Evaluation")]
     return _Task(
         prompt=quoted(section(message, "## Current prompt")),
         means=tuple(means),
+        aim=tuple(trait for trait, _ in _mean_scores(section(message, "## Aim"))),
         topics=topic_words(texts[0]) if texts else (),
         better=_better_prompts(message, present),
     )
+
+
+def _mean_scores(lines: Sequence[str]) -> list[tuple[Trait, float]]:
+    """Mean of the scores in ``lines`` for each trait, the lowest first."""
+    scores: dict[Trait, list[float]] = {}
+    for line in lines:
+        match = _SCORE.match(line)
+        trait = match_trait(match["name"]) or match_trait(match["reason"]) if match else None
+        if match and trait is not None:
+            scores.setdefault(trait, []).append(float(match["score"]))
+    return sorted(((trait, fmean(values)) for trait, values in scores.items()), key=lambda pair: pair[1])
 
 
 def _better_prompts(message: str, present: float) -> tuple[str, ...]:
@@ -131,6 +141,9 @@ def _weak_traits(task: _Task, rng: random.Random) -> list[Trait]:
     """One or two traits to work on: as a rule those with the lowest scores, now and then any."""
     if not task.means or rng.random() < _STRAYS:
         return rng.sample(list(Trait), rng.randint(1, _NEW))
+    if task.aim and rng.random() >= _OVERLOOKS:
+        count = _NEW if rng.random() < _DOES_TWO else 1
+        return rng.sample(task.aim, min(count, len(task.aim)))
     lowest = task.means[0][1]
     near = [trait for trait, mean in task.means if mean <= lowest + _CONTENT]
     rng.shuffle(near)

@@ -1,6 +1,7 @@
 """The true quality of a prompt in the simulated world. For tests and benchmarks only: no model may use it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import fmean
 
 from app.backend_settings import SimulatedSettings
@@ -8,6 +9,8 @@ from app.llm.simulated.queries import read_query
 from app.llm.simulated.reading import read_instructions
 from app.llm.simulated.world import World, expected_grade
 from optimizer.types import Example, Query
+
+_read_query = lru_cache(maxsize=4096)(read_query)
 
 
 def true_quality(
@@ -46,12 +49,17 @@ def true_qualities(
     examples: Sequence[Example] = (),
 ) -> list[float]:
     """The terms of ``true_quality``, one for each query. For tests and benchmarks only."""
-    world = World(settings.seed, settings.world)
+    world = _world(settings)
     prompt = read_instructions(system_prompt)
     shown = [example.answer for example in examples]
     qualities = []
     for query in queries:
-        reading = read_query(query.text)
+        reading = _read_query(query.text)
         latent = world.strengths(model, prompt, shown, query.text, reading).latent
         qualities.append(fmean(expected_grade(latent[trait], world.noise) for trait in reading.traits))
     return qualities
+
+
+@lru_cache(maxsize=8)
+def _world(settings: SimulatedSettings) -> World:
+    return World(settings.seed, settings.world)

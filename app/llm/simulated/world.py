@@ -75,6 +75,8 @@ class World:
         self._character = character
         self._profiles: dict[str, Profile] = {}
         self._read_shown = lru_cache(maxsize=256)(_read_shown)
+        self._uninstructed = lru_cache(maxsize=4096)(self._draw_uninstructed)
+        self._instructed = lru_cache(maxsize=1024)(self._follow_instructions)
 
     def profile(self, model: str) -> Profile:
         """The hidden parameters of ``model``."""
@@ -109,20 +111,12 @@ class World:
             query: the query as read.
         """
         profile = self.profile(model)
-        gains, push = _instructed(profile, prompt, query.kind)
+        gains, push = self._instructed(model, prompt, query.kind)
         imitated = self._imitated(profile, shown_answers)
-        rng = generator(self._seed, "query", query_text)
-        difficulty = self.difficulty(query_text)
         overload = min(1.5, 0.0015 * max(0, prompt.words - _OVERLOAD))
         latent = {
-            trait: profile.base[trait]
-            + profile.kinds[query.kind, trait]
-            + gains[trait]
-            + imitated[trait]
-            - difficulty
-            - overload
-            + rng.gauss(0, 0.3)
-            for trait in Trait
+            trait: uninstructed + gains[trait] + imitated[trait] - overload
+            for trait, uninstructed in self._uninstructed(model, query_text, query.kind).items()
         }
         for source, taken in _CONFLICTS.items():
             if query.kind not in _SPARED.get(source, frozenset()):
@@ -130,7 +124,24 @@ class World:
                     latent[trait] -= amount * profile.temper * push[source] ** 2
         return Strengths(latent=latent, push=push)
 
+    def _draw_uninstructed(self, model: str, query_text: str, kind: Kind) -> dict[Trait, float]:
+        """The strength of each trait without instructions and examples."""
+        profile = self.profile(model)
+        rng = generator(self._seed, "query", query_text)
+        difficulty = self.difficulty(query_text)
+        return {
+            trait: profile.base[trait] + profile.kinds[kind, trait] - difficulty + rng.gauss(0, 0.3)
+            for trait in Trait
+        }
+
+    def _follow_instructions(
+        self, model: str, prompt: Reading, kind: Kind
+    ) -> tuple[dict[Trait, float], dict[Trait, float]]:
+        return _instructed(self.profile(model), prompt, kind)
+
     def _imitated(self, profile: Profile, shown_answers: Sequence[str]) -> dict[Trait, float]:
+        if not shown_answers:
+            return dict.fromkeys(Trait, 0.0)
         read = [self._read_shown(answer) for answer in shown_answers]
         gains = {trait: profile.imitation * sum(shown[trait] for shown in read) for trait in Trait}
         return {trait: max(-0.5, min(3 * profile.imitation, gain)) for trait, gain in gains.items()}

@@ -122,3 +122,26 @@ def test_a_proposer_without_skill_writes_nothing_that_helps_much() -> None:
     texts = [json.loads(propose(message, 0, draw, clumsy))["system_prompt"] for draw in draws]
     assert not any(set(_bullets(text)) & strong for text in texts)
     assert any(set(_bullets(text)) & strong for text in _many(message))
+
+
+def test_what_is_aimed_at_is_raised_as_a_rule_whatever_else_is_low() -> None:
+    message = proposer_message(PLAIN, SCORES).replace(
+        "## Evaluations", "## Aim\n- Depth: 3.1 of 5 over 7 answers\n\n## Evaluations"
+    )
+    spoken = [
+        {item.trait for item in read_instructions(text).instructions if item.strength > 0}
+        for text in _many(message)
+    ]
+    assert sum(Trait.DEPTH in traits for traits in spoken) > len(spoken) * 0.4
+    assert any(Trait.EMPATHY in traits or Trait.LIMITATIONS in traits for traits in spoken)
+
+
+def test_means_over_all_answers_go_before_the_answers_shown() -> None:
+    message = proposer_message(PLAIN, SCORES).replace(
+        "## Evaluations", "## All criteria\n- Creativity: 1.2 of 5 over 9 answers\n\n## Evaluations"
+    )
+    spoken = [
+        {item.trait for item in read_instructions(text).instructions if item.strength > 0}
+        for text in _many(message)
+    ]
+    assert sum(Trait.CREATIVITY in traits for traits in spoken) > len(spoken) * 0.4
