@@ -6,6 +6,7 @@ from app.auth import AuthenticationMiddleware, Authenticator
 from app.chat.endpoints import router as chat_router
 from app.datasets.endpoints import router as datasets_router
 from app.errors import install_error_handlers
+from app.example_banks.endpoints import router as example_banks_router
 from app.health.endpoints import router as health_router
 from app.ledger.endpoints import router as ledger_router
 from app.middleware import RequestContextMiddleware
@@ -37,6 +38,7 @@ def create_app(resources: Resources) -> FastAPI:
         ledger_router,
         prompts_router,
         datasets_router,
+        example_banks_router,
     ):
         app.include_router(router)
     authenticator = Authenticator(None if key is None else key.get_secret_value())

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from app.jobs.banks.run import BankRun
+from app.jobs.kinds import JobRuns
 from app.jobs.local import LocalRunner
 from app.jobs.records import StoredCapabilities
 from app.jobs.run import JobStore, OptimizationRun
@@ -25,6 +27,7 @@ from store.repositories.call_retention import CallRetention
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.datasets import DatasetRepository
 from store.repositories.embeddings import EmbeddingRepository
+from store.repositories.example_answers import ExampleAnswerRepository
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from store.repositories.search_tree import SearchTreeRepository
@@ -42,6 +45,7 @@ class Resources:
     models: ModelRegistry
     optimizations: OptimizationRepository
     tree: SearchTreeRepository
+    answers: ExampleAnswerRepository
     spends: SpendRepository
     retention: CallRetention
     progress: ProgressLog
@@ -78,9 +82,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             prompts=prompts,
             selections=SelectionRepository(database),
         )
+        catalog = CriteriaCatalog.load()
         worker = JobWorker(
             WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
-            OptimizationRun(job_store, models, CriteriaCatalog.load(), retrievers),
+            JobRuns(
+                OptimizationRun(job_store, models, catalog, retrievers), BankRun(job_store, models, catalog)
+            ),
             lease_seconds=settings.jobs.lease_seconds,
             on_label_moved=labelled.invalidate,
         )
@@ -93,6 +100,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             models=models,
             optimizations=optimizations,
             tree=SearchTreeRepository(database),
+            answers=ExampleAnswerRepository(database),
             spends=SpendRepository(database),
             retention=retention,
             progress=progress,

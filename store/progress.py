@@ -12,10 +12,12 @@ from store.event_log import append_events
 from store.fencing import held_seq
 from store.models.candidate import Candidate
 from store.models.evaluation import Evaluation
+from store.models.example_answer import ExampleAnswer
 from store.models.optimization_event import OptimizationEvent
 from store.models.optimization_round import OptimizationRound
 from store.records.optimizations import Lease
 from store.records.progress import (
+    AnswerDraft,
     CandidateDraft,
     EvaluationDraft,
     EventRecord,
@@ -115,6 +117,9 @@ class ProgressLog:
         if batch.evaluations:
             rows = [owner | _evaluation_row(draft) for draft in batch.evaluations]
             connection.execute(insert_new(self._db.dialect, Evaluation), rows)
+        if batch.answers:
+            rows = [owner | _columns(draft) | {"criteria": list(draft.criteria)} for draft in batch.answers]
+            connection.execute(insert_new(self._db.dialect, ExampleAnswer), rows)
         for finished in batch.rounds:
             self._add_round(connection, lease, finished)
         return append_events(connection, lease.optimization_id, next_seq, batch.events)
@@ -151,7 +156,7 @@ def _evaluation_row(draft: EvaluationDraft) -> dict[str, object]:
     return _columns(draft) | {"example_ids": list(draft.example_ids), "criteria": list(draft.criteria)}
 
 
-def _columns(draft: CandidateDraft | EvaluationDraft) -> dict[str, object]:
+def _columns(draft: CandidateDraft | EvaluationDraft | AnswerDraft) -> dict[str, object]:
     return {field.name: getattr(draft, field.name) for field in fields(draft)}
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from app.commands.api_client import ApiClient
 from app.commands.progress import JobJson, describe_step, render_job
 from app.commands.terminal import plain
-from app.optimizations.schemas import FINAL_STATUSES
+from app.jobs.schemas import FINAL_STATUSES
 
 _REFRESH_SECONDS = 0.3
 

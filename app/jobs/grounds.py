@@ -2,10 +2,11 @@
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.jobs.decisions import Decisions
 from app.jobs.records import JobSelections, ReplayedCalls, ReplayedSelections
-from app.jobs.spec import JobSpec, ReplaySpec
+from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec
 from app.jobs.wiring import open_budget, open_context
 from app.llm.metering import Meter
 from app.llm.registry import RunContext
@@ -19,6 +20,29 @@ from store.records.optimizations import Claim
 from store.repositories.selections import SelectionRepository
 
 
+class AnyConfig(Protocol):
+    """Settings of a job of any kind."""
+
+    @property
+    def seed(self) -> int:
+        """Everything random derives from it."""
+        ...
+
+
+class AnySpec(Protocol):
+    """A job of any kind."""
+
+    @property
+    def budget(self) -> BudgetSpec:
+        """What the job may use."""
+        ...
+
+    @property
+    def config(self) -> AnyConfig:
+        """Its settings."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grounds:
     """Where the answers, the decisions and the criteria of an attempt come from."""
@@ -29,10 +53,10 @@ class Grounds:
 
 
 async def own_grounds(
-    claim: Claim, spec: JobSpec, scope: LedgerScope, selections: SelectionRepository
+    claim: Claim, spec: AnySpec, scope: LedgerScope, selections: SelectionRepository
 ) -> Grounds:
     """The models, under the job's budget, with what earlier attempts have left in its ledger."""
-    budget = open_budget(spec, scope, elapsed=claim.optimization.elapsed_seconds)
+    budget = open_budget(spec.budget, scope, elapsed=claim.optimization.elapsed_seconds)
     return Grounds(
         context=open_context(claim, scope, budget, seed=spec.config.seed),
         decisions=Decisions(scope.decisions, scope.decide),

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
@@ -33,10 +34,12 @@ from rewards.catalog import CriteriaCatalog
 from rewards.types import RewardScorer
 from store.calls import CallLedger, LedgerScope
 from store.progress import ProgressLog
-from store.records.optimizations import Claim
+from store.records.optimizations import Claim, Lease
 from store.repositories.datasets import DatasetRepository
 from store.repositories.prompts import PromptRepository
 from store.repositories.selections import SelectionRepository
+
+T = TypeVar("T")
 
 _LOGGER = logging.getLogger(__name__)
 _FLUSH_SECONDS = 5.0
@@ -112,14 +115,9 @@ class OptimizationRun:
             LostLeaseError: somebody else has it now.
         """
         spec = JobSpec.from_json(claim.optimization.spec)
-        scope = await self._store.ledger.open(claim.lease)
-        try:
-            finding = await self._attempt(claim, spec, scope)
-            await scope.flush()
-        except BaseException:
-            await _flush_after_failure(scope, claim.lease.optimization_id)
-            raise
-        return finding
+        return await under_ledger(
+            self._store.ledger, claim.lease, lambda scope: self._attempt(claim, spec, scope)
+        )
 
     async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
         async with AsyncExitStack() as closing:
@@ -138,7 +136,7 @@ class OptimizationRun:
             self._store.progress,
             claim.lease,
             provenance,
-            spend=lambda: _spend_json(budget.spent),
+            spend=lambda: spend_json(budget.spent),
             answers_kept=scope.flush,
         )
         parts = SearchParts(
@@ -264,6 +262,24 @@ class OptimizationRun:
         )
 
 
+async def under_ledger(ledger: CallLedger, lease: Lease, work: Callable[[LedgerScope], Awaitable[T]]) -> T:
+    """What ``work`` finds on the ledger of the job under ``lease``.
+
+    However it ends, what it has paid for is on record then, or its loss is logged.
+
+    Raises:
+        LostLeaseError: the lease is not ours (any more).
+    """
+    scope = await ledger.open(lease)
+    try:
+        found = await work(scope)
+        await scope.flush()
+    except BaseException:
+        await _flush_after_failure(scope, lease.optimization_id)
+        raise
+    return found
+
+
 async def _flush_after_failure(scope: LedgerScope, job: str) -> None:
     """Wait for the last answers to be durable, but not for ever, and leave it to the failure to be raised."""
     flushing = asyncio.create_task(scope.flush())
@@ -286,7 +302,8 @@ def _terms(scorer: RewardScorer) -> JsonObject:
     return {name: value for name, value in scorer.provenance().items() if name != "selections"}
 
 
-def _spend_json(spend: Spend) -> JsonObject:
+def spend_json(spend: Spend) -> JsonObject:
+    """``spend`` as rounds record it."""
     return {
         "calls": spend.calls,
         "prompt_tokens": spend.prompt_tokens,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from app.jobs.records import StoredCalls
-from app.jobs.spec import JobSpec
+from app.jobs.spec import BudgetSpec, JobSpec
 from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
 from app.retrieval import RetrievalSpec, Retrievers
@@ -60,8 +60,8 @@ class RunModels:
         }
 
 
-def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
-    """The job's budget with what earlier attempts have spent.
+def open_budget(limits: BudgetSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
+    """A job's budget with what earlier attempts have spent.
 
     Answers in the ledger are asked for again and count as spent only then (``Budget.replay``), so that
     decisions between rounds repeat. Criteria and vectors come from caches that all jobs share and may not be
@@ -70,7 +70,7 @@ def open_budget(spec: JobSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
     spent = _sum(scope.totals().values())
     replayable = _sum(spend for role, spend in scope.finished_spend().items() if role not in _SHARED_ROLES)
     return Budget(
-        spec.budget.to_limits(),
+        limits.to_limits(),
         clock=time.monotonic,
         spent=spent,
         elapsed=elapsed,

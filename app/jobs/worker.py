@@ -7,8 +7,10 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from app.jobs.run import Finding, OptimizationRun
+from app.jobs.banks.run import BankFinding
+from app.jobs.run import Finding
 from app.stored_examples import example_to_json
 from optimizer.errors import DrpoError, InvalidInputError, MisconfiguredError, ModelError
 from optimizer.gate import PROMOTED
@@ -41,13 +43,26 @@ class WorkerStore:
     prompts: PromptRepository
 
 
+class JobRun(Protocol):
+    """What a job is."""
+
+    async def run(self, claim: Claim) -> Finding | BankFinding:
+        """What the job found.
+
+        Raises:
+            DrpoError: it cannot be done.
+            LostLeaseError: somebody else has it now.
+        """
+        ...
+
+
 class JobWorker:
     """Takes claimed jobs to their end."""
 
     def __init__(
         self,
         store: WorkerStore,
-        run: OptimizationRun,
+        run: JobRun,
         *,
         lease_seconds: float,
         on_label_moved: Callable[[str], None],
@@ -72,7 +87,8 @@ class JobWorker:
 
         When this task itself is cancelled the lease is given back, so that the next worker need not wait.
         """
-        _LOGGER.info("%s begins on %s", claim.lease.optimization_id, claim.optimization.target)
+        job = claim.optimization
+        _LOGGER.info("%s begins on %s", job.id, job.target or "the answers of an example bank")
         clock = _Clock()
         running = asyncio.create_task(self._run.run(claim), name=f"run {claim.lease.optimization_id}")
         watching = asyncio.create_task(self._watch(claim, clock, cancel))
@@ -113,10 +129,16 @@ class JobWorker:
                 return found
             last_good = time.monotonic()
 
-    async def _finish(self, claim: Claim, running: "asyncio.Task[Finding]", clock: "_Clock") -> None:
+    async def _finish(
+        self, claim: Claim, running: "asyncio.Task[Finding | BankFinding]", clock: "_Clock"
+    ) -> None:
         job = claim.lease.optimization_id
         try:
-            await self._store_finding(claim, running.result(), clock)
+            found = running.result()
+            if isinstance(found, BankFinding):
+                await self._store_bank(claim, found, clock)
+            else:
+                await self._store_finding(claim, found, clock)
         except LostLeaseError:
             _LOGGER.warning("%s: the lease is lost, another worker goes on", job)
         except StoreUnavailableError:
@@ -129,6 +151,18 @@ class JobWorker:
             message = f"an internal error occurred; it was logged as {incident}"
             error_value = OptimizationError(code="internal_error", message=message)
             await self._end(claim, OptimizationStatus.FAILED, clock, error=error_value)
+
+    async def _store_bank(self, claim: Claim, finding: BankFinding, clock: "_Clock") -> None:
+        """Bank and end of the job in one transaction."""
+        async with self._store.database.session() as session:
+            bank_id = await self._store.prompts.add_example_bank(finding.bank, session=session)
+            await self._store.optimizations.finish(
+                claim.lease,
+                OptimizationStatus.SUCCEEDED,
+                result={**finding.to_json(), "bank_id": bank_id},
+                elapsed=clock.lap(),
+                session=session,
+            )
 
     async def _store_finding(self, claim: Claim, finding: Finding, clock: "_Clock") -> None:
         """Version, label and end of the job in one transaction."""
@@ -253,7 +287,7 @@ def _explain(error: DrpoError) -> OptimizationError:
     return OptimizationError(code=code, message=str(error))
 
 
-async def _stop(*tasks: "asyncio.Task[Finding] | asyncio.Task[BeatResult]") -> None:
+async def _stop(*tasks: "asyncio.Task[Finding | BankFinding] | asyncio.Task[BeatResult]") -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

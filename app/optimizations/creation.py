@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from app.datasets.builtin_sets import builtin_examples, builtin_queries
 from app.datasets.parsing import distinct_queries
+from app.jobs.banks.inputs import BankReference
+from app.jobs.banks.lookup import find_bank
 from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import BudgetSpec, JobSpec
 from app.optimizations.rewards import check_rewards
@@ -15,7 +17,6 @@ from app.optimizations.schemas import (
     DEFAULT_SEED_PROMPT,
     CreateOptimization,
     DatasetReference,
-    ExampleInput,
 )
 from app.resources import Resources
 from app.retrieval import RetrievalSpec
@@ -47,7 +48,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
     if request.rewards is not None:
         await check_rewards(request.rewards, resources, queries)
     _check_prices(request, resources)
-    examples = [example_to_json(example) for example in _examples(request.examples)]
+    examples = [example_to_json(example) for example in await _examples(request, resources)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
     split = await asyncio.to_thread(
         split_queries,
@@ -177,7 +178,10 @@ async def _shown_queries(
     return [example_from_json(example).query for example in shown]
 
 
-def _examples(given: list[ExampleInput] | None) -> tuple[Example, ...]:
+async def _examples(request: CreateOptimization, resources: Resources) -> tuple[Example, ...]:
+    given = request.examples
+    if isinstance(given, BankReference):
+        return await find_bank(given.bank, resources.optimizations, resources.prompts)
     if given is None:
         return builtin_examples()
     return tuple(

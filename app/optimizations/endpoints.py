@@ -7,7 +7,7 @@ from sse_starlette import EventSourceResponse
 
 from app.auth import CurrentPrincipal
 from app.dependencies import CurrentResources
-from app.optimizations.event_stream import stream_events
+from app.jobs.event_stream import events_response
 from app.optimizations.schemas import (
     CandidateList,
     CreateOptimization,
@@ -17,11 +17,9 @@ from app.optimizations.schemas import (
     ReplayOptimization,
 )
 from app.optimizations.service import OptimizationService
-from store.records.optimizations import OptimizationStatus
+from store.records.optimizations import JobKind, OptimizationStatus
 
 router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"])
-
-_HEARTBEAT_SECONDS = 10
 
 
 @router.post("", status_code=202)
@@ -97,12 +95,8 @@ async def follow_events(
     last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
 ) -> EventSourceResponse:
     """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
-    await resources.optimizations.get(optimization_id)
-    return EventSourceResponse(
-        stream_events(resources, optimization_id, last_event_id),
-        ping=_HEARTBEAT_SECONDS,
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+    return events_response(resources.optimizations, resources.progress, optimization_id, last_event_id)
 
 
 @router.post("/{optimization_id}/cancel")

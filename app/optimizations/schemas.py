@@ -5,36 +5,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.datasets.parsing import MAX_QUERIES, AnyQuery
+from app.jobs.banks.inputs import BankReference, ExampleInput, inline_or_stored
 from app.jobs.reward_spec import RewardSpec
+from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
 from optimizer.config import SearchConfig
 from optimizer.types import JsonObject, JsonValue
 
 BUILTIN_DATASET = "builtin"
 DEFAULT_SEED_PROMPT = "You are a helpful assistant."
 PROMPT_LIMIT = 20_000
-LARGEST_BUDGET = 10**12
-"""Of calls or tokens: sums of these still fit into 64 bits."""
-
-Status = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
-FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
-
-
-class BudgetInput(BaseModel):
-    """What the job may use at most; a field left out is no limit.
-
-    Attributes:
-        calls: requests to backends, retries included.
-        tokens: prompt and completion tokens.
-        cost: money, in the currency of the configured prices.
-        seconds: running time.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    calls: int | None = Field(default=None, ge=1, le=LARGEST_BUDGET)
-    tokens: int | None = Field(default=None, ge=1, le=LARGEST_BUDGET)
-    cost: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class DatasetReference(BaseModel):
@@ -43,20 +22,6 @@ class DatasetReference(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dataset: str = Field(min_length=1)
-
-
-class ExampleInput(BaseModel):
-    """An in-context pair of the caller's own bank."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-    query: str = Field(min_length=1, max_length=PROMPT_LIMIT)
-    answer: str = Field(min_length=1, max_length=PROMPT_LIMIT)
-    kind: str | None = None
-
-
-def _where_queries_are(value: object) -> str:
-    return "inline" if isinstance(value, list) else "stored"
 
 
 class CreateOptimization(BaseModel):
@@ -70,7 +35,8 @@ class CreateOptimization(BaseModel):
             ``You are a helpful assistant.``.
         queries: inline, or a stored dataset; by default the built-in set.
         held_out: queries kept for the final comparison; 0 runs none and promotes nothing.
-        examples: the in-context bank; by default the built-in one, an empty list for none.
+        examples: the in-context bank, inline or a stored one; by default the built-in one, an empty list for
+            none.
         budget: what the job may use.
         rewards: what answers are scored by; by default the criteria that the selector chooses, all alike.
         label: the label that moves to the new version if it proves better; null moves none.
@@ -86,10 +52,17 @@ class CreateOptimization(BaseModel):
     queries: Annotated[
         Annotated[list[AnyQuery], Field(min_length=1, max_length=MAX_QUERIES), Tag("inline")]
         | Annotated[DatasetReference, Tag("stored")],
-        Discriminator(_where_queries_are),
+        Discriminator(inline_or_stored),
     ] = DatasetReference(dataset=BUILTIN_DATASET)
     held_out: int = Field(default=30, ge=0, le=10_000)
-    examples: Annotated[list[ExampleInput], Field(max_length=1000)] | None = None
+    examples: (
+        Annotated[
+            Annotated[list[ExampleInput], Field(max_length=1000), Tag("inline")]
+            | Annotated[BankReference, Tag("stored")],
+            Discriminator(inline_or_stored),
+        ]
+        | None
+    ) = None
     budget: BudgetInput = BudgetInput()
     rewards: RewardSpec | None = None
     label: str | None = Field(default="production", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -108,13 +81,6 @@ class ReplayOptimization(BaseModel):
 
     settings: JsonObject = Field(default_factory=dict)
     name: str | None = Field(default=None, max_length=200)
-
-
-class OptimizationError(BaseModel):
-    """Why a job failed, and what to change."""
-
-    code: str
-    message: str
 
 
 class BestSoFar(BaseModel):
@@ -140,45 +106,6 @@ class Progress(BaseModel):
     rounds_left: int | None
     evaluations: int
     unscored: int
-
-
-class RoleSpend(BaseModel):
-    """What one role's calls have cost."""
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
-
-
-class JobLedger(BaseModel):
-    """What a job has in the call ledger.
-
-    Attributes:
-        calls / bytes: calls on record, and about what they take in the database.
-        dropped_at: when they were dropped; null while they are there.
-    """
-
-    calls: int = 0
-    bytes: int = 0
-    dropped_at: float | None = None
-
-
-class SpendReport(RoleSpend):
-    """What all calls have cost.
-
-    Attributes:
-        ledger: what of it is on record.
-        replayed: calls that were answered from the record of another job, which cost nothing.
-        by_role: the same for each role.
-        unknown_calls: calls under way when a run was killed; counted as spent, and the provider may bill
-            them twice.
-    """
-
-    by_role: dict[str, RoleSpend] = Field(default_factory=dict)
-    unknown_calls: int = 0
-    replayed: int = 0
-    ledger: JobLedger = JobLedger()
 
 
 class Estimate(BaseModel):
@@ -275,15 +202,6 @@ class EvaluationObject(BaseModel):
     completion_tokens: int | None
     seconds: float
     at: float
-
-
-class ListPage(BaseModel):
-    """A page of a list, after OpenAI's."""
-
-    object: Literal["list"] = "list"
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
 
 
 class OptimizationPage(ListPage):

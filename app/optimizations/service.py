@@ -11,7 +11,7 @@ from app.optimizations.schemas import (
 )
 from app.optimizations.views import show_candidates, show_evaluation, show_optimization
 from app.resources import Resources
-from store.records.optimizations import OptimizationRecord, OptimizationStatus
+from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
 
 
 class OptimizationService:
@@ -40,7 +40,7 @@ class OptimizationService:
             InvalidInputError: the settings cannot work, or the job is a replay itself.
             ApiError: it has not ended, or its calls are gone.
         """
-        source = await self._resources.optimizations.get(optimization_id)
+        source = await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         spec = build_replay(source, request, await self._resources.spends.of(optimization_id))
         record = await self._resources.optimizations.create(spec=spec.to_json(), target=source.target)
         self._resources.runner.wake()
@@ -52,13 +52,15 @@ class OptimizationService:
         Raises:
             NotFoundError: there is none.
         """
-        return await self._show(await self._resources.optimizations.get(optimization_id))
+        return await self._show(await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT))
 
     async def page(
         self, *, after: str | None, limit: int, status: OptimizationStatus | None
     ) -> tuple[list[OptimizationObject], bool]:
         """A page of jobs, newest first, and whether more follow."""
-        records = await self._resources.optimizations.list(after=after, limit=limit + 1, status=status)
+        records = await self._resources.optimizations.list(
+            after=after, limit=limit + 1, status=status, kind=JobKind.PROMPT
+        )
         return [await self._show(record) for record in records[:limit]], len(records) > limit
 
     async def cancel(self, optimization_id: str) -> OptimizationObject:
@@ -67,6 +69,7 @@ class OptimizationService:
         Raises:
             NotFoundError: there is none.
         """
+        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         record = await self._resources.optimizations.request_cancel(optimization_id)
         self._resources.runner.cancel(optimization_id)
         return await self._show(record)
@@ -77,7 +80,7 @@ class OptimizationService:
         Raises:
             NotFoundError: there is no such job.
         """
-        await self._resources.optimizations.get(optimization_id)
+        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         tree = self._resources.tree
         return show_candidates(
             await tree.candidates(optimization_id),
@@ -93,7 +96,7 @@ class OptimizationService:
         Raises:
             NotFoundError: there is no such job.
         """
-        await self._resources.optimizations.get(optimization_id)
+        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         records = await self._resources.tree.evaluations(
             optimization_id, candidate_id=candidate_id, phase=phase
         )

@@ -5,23 +5,20 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
+from app.jobs.schemas import BudgetInput, OptimizationError
 from app.jobs.spec import JobSpec
+from app.jobs.spending import show_spend
 from app.optimizations.estimates import estimate_rest
 from app.optimizations.schemas import (
     BestSoFar,
-    BudgetInput,
     CandidateObject,
     CriterionMean,
     EvaluationObject,
-    JobLedger,
-    OptimizationError,
     OptimizationObject,
     Progress,
-    RoleSpend,
-    SpendReport,
 )
 from optimizer.types import StopReason
-from store.records.calls import CallSpend, LedgerShare
+from store.records.calls import LedgerShare
 from store.records.optimizations import OptimizationRecord, OptimizationStatus
 from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
 from store.repositories.search_tree import EvaluationCounts
@@ -75,18 +72,6 @@ def show_optimization(
             record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in share.by_role.values())
         ),
         result=record.result,
-    )
-
-
-def show_spend(share: LedgerShare, *, replayed: int = 0) -> SpendReport:
-    """What calls have cost, by role and together, and what of them is on record."""
-    total = sum(share.by_role.values(), CallSpend())
-    return SpendReport(
-        **_role_spend(total).model_dump(),
-        by_role={role: _role_spend(spend) for role, spend in share.by_role.items()},
-        unknown_calls=total.unknown_calls,
-        replayed=replayed,
-        ledger=JobLedger(calls=share.calls, bytes=share.bytes, dropped_at=share.dropped_at),
     )
 
 
@@ -198,12 +183,3 @@ def _phase(
     if record.status is OptimizationStatus.QUEUED:
         return "queued"
     return "gate" if counts.held_out else "search"
-
-
-def _role_spend(spend: CallSpend) -> RoleSpend:
-    return RoleSpend(
-        calls=spend.calls,
-        prompt_tokens=spend.prompt_tokens,
-        completion_tokens=spend.completion_tokens,
-        cost=spend.cost,
-    )

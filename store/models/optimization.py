@@ -1,6 +1,6 @@
 """Optimizations: the unit of work, with its lease."""
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.clock import db_now
@@ -8,7 +8,10 @@ from store.models.base import Base, StoredJson, StoredObject
 
 
 class Optimization(Base):
-    """One optimization. ``fence`` grows with each owner; what an older owner writes is refused."""
+    """One optimization. ``fence`` grows with each owner; what an older owner writes is refused.
+
+    ``kind`` says what it makes better: a prompt, or the answers of an example bank, which has no target.
+    """
 
     __tablename__ = "optimizations"
     __table_args__ = (
@@ -17,9 +20,11 @@ class Optimization(Base):
         ),
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at"),
+        Index(None, "kind", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(default="prompt", server_default=text("'prompt'"))
     spec: Mapped[StoredObject] = mapped_column(StoredJson)
     target: Mapped[str]
     status: Mapped[str] = mapped_column(default="queued")

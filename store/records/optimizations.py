@@ -26,6 +26,13 @@ class OptimizationStatus(StrEnum):
         }
 
 
+class JobKind(StrEnum):
+    """What an optimization makes better."""
+
+    PROMPT = "prompt"
+    EXAMPLE_BANK = "example_bank"
+
+
 class BeatResult(StrEnum):
     """What a heartbeat found."""
 
@@ -62,7 +69,8 @@ class OptimizationRecord:
 
     Attributes:
         spec: what was asked for, as the application wrote it.
-        target: public name of the model that is aligned.
+        kind: what it makes better.
+        target: public name of the model that is aligned; empty for an example bank.
         fence: number of times that it was claimed.
         last_seq: number of its newest event; 0 before the first.
         elapsed_seconds: time that its owners have worked on it.
@@ -70,6 +78,7 @@ class OptimizationRecord:
     """
 
     id: str
+    kind: JobKind
     spec: JsonObject
     target: str
     status: OptimizationStatus

@@ -79,6 +79,51 @@ class EvaluationRecord(EvaluationDraft):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerDraft:
+    """An answer for an example bank; exactly one of ``reward`` and ``unscored_reason`` is there.
+
+    Attributes:
+        id: unique within the example.
+        criteria: objects ``{"criterion", "score", "rationale"}``.
+        models: who wrote and who judged it.
+    """
+
+    example_id: str
+    id: str
+    text: str
+    parent_id: str | None = None
+    round: int = 0
+    rationale: str = ""
+    reward: float | None = None
+    unscored_reason: str | None = None
+    criteria: tuple[JsonObject, ...] = ()
+    selection_rationale: str = ""
+    models: JsonObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerRecord(AnswerDraft):
+    """An answer as recorded; ``at`` in seconds since 1970."""
+
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExampleReward:
+    """How far an example is.
+
+    Attributes:
+        first / best: highest reward of its first answers, and of all; None where none is scored.
+        judged / unscored: answers judged, and those of them without a score.
+    """
+
+    first: float | None
+    best: float | None
+    judged: int
+    unscored: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RoundDraft:
     """A finished round.
 
@@ -136,5 +181,6 @@ class ProgressBatch:
 
     candidates: tuple[CandidateDraft, ...] = ()
     evaluations: tuple[EvaluationDraft, ...] = ()
+    answers: tuple[AnswerDraft, ...] = ()
     rounds: tuple[RoundDraft, ...] = ()
     events: tuple[EventDraft, ...] = ()

@@ -29,6 +29,7 @@ from store.models.optimization import Optimization
 from store.records.optimizations import (
     BeatResult,
     Claim,
+    JobKind,
     Lease,
     OptimizationError,
     OptimizationRecord,
@@ -39,6 +40,8 @@ from store.records.progress import EventDraft
 STARTED_EVENT = "optimization_started"
 CANCEL_REQUESTED_EVENT = "optimization_cancel_requested"
 FINISHED_EVENT = "optimization_finished"
+
+_PREFIXES = {JobKind.PROMPT: "opt", JobKind.EXAMPLE_BANK: "ebj"}
 
 
 class OptimizationRepository:
@@ -56,30 +59,48 @@ class OptimizationRepository:
         *,
         spec: JsonObject,
         target: str,
+        kind: JobKind = JobKind.PROMPT,
+        result: JsonObject | None = None,
         optimization_id: str | None = None,
         session: Session | None = None,
     ) -> OptimizationRecord:
-        """Add a queued optimization.
+        """Add a queued optimization; one with a ``result`` has succeeded from the start.
 
         Raises:
             ConflictError: the id is taken.
         """
-        statement = insert(Optimization).values(id=optimization_id or new_id("opt"), spec=spec, target=target)
+        statement = insert(Optimization).values(
+            id=optimization_id or new_id(_PREFIXES[kind]), kind=kind.value, spec=spec, target=target
+        )
+        if result is not None:
+            statement = statement.values(
+                status="succeeded", result=result, started_at=db_now(), finished_at=db_now()
+            )
         async with self._db.session(session) as transaction:
-            rows = await transaction.scalars(statement.returning(Optimization))
-            return _record(rows.one())
+            row = (await transaction.scalars(statement.returning(Optimization))).one()
+            if result is None:
+                return _record(row)
+            return await self._announce(transaction, row, _finished(row))
 
-    async def get(self, optimization_id: str, *, session: Session | None = None) -> OptimizationRecord:
+    async def get(
+        self, optimization_id: str, *, kind: JobKind | None = None, session: Session | None = None
+    ) -> OptimizationRecord:
         """The optimization ``optimization_id``.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is none, or it is not of this ``kind``.
         """
         async with self._db.read(session) as transaction:
-            return _record(_found(await transaction.get(Optimization, optimization_id), optimization_id))
+            row = await transaction.get(Optimization, optimization_id)
+            return _record(_found(row, optimization_id, kind))
 
     async def list(
-        self, *, after: str | None = None, limit: int = 20, status: OptimizationStatus | None = None
+        self,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        status: OptimizationStatus | None = None,
+        kind: JobKind | None = None,
     ) -> tuple[OptimizationRecord, ...]:
         """Optimizations, newest first.
 
@@ -87,6 +108,7 @@ class OptimizationRepository:
             after: id of the last one of the page before.
             limit: at most so many, at least 1.
             status: only those.
+            kind: only those.
 
         Raises:
             NotFoundError: there is no optimization ``after``.
@@ -94,12 +116,14 @@ class OptimizationRepository:
         async with self._db.read() as session:
             statement = select(Optimization)
             if after is not None:
-                cursor = _found(await session.get(Optimization, after), after)
+                cursor = _found(await session.get(Optimization, after), after, kind)
                 statement = statement.where(
                     tuple_(Optimization.created_at, Optimization.id) < (cursor.created_at, cursor.id)
                 )
             if status is not None:
                 statement = statement.where(Optimization.status == status.value)
+            if kind is not None:
+                statement = statement.where(Optimization.kind == kind.value)
             newest_first = (Optimization.created_at.desc(), Optimization.id.desc())
             rows = await session.scalars(statement.order_by(*newest_first).limit(limit))
             return tuple(_record(row) for row in rows)
@@ -335,9 +359,10 @@ def _finished(row: Optimization) -> EventDraft:
     )
 
 
-def _found(row: Optimization | None, optimization_id: str) -> Optimization:
-    if row is None:
-        raise NotFoundError(f"there is no optimization {optimization_id}")
+def _found(row: Optimization | None, optimization_id: str, kind: JobKind | None = None) -> Optimization:
+    if row is None or (kind is not None and row.kind != kind.value):
+        what = "example bank" if kind is JobKind.EXAMPLE_BANK else "optimization"
+        raise NotFoundError(f"there is no {what} {optimization_id}")
     return row
 
 
@@ -345,6 +370,7 @@ def _record(row: Optimization) -> OptimizationRecord:
     error = row.error
     return OptimizationRecord(
         id=row.id,
+        kind=JobKind(row.kind),
         spec=row.spec,
         target=row.target,
         status=OptimizationStatus(row.status),

@@ -96,7 +96,9 @@ class PromptRepository:
             rows = await session.scalars(statement.order_by(PromptVersion.number.desc()))
             return tuple(_version(row) for row in rows)
 
-    async def add_example_bank(self, examples: tuple[JsonObject, ...]) -> str | None:
+    async def add_example_bank(
+        self, examples: tuple[JsonObject, ...], *, session: Session | None = None
+    ) -> str | None:
         """Store a bank, or find the one with the same examples in the same order.
 
         Returns:
@@ -104,8 +106,8 @@ class PromptRepository:
         """
         bank_id = _bank_id(examples)
         if bank_id is not None:
-            async with self._db.session() as session:
-                await self._add_bank(session, bank_id, examples)
+            async with self._db.session(session) as transaction:
+                await self._add_bank(transaction, bank_id, examples)
         return bank_id
 
     async def example_bank(self, bank_id: str) -> tuple[JsonObject, ...]:

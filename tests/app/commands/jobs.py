@@ -1,15 +1,8 @@
 """Jobs as the API shows them, for the command line's display."""
 
 from app.commands.progress import JobJson
-from app.optimizations.schemas import (
-    BestSoFar,
-    BudgetInput,
-    Estimate,
-    OptimizationError,
-    OptimizationObject,
-    Progress,
-    SpendReport,
-)
+from app.jobs.schemas import BudgetInput, OptimizationError, SpendReport
+from app.optimizations.schemas import BestSoFar, Estimate, OptimizationObject, Progress
 from optimizer.config import PRESETS
 
 PROMPT = "Be brief."

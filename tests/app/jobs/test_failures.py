@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from app.jobs.run import Finding, OptimizationRun
+from app.jobs.banks.run import BankFinding
+from app.jobs.run import Finding
+from app.jobs.worker import JobRun
 from optimizer.types import JsonObject
 from store.records.optimizations import Claim
 from tests.app.chat.serving import _NOTHING_TO_PROBE
@@ -99,14 +101,14 @@ async def test_a_backend_that_is_away_when_it_is_first_asked_what_it_can_do(sqli
     assert "backends.upstream.base_url" in found["error"]["message"]
 
 
-class BrokenRun(OptimizationRun):
+class BrokenRun(JobRun):
     """Meets a bug in every job with a certain name, and runs the others."""
 
-    def __init__(self, inner: OptimizationRun) -> None:
+    def __init__(self, inner: JobRun) -> None:
         self._inner = inner
 
     @override
-    async def run(self, claim: Claim) -> Finding:
+    async def run(self, claim: Claim) -> Finding | BankFinding:
         if claim.optimization.spec["name"] == "broken":
             raise ZeroDivisionError("a secret of the internals")
         return await self._inner.run(claim)

@@ -233,7 +233,7 @@ async def test_a_recorder_that_is_cancelled_at_its_end_is_at_rest_when_it_is_lef
 async def test_a_run_that_has_failed_does_not_wait_long_for_its_last_events(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.jobs.recorder._LAST_SECONDS", 0.01)
+    monkeypatch.setattr("app.jobs.background_recorder._LAST_SECONDS", 0.01)
     lease = await new_lease(database)
 
     async def run() -> None:

@@ -8,7 +8,7 @@ from app.jobs.spec import BudgetSpec, JobSpec
 from app.optimizations.estimates import estimate_rest
 from app.optimizations.schemas import Estimate
 from optimizer.config import SearchConfig
-from store.records.optimizations import OptimizationRecord, OptimizationStatus
+from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
 from store.records.progress import RoundRecord
 from store.repositories.search_tree import EvaluationCounts
 
@@ -30,6 +30,7 @@ SPEC = JobSpec(
 )
 RECORD = OptimizationRecord(
     id="opt_1",
+    kind=JobKind.PROMPT,
     spec={},
     target="simulated-small",
     status=OptimizationStatus.RUNNING,

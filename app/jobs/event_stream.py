@@ -3,16 +3,28 @@
 from collections.abc import AsyncIterator
 
 import orjson
-from sse_starlette import ServerSentEvent
+from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from app.resources import Resources
-from store.repositories.optimizations import FINISHED_EVENT
+from store.progress import ProgressLog
+from store.repositories.optimizations import FINISHED_EVENT, OptimizationRepository
 
 _WAIT_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 10
+
+
+def events_response(
+    optimizations: OptimizationRepository, progress: ProgressLog, optimization_id: str, after_seq: int
+) -> EventSourceResponse:
+    """The response that streams the events of an existing job."""
+    return EventSourceResponse(
+        stream_events(optimizations, progress, optimization_id, after_seq),
+        ping=_HEARTBEAT_SECONDS,
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
 
 
 async def stream_events(
-    resources: Resources, optimization_id: str, after_seq: int
+    optimizations: OptimizationRepository, progress: ProgressLog, optimization_id: str, after_seq: int
 ) -> AsyncIterator[ServerSentEvent]:
     """Events with a number above ``after_seq``, as they come, until the job's last one.
 
@@ -21,9 +33,9 @@ async def stream_events(
     seq = after_seq
     while True:
         # asked before the events are read: nothing follows a final status
-        is_final = (await resources.optimizations.get(optimization_id)).status.is_final
+        is_final = (await optimizations.get(optimization_id)).status.is_final
         patience = 0.0 if is_final else _WAIT_SECONDS
-        events = await resources.progress.wait_for_events(optimization_id, seq, timeout=patience)
+        events = await progress.wait_for_events(optimization_id, seq, timeout=patience)
         for event in events:
             seq = event.seq
             body = {"seq": event.seq, "type": event.type, "at": event.at, **event.body}

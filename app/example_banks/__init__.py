@@ -1,0 +1,1 @@
+"""Example banks: stored, or made better by a job."""

@@ -1,0 +1,77 @@
+"""``/v1/example-banks``."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query
+from sse_starlette import EventSourceResponse
+
+from app.auth import CurrentPrincipal
+from app.dependencies import CurrentResources
+from app.example_banks.schemas import AnswerList, CreateExampleBank, ExampleBankObject, ExampleBankPage
+from app.example_banks.service import ExampleBankService
+from app.jobs.event_stream import events_response
+from store.records.optimizations import JobKind, OptimizationStatus
+
+router = APIRouter(prefix="/v1/example-banks", tags=["example banks"])
+
+
+@router.post("", status_code=202)
+async def create_example_bank(
+    request: CreateExampleBank, resources: CurrentResources, _: CurrentPrincipal
+) -> ExampleBankObject:
+    """Store a bank of in-context examples, and queue a job that makes its answers better."""
+    return await ExampleBankService(resources).create(request)
+
+
+@router.get("")
+async def list_example_banks(
+    resources: CurrentResources,
+    _: CurrentPrincipal,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    status: OptimizationStatus | None = None,
+) -> ExampleBankPage:
+    """Banks, newest first, without their examples."""
+    data, has_more = await ExampleBankService(resources).page(after=after, limit=limit, status=status)
+    return ExampleBankPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=has_more,
+    )
+
+
+@router.get("/{bank_id}")
+async def get_example_bank(
+    bank_id: str, resources: CurrentResources, _: CurrentPrincipal
+) -> ExampleBankObject:
+    """One bank: its job's progress and spend, and each example's reward before and after."""
+    return await ExampleBankService(resources).get(bank_id)
+
+
+@router.get("/{bank_id}/answers")
+async def list_answers(
+    bank_id: str, resources: CurrentResources, _: CurrentPrincipal, example_id: str | None = None
+) -> AnswerList:
+    """The answers that were tried, with scores, reasons and provenance."""
+    return AnswerList(data=await ExampleBankService(resources).answers(bank_id, example_id=example_id))
+
+
+@router.get("/{bank_id}/events", response_class=EventSourceResponse)
+async def follow_events(
+    bank_id: str,
+    resources: CurrentResources,
+    _: CurrentPrincipal,
+    last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
+) -> EventSourceResponse:
+    """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
+    await resources.optimizations.get(bank_id, kind=JobKind.EXAMPLE_BANK)
+    return events_response(resources.optimizations, resources.progress, bank_id, last_event_id)
+
+
+@router.post("/{bank_id}/cancel")
+async def cancel_example_bank(
+    bank_id: str, resources: CurrentResources, _: CurrentPrincipal
+) -> ExampleBankObject:
+    """Ask for the end of the job; everything it has done is kept."""
+    return await ExampleBankService(resources).cancel(bank_id)

@@ -1,0 +1,1 @@
+"""Jobs that make example banks (stage 1)."""
