@@ -1,4 +1,4 @@
-"""The command line: ``drpo serve | migrate | optimize | replay | ledger | prompts | chat | demo``."""
+"""``drpo serve | migrate | optimize | examples | replay | ledger | prompts | chat | demo``."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from rich.console import Console
 from app.commands.api_client import ApiClient, api_client, is_running, local_url, parse_setting, read_base_url
 from app.commands.chat import ask
 from app.commands.demo import run_demo
+from app.commands.examples import build_bank, print_bank, read_examples
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
@@ -169,6 +170,7 @@ def optimize(
     criterion: Annotated[list[str] | None, typer.Option(help="'Name: description', judged on all")] = None,
     weight: Annotated[list[str] | None, typer.Option(help="Of a criterion, e.g. Safety=2")] = None,
     rewards: Annotated[Path | None, typer.Option(help="JSON file: the rewards of the request")] = None,
+    examples: Annotated[str | None, typer.Option(help="Example bank; default: the built-in one")] = None,
     url: UrlOption = None,
     api_key_file: KeyOption = None,
     config: ConfigOption = None,
@@ -187,6 +189,9 @@ def optimize(
         "budget": {name: value for name, value in budget.items() if value is not None},
     }
 
+    if examples is not None:
+        request["examples"] = {"bank": examples}
+
     async def work() -> dict[str, Any]:
         async with _client(config, url, api_key_file, for_jobs=True) as client:
             if queries is not None:
@@ -194,6 +199,49 @@ def optimize(
             return await run_optimize(client, request, _errors() if as_json else _out())
 
     _end_with(_run(work()), as_json=as_json)
+
+
+@app.command("examples")
+def build_examples(
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, readable=True, help="JSONL; default: the built-in bank"),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="default, paper or mini")] = "default",
+    refine: Annotated[bool, typer.Option(help="Make the answers better, and write missing ones")] = True,
+    name: Annotated[str | None, typer.Option(help="Shown in lists")] = None,
+    budget_calls: Annotated[int | None, typer.Option(help="Calls at most")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most")] = None,
+    budget_cost: Annotated[float | None, typer.Option(help="Money at most")] = None,
+    budget_seconds: Annotated[float | None, typer.Option(help="Running time at most")] = None,
+    setting: Annotated[list[str] | None, typer.Option("--set", help="name=value, e.g. rounds=5")] = None,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a bank of in-context examples from FILE and watch it; Ctrl-C cancels."""
+    budget = {"calls": budget_calls, "tokens": budget_tokens, "cost": budget_cost, "seconds": budget_seconds}
+    request: dict[str, Any] = {
+        "preset": preset,
+        "refine": refine,
+        "name": name,
+        "settings": dict(parse_setting(text) for text in setting or []),
+        "budget": {limit: value for limit, value in budget.items() if value is not None},
+    }
+
+    async def work() -> dict[str, Any]:
+        if file is not None:
+            request["examples"] = await read_examples(file)
+        async with _client(config, url, api_key_file, for_jobs=True) as client:
+            return await build_bank(client, request, _errors() if as_json else _out())
+
+    bank = _run(work())
+    if as_json:
+        _out().print_json(json.dumps(bank))
+    else:
+        print_bank(_out(), bank)
+    raise typer.Exit(_exit_code(bank["status"]))
 
 
 @app.command()

@@ -82,12 +82,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             prompts=prompts,
             selections=SelectionRepository(database),
         )
-        catalog = CriteriaCatalog.load()
         worker = JobWorker(
             WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
-            JobRuns(
-                OptimizationRun(job_store, models, catalog, retrievers), BankRun(job_store, models, catalog)
-            ),
+            _runs(job_store, models, retrievers),
             lease_seconds=settings.jobs.lease_seconds,
             on_label_moved=labelled.invalidate,
         )
@@ -109,6 +106,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             labelled=labelled,
             runner=runner,
         )
+
+
+def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:
+    catalog = CriteriaCatalog.load()
+    return JobRuns(OptimizationRun(store, models, catalog, retrievers), BankRun(store, models, catalog))
 
 
 def _runner(settings: JobSettings, optimizations: OptimizationRepository, worker: JobWorker) -> LocalRunner:

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from app.commands.api_client import ApiClient
@@ -18,7 +18,9 @@ _REFRESH_SECONDS = 0.3
 ShowJob = Callable[[JobJson], None]
 
 
-async def watch_job(client: ApiClient, job_id: str, show: ShowJob, *, cancel: asyncio.Event) -> JobJson:
+async def watch_job(
+    client: ApiClient, job_id: str, show: ShowJob, *, cancel: asyncio.Event, jobs: str = "/v1/optimizations"
+) -> JobJson:
     """Follow a job to its end.
 
     Args:
@@ -26,18 +28,19 @@ async def watch_job(client: ApiClient, job_id: str, show: ShowJob, *, cancel: as
         job_id: the job.
         show: called with each state of the job.
         cancel: once set, the job is asked to stop; its end is still awaited.
+        jobs: where jobs of its kind are.
 
     Raises:
         ServiceError: the service cannot be reached any more, or refuses; the job may still be running.
     """
     asked = False
     while True:
-        job: JobJson = await client.get(f"/v1/optimizations/{job_id}")
+        job: JobJson = await client.get(f"{jobs}/{job_id}")
         show(job)
         if job["status"] in FINAL_STATUSES:
             return job
         if cancel.is_set() and not asked:
-            await client.post(f"/v1/optimizations/{job_id}/cancel")
+            await client.post(f"{jobs}/{job_id}/cancel")
             asked = True
             continue
         await _pause(cancel, asked=asked)
@@ -55,9 +58,9 @@ async def optimize(
         CancelledError: Ctrl-C was pressed twice.
     """
     cancel = asyncio.Event()
-    with _interrupted(cancel):
+    with interrupted(cancel):
         job: JobJson = await client.post(path, request)
-        with _display(console, job) as show:
+        with display(console, job, render_job, describe_step) as show:
             return await watch_job(client, job["id"], show, cancel=cancel)
 
 
@@ -74,7 +77,7 @@ async def _pause(cancel: asyncio.Event, *, asked: bool) -> None:
 
 
 @contextmanager
-def _interrupted(cancel: asyncio.Event) -> Iterator[None]:
+def interrupted(cancel: asyncio.Event) -> Iterator[None]:
     """While the block runs the first Ctrl-C sets ``cancel``, and the second one ends this task."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
@@ -91,17 +94,22 @@ def _interrupted(cancel: asyncio.Event) -> Iterator[None]:
 
 
 @contextmanager
-def _display(console: Console, job: JobJson) -> Iterator[ShowJob]:
+def display(
+    console: Console,
+    job: JobJson,
+    render: Callable[[JobJson], RenderableType],
+    describe: Callable[[JobJson], str],
+) -> Iterator[ShowJob]:
     """A live display on a terminal; elsewhere, such as in a log, a line for each step."""
     if console.is_terminal:
-        with Live(render_job(job), console=console, refresh_per_second=8) as live:
-            yield lambda state: live.update(render_job(state))
+        with Live(render(job), console=console, refresh_per_second=8) as live:
+            yield lambda state: live.update(render(state))
         return
     last = ""
 
     def print_step(state: JobJson) -> None:
         nonlocal last
-        step = describe_step(state)
+        step = describe(state)
         if step != last:
             console.print(plain(step), soft_wrap=True)
             last = step

@@ -110,7 +110,7 @@ def _spent(job: JobJson) -> str:
     usage = job["usage"]
     tokens = usage["prompt_tokens"] + usage["completion_tokens"]
     cost = f", cost {usage['cost']:.4f}" if usage["cost"] else ""
-    return f"{_counted(usage['calls'], 'call')}, {tokens:,} tokens{cost}, {_duration(job['elapsed_seconds'])}"
+    return f"{_counted(usage['calls'], 'call')}, {tokens:,} tokens{cost}, {duration(job['elapsed_seconds'])}"
 
 
 def _left(job: JobJson) -> str:
@@ -120,7 +120,7 @@ def _left(job: JobJson) -> str:
     least, most = estimate["calls_left"], estimate["calls_left_max"]
     calls = _counted(least, "call") if least == most else f"{least} to {most} calls"
     seconds = estimate["seconds_left"]
-    return calls if seconds is None else f"{calls}, about {_duration(seconds)}"
+    return calls if seconds is None else f"{calls}, about {duration(seconds)}"
 
 
 def _share(job: JobJson) -> float:
@@ -130,7 +130,8 @@ def _share(job: JobJson) -> float:
     return float(done / (done + left)) if done + left else 1.0
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``seconds`` as people say them."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

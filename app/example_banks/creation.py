@@ -15,7 +15,7 @@ from optimizer.errors import InvalidInputError
 from optimizer.examples.answers import ExampleDraft
 from optimizer.examples.config import REFINEMENT_PRESETS, RefinementConfig
 from optimizer.examples.estimate import first_calls, refinement_calls
-from optimizer.types import JsonObject
+from optimizer.types import JsonObject, ModelRole
 
 
 async def build_bank_spec(request: CreateExampleBank, resources: Resources) -> BankSpec:
@@ -33,6 +33,7 @@ async def build_bank_spec(request: CreateExampleBank, resources: Resources) -> B
             param="examples",
         )
     _check_budget(request, config, drafts)
+    _check_prices(request, resources)
     drafts_id = await resources.prompts.add_example_bank(tuple(draft_to_json(draft) for draft in drafts))
     return BankSpec(
         name=request.name,
@@ -90,4 +91,17 @@ def _check_budget(
         raise InvalidInputError(
             f"budget.calls is {calls}; the first answer of one example alone takes {least}: give more calls",
             param="budget.calls",
+        )
+
+
+def _check_prices(request: CreateExampleBank, resources: Resources) -> None:
+    """A budget of money holds only where something costs money."""
+    roles = (ModelRole.REWRITER, ModelRole.SELECTOR, ModelRole.EXAMPLE_JUDGE)
+    prices = [resources.models.price(role) for role in roles]
+    has_price = any(price.input_per_million or price.output_per_million for price in prices)
+    if request.budget.cost is not None and not has_price:
+        raise InvalidInputError(
+            "budget.cost bounds nothing: no backend of this job has a price; set backends.<name>.price, or "
+            "give a budget of calls, tokens or seconds",
+            param="budget.cost",
         )

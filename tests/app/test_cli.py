@@ -14,7 +14,7 @@ from tests.app.command_line import drpo
 MODEL = "simulated-small"
 KEY = "sk-ours-0123456789abcdef"
 SMALL = ("--preset", "mini", "--set", "depth=2", "--set", "minibatch_size=2", "--held-out", "8")
-COMMANDS = ("serve", "migrate", "optimize", "replay", "ledger", "prompts", "chat", "demo")
+COMMANDS = ("serve", "migrate", "optimize", "examples", "replay", "ledger", "prompts", "chat", "demo")
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -194,6 +194,48 @@ def test_a_job_that_cannot_work_is_refused_in_one_line(arguments: list[str], mes
     assert (told.code, told.err.count("\n")) == (1, 1)
     assert told.err.startswith("drpo: ")
     assert message in told.err
+
+
+def test_a_bank_is_built_and_a_prompt_is_searched_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "examples.jsonl"
+    lines = (
+        {"query": "What is a fjord?", "answer": "Hard to say."},
+        {"query": "I feel so alone since my divorce."},
+    )
+    file.write_text("\n".join(json.dumps(line) for line in lines) + "\n\n", encoding="utf-8")
+    told = drpo("examples", str(file), "--preset", "mini", "--set", "seed=3", "--name", "mine", "--json")
+    assert told.code == 0, told.err
+    bank = json.loads(told.out)
+    assert (bank["status"], bank["name"], bank["settings"]["seed"]) == ("succeeded", "mine", 3)
+    assert f"{bank['id']}: succeeded, round 1 of 1" in told.err
+
+    searched = drpo("optimize", MODEL, *SMALL, "--examples", bank["id"], "--json")
+    assert searched.code == 0, searched.err
+    stored = drpo("examples", str(file), "--no-refine")
+    assert (stored.code, "set refine to true" in stored.err) == (1, True)
+
+
+def test_a_bank_is_shown_example_by_example() -> None:
+    told = drpo("examples", "--preset", "mini", "--budget-calls", "30")
+    assert told.code == 0, told.err
+    assert "ex-22" in told.out
+    assert "use it: drpo optimize TARGET --examples ebj_" in told.out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"query": "a"', "line 1: not JSON"),
+        ('{"query": "a", "answer": "b"}\n["x"]', "line 2: write an object"),
+        ("\n \n", "holds no examples"),
+        ('{"question": "a"}', "examples"),
+    ],
+)
+def test_examples_that_cannot_be_read_name_the_line(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "examples.jsonl"
+    file.write_text(content, encoding="utf-8")
+    told = drpo("examples", str(file))
+    assert (told.code, told.err.count("\n"), message in told.err) == (1, 1, True), told.err
 
 
 def test_queries_that_are_not_there_are_a_usage_error() -> None:

@@ -81,6 +81,7 @@ async def test_a_waiting_bank_is_cancelled_at_once(idle: JobService) -> None:
         ({"settings": {"depth": 3}}, "settings.depth", ""),
         ({"settings": {"judge": {"temperature": 9}}}, "settings.judge.temperature", ""),
         ({"budget": {"calls": 1}}, "budget.calls", "give more calls"),
+        ({"budget": {"cost": 1}}, "budget.cost", "bounds nothing"),
         ({"unheard": 1}, "unheard", ""),
     ],
 )
