@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.jobs.run import OptimizationRun
 from store.connections import Database
+from store.progress import ProgressLog
 from tests.app.jobs.service import JobService, open_service
 
 
@@ -50,9 +50,8 @@ class Crashes:
                 shutil.copyfile(log, copy.with_name(f"{copy.name}-wal"))
         self.taken.append(Crash(url=f"sqlite:///{copy}", after=after))
 
-    def after_each_event(self, run: OptimizationRun) -> None:
-        """Take one after each event that ``run`` records."""
-        log = run._store.progress
+    def after_each_event(self, log: ProgressLog) -> None:
+        """Take one after each event that is recorded in ``log``."""
         record = log.record
 
         async def recording(lease: Any, batch: Any) -> int:

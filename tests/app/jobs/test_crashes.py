@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.jobs import recorder
+from app.jobs import background_recorder
 from tests.app.jobs.crashes import Crashes, finished_calls, go_on
 from tests.app.jobs.service import JobService, open_service, outcome
 
@@ -23,14 +23,14 @@ async def found(service: JobService, job: str) -> dict[str, Any]:
 async def test_a_kill_at_any_event_changes_nothing_and_repeats_no_finished_call(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
-    monkeypatch.setattr(recorder, "_MAX_BATCH", 1)  # every event is durable on its own
-    monkeypatch.setattr(recorder, "_GROUP_SECONDS", 0.0)
+    monkeypatch.setattr(background_recorder, "_MAX_BATCH", 1)  # every event is durable on its own
+    monkeypatch.setattr(background_recorder, "_GROUP_SECONDS", 0.0)
     request: dict[str, Any] = {"held_out": 4}
     if cut == "by its budget":
         request = {"held_out": 8, "budget": {"calls": 47}, "settings": {"depth": 20}}
     async with open_service(sqlite_url) as service:
         crashes = Crashes(service, tmp_path)
-        crashes.after_each_event(service.resources.runner._worker._run)
+        crashes.after_each_event(service.resources.progress)
         job = await service.start(**request)
         await service.finished(job)
         undisturbed, calls = await found(service, job), service.backend.requests.total()
