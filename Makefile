@@ -50,6 +50,7 @@ format: $(DEV) ## Format and fix what can be fixed
 bench: $(DEV) ## Print the measured ratios that README quotes
 	$(BIN)/python -m benchmarks.search_speed
 	$(BIN)/python -m benchmarks.http_client
+	$(BIN)/python -m benchmarks.ledger_size
 
 pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build -o requirements/runtime.txt

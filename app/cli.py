@@ -20,6 +20,7 @@ from app.commands.examples import build_bank, print_bank, read_examples
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
+from app.commands.optimize import show_estimate
 from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
@@ -196,7 +197,9 @@ def optimize(
         async with _client(config, url, api_key_file, for_jobs=True) as client:
             if queries is not None:
                 request["queries"] = await _upload(client, queries)
-            return await run_optimize(client, request, _errors() if as_json else _out())
+            console = _errors() if as_json else _out()
+            await show_estimate(client, request, console)
+            return await run_optimize(client, request, console)
 
     _end_with(_run(work()), as_json=as_json)
 

@@ -1,6 +1,5 @@
 """The lines of the call ledger, and writing many of them in one transaction."""
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
@@ -9,6 +8,7 @@ from sqlalchemy import Connection, bindparam, case, func, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.clock import db_now
+from store.compression import compress
 from store.connections import Dialect
 from store.fencing import held_seq
 from store.models.model_call import ModelCall
@@ -163,7 +163,7 @@ def _key_row(write: CallWrite) -> dict[str, object]:
 
 
 def _answer_row(write: Completed) -> dict[str, object]:
-    return _spend_row(write, write.spend) | {"new_response": zlib.compress(write.response.encode())}
+    return _spend_row(write, write.spend) | {"new_response": compress(write.response)}
 
 
 def _spend_row(write: CallWrite, spend: CallSpend) -> dict[str, object]:

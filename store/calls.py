@@ -7,7 +7,6 @@ transaction, under the fences of the runs concerned, and tells each caller when 
 import asyncio
 import contextlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -16,6 +15,7 @@ from sqlalchemy import select, update
 
 from store.call_writes import CallWrite, Completed, Decided, Failed, Intended, write_calls
 from store.clock import db_now
+from store.compression import decompress
 from store.connections import Database
 from store.errors import ConflictError, LostLeaseError, StoreError
 from store.fencing import hold_row
@@ -200,7 +200,7 @@ class LedgerScope:
         kept = self._responses.get(key)
         if kept is None:
             return None
-        text = kept if isinstance(kept, str) else zlib.decompress(kept)
+        text = kept if isinstance(kept, str) else decompress(kept)
         return RecordedCall(response=json.loads(text), spend=self._spend[key])
 
     async def intend(

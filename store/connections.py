@@ -290,7 +290,7 @@ def _sqlite_arguments(busy_seconds: float) -> dict[str, Any]:
 
 def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
     folder = Path(url.database or "").absolute().parent
-    pragmas = ["foreign_keys = ON", "synchronous = NORMAL", "recursive_triggers = ON"]
+    pragmas = ["page_size = 8192", "foreign_keys = ON", "synchronous = NORMAL", "recursive_triggers = ON"]
     pragmas.append("journal_mode = WAL" if begin == _WRITE else "query_only = ON")
 
     @event.listens_for(engine, "do_connect")

@@ -9,11 +9,12 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from app.commands.api_client import ApiClient
-from app.commands.progress import JobJson, describe_step, render_job
+from app.commands.progress import JobJson, describe_forecast, describe_step, render_job
 from app.commands.terminal import plain
 from app.jobs.schemas import FINAL_STATUSES
 
 _REFRESH_SECONDS = 0.3
+_JOBS = "/v1/optimizations"
 
 ShowJob = Callable[[JobJson], None]
 
@@ -46,9 +47,7 @@ async def watch_job(
         await _pause(cancel, asked=asked)
 
 
-async def optimize(
-    client: ApiClient, request: JobJson, console: Console, *, path: str = "/v1/optimizations"
-) -> JobJson:
+async def optimize(client: ApiClient, request: JobJson, console: Console, *, path: str = _JOBS) -> JobJson:
     """Create the job that ``request`` describes at ``path`` and show it until it ends.
 
     The first Ctrl-C cancels the job and waits for its end; the second one waits no longer.
@@ -62,6 +61,16 @@ async def optimize(
         job: JobJson = await client.post(path, request)
         with display(console, job, render_job, describe_step) as show:
             return await watch_job(client, job["id"], show, cancel=cancel)
+
+
+async def show_estimate(client: ApiClient, request: JobJson, console: Console) -> None:
+    """Show what the job that ``request`` describes is expected to take; it is not made.
+
+    Raises:
+        ServiceError: the service cannot be reached, or would refuse the job.
+    """
+    expected = await client.post(f"{_JOBS}/estimate", request)
+    console.print(plain(f"expected: {describe_forecast(expected)}"), soft_wrap=True)
 
 
 async def _pause(cancel: asyncio.Event, *, asked: bool) -> None:

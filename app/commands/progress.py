@@ -60,6 +60,26 @@ def describe_verdict(gate: JobJson) -> str:
     return f"{_VERDICTS.get(gate['verdict'], gate['verdict'])}: {gate['reason']}"
 
 
+def describe_forecast(expected: JobJson) -> str:
+    """What a job is expected to take, each figure with its range."""
+    tokens = {
+        end: expected["prompt_tokens"][end] + expected["completion_tokens"][end]
+        for end in ("low", "expected", "high")
+    }
+    parts = [f"{_ranged(expected['calls'])} calls", f"{_ranged(tokens)} tokens"]
+    if expected["cost"]["high"]:
+        cost = expected["cost"]
+        parts.append(f"cost {cost['expected']:.4f} ({cost['low']:.4f} to {cost['high']:.4f})")
+    if expected["seconds"] is not None:
+        seconds = expected["seconds"]
+        low, high = duration(seconds["low"]), duration(seconds["high"])
+        parts.append(f"{duration(seconds['expected'])} ({low} to {high})")
+    jobs = expected["jobs_measured"]
+    basis = f"measured in {_counted(jobs, 'earlier job')}" if jobs else "guessed from the texts"
+    cut = f"; the budget of {', '.join(expected['cut_by'])} ends the search" if expected["cut_by"] else ""
+    return f"{', '.join(parts)}; {basis}{cut}"
+
+
 def describe_replay(replay: JobJson) -> str:
     """How much of a replay was on record, and what that means."""
     counted = f"{_counted(replay['answered'], 'call')} answered from the record of {replay['of']}"
@@ -82,6 +102,9 @@ def print_result(console: Console, job: JobJson) -> None:
         moved = result.get("label_moved")
         label = f"labelled {moved}" if moved else "no label was moved"
         console.print(plain(f"stored as {result['prompt_version']}, {label}"))
+    if job["estimate_before"] is not None:
+        console.print(plain(f"\nexpected: {describe_forecast(job['estimate_before'])}"))
+        console.print(plain(f"taken: {_spent(job)}"))
     if job["best"] is not None:
         console.print(plain("\nbest prompt of the search:", style="dim"))
         console.print(plain(job["best"]["system_prompt"]))
@@ -134,6 +157,11 @@ def duration(seconds: float) -> str:
     """``seconds`` as people say them."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _ranged(amount: JobJson) -> str:
+    low, usual, high = (round(amount[end]) for end in ("low", "expected", "high"))
+    return f"{usual:,}" if low == high else f"{usual:,} ({low:,} to {high:,})"
 
 
 def _number(value: float | None) -> str:

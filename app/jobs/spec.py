@@ -65,6 +65,7 @@ class JobSpec(BaseModel):
         target_api: how the target was spoken to, for replays of a target that has left the settings; None
             where the settings say it.
         rewards: what answers are scored by; None for the paper's dynamic reward.
+        forecast: what it was expected to take when it was made, as the API says it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +86,7 @@ class JobSpec(BaseModel):
     replay: ReplaySpec | None = None
     target_api: Literal["chat", "completions"] | None = None
     rewards: RewardSpec | None = None
+    forecast: JsonObject | None = None
 
     @property
     def split_config(self) -> SearchConfig:

@@ -8,7 +8,7 @@ from typing import Self
 from app.jobs.spec import JobSpec
 from app.settings import LedgerSettings
 from store.errors import StoreUnavailableError
-from store.records.optimizations import OptimizationStatus
+from store.records.optimizations import JobKind, OptimizationStatus
 from store.repositories.call_retention import CallRetention
 from store.repositories.optimizations import OptimizationRepository
 
@@ -71,7 +71,9 @@ class LedgerSweeper:
             if status.is_final:
                 continue
             after = None
-            while page := await self._optimizations.list(after=after, limit=_PAGE, status=status):
+            while page := await self._optimizations.list(
+                after=after, limit=_PAGE, status=status, kind=JobKind.PROMPT
+            ):
                 specs = (JobSpec.from_json(record.spec) for record in page)
                 sources |= {spec.replay.of for spec in specs if spec.replay is not None}
                 after = page[-1].id

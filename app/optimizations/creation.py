@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
 
 from pydantic import ValidationError
 
@@ -11,6 +13,8 @@ from app.jobs.banks.inputs import BankReference
 from app.jobs.banks.lookup import find_bank
 from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import BudgetSpec, JobSpec
+from app.optimizations.forecast_schemas import Forecast
+from app.optimizations.forecasts import JobTexts, forecast
 from app.optimizations.rewards import check_rewards
 from app.optimizations.schemas import (
     BUILTIN_DATASET,
@@ -35,16 +39,62 @@ DEFAULT_LABEL = "production"
 _INLINE_NAME = "inline"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plan:
+    """A job whose queries and examples are stored nowhere yet.
+
+    Attributes:
+        spec: the job; its dataset has no id where the queries are not stored.
+        dataset_name: what to call the queries then.
+    """
+
+    spec: JobSpec
+    queries: tuple[Query, ...]
+    dataset_name: str
+    examples: tuple[JsonObject, ...]
+
+
 async def build_spec(request: CreateOptimization, resources: Resources) -> JobSpec:
-    """Everything that the job depends on, stored where it has to be.
+    """Everything that the job depends on, stored where it has to be, with what it will take.
 
     Raises:
         InvalidInputError: something in the request cannot work; the message says what to change.
     """
+    plan = await _plan(request, resources)
+    dataset_id = plan.spec.dataset_id or await _store_queries(plan, resources)
+    bank_id = await resources.prompts.add_example_bank(plan.examples)
+    expected = await _forecast(plan, request.target, resources)
+    return plan.spec.model_copy(
+        update={
+            "dataset_id": dataset_id,
+            "example_bank_id": bank_id,
+            "forecast": expected.model_dump(mode="json"),
+        }
+    )
+
+
+async def estimate_job(request: CreateOptimization, resources: Resources) -> Forecast:
+    """What the job would take; everything is checked as for a job, and nothing is stored.
+
+    Raises:
+        InvalidInputError: something in the request cannot work; the message says what to change.
+    """
+    return await _forecast(await _plan(request, resources), request.target, resources)
+
+
+async def _forecast(plan: _Plan, target: str, resources: Resources) -> Forecast:
+    examples = [len(str(item["query"])) + len(str(item["answer"])) for item in plan.examples]
+    characters = len(plan.spec.seed_prompt) + fmean(len(query.text) for query in plan.queries)
+    if examples:
+        characters += plan.spec.config.k * fmean(examples)
+    return await forecast(plan.spec, target, JobTexts(characters=characters), resources)
+
+
+async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
     _check_target(request.target, resources)
     config = merged_config(request.preset, request.settings)
     _check_budget(request, config)
-    dataset_id, queries = await _dataset(request, resources)
+    dataset_id, dataset_name, queries = await _queries(request, resources)
     if request.rewards is not None:
         await check_rewards(request.rewards, resources, queries)
     _check_prices(request, resources)
@@ -65,15 +115,14 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
             f"take {least}: give more queries, or lower held_out or settings.minibatch_size",
             param="queries",
         )
-    bank_id = await resources.prompts.add_example_bank(tuple(examples))
     fallback = DEFAULT_SEED_PROMPT if incumbent is None else incumbent.system_prompt
-    return JobSpec(
+    spec = JobSpec(
         name=request.name,
         preset=request.preset,
         config=config,
         seed_prompt=fallback if request.seed_prompt is None else request.seed_prompt,
         dataset_id=dataset_id,
-        example_bank_id=bank_id,
+        example_bank_id=None,
         retrieval=RetrievalSpec.from_settings(resources.settings.retrieval),
         held_out=request.held_out,
         search_queries=len(split.search),
@@ -84,6 +133,7 @@ async def build_spec(request: CreateOptimization, resources: Resources) -> JobSp
         target_api=resources.models.target(request.target).api,
         rewards=request.rewards,
     )
+    return _Plan(spec=spec, queries=queries, dataset_name=dataset_name, examples=tuple(examples))
 
 
 def merged_config(preset: str, settings: JsonObject) -> SearchConfig:
@@ -148,8 +198,8 @@ def _check_prices(request: CreateOptimization, resources: Resources) -> None:
         )
 
 
-async def _dataset(request: CreateOptimization, resources: Resources) -> tuple[str, tuple[Query, ...]]:
-    """The dataset's id and its queries; inline and built-in ones are stored, so that they stay."""
+async def _queries(request: CreateOptimization, resources: Resources) -> tuple[str, str, tuple[Query, ...]]:
+    """The dataset's id, empty where it has to be stored first, its name, and its queries."""
     source = request.queries
     if isinstance(source, DatasetReference) and source.dataset != BUILTIN_DATASET:
         try:
@@ -157,15 +207,17 @@ async def _dataset(request: CreateOptimization, resources: Resources) -> tuple[s
         except NotFoundError as error:
             raise InvalidInputError(str(error), param="queries.dataset") from error
         records = await resources.datasets.queries(source.dataset)
-        return source.dataset, tuple(Query(id=item.id, text=item.text, kind=item.kind) for item in records)
+        queries = tuple(Query(id=item.id, text=item.text, kind=item.kind) for item in records)
+        return source.dataset, "", queries
     if isinstance(source, DatasetReference):
-        name, queries = BUILTIN_DATASET, builtin_queries()
-    else:
-        name, queries = _INLINE_NAME, distinct_queries(source, param="queries")
-    stored = await resources.datasets.add(
-        name, [QueryRecord(id=query.id, text=query.text, kind=query.kind) for query in queries]
-    )
-    return stored.id, queries
+        return "", BUILTIN_DATASET, builtin_queries()
+    return "", _INLINE_NAME, distinct_queries(source, param="queries")
+
+
+async def _store_queries(plan: _Plan, resources: Resources) -> str:
+    """Inline and built-in queries are stored, so that they stay."""
+    records = [QueryRecord(id=query.id, text=query.text, kind=query.kind) for query in plan.queries]
+    return (await resources.datasets.add(plan.dataset_name, records)).id
 
 
 async def _shown_queries(

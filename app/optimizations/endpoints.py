@@ -8,6 +8,7 @@ from sse_starlette import EventSourceResponse
 from app.auth import CurrentPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.event_stream import events_response
+from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
     CreateOptimization,
@@ -28,6 +29,14 @@ async def create_optimization(
 ) -> OptimizationObject:
     """Queue a job."""
     return await OptimizationService(resources).create(request)
+
+
+@router.post("/estimate")
+async def estimate_optimization(
+    request: CreateOptimization, resources: CurrentResources, _: CurrentPrincipal
+) -> Forecast:
+    """What a job would take: calls, tokens, money and time as ranges; it is checked, and nothing is made."""
+    return await OptimizationService(resources).estimate(request)
 
 
 @router.get("")

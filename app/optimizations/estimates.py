@@ -48,7 +48,7 @@ def _gate_calls_left(spec: JobSpec, counts: EvaluationCounts) -> int:
 
 def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[int, int]:
     """Calls of the search if nothing more is skipped, and at most."""
-    config = _within_queries(spec)
+    config = within_queries(spec)
     if not rounds:
         whole = search_calls(config, rates=spec.rates)
         return whole.expected, whole.maximum
@@ -61,7 +61,7 @@ def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[in
     return left, most
 
 
-def _within_queries(spec: JobSpec) -> SearchConfig:
+def within_queries(spec: JobSpec) -> SearchConfig:
     """The settings with as many rounds as there are queries for."""
     config = spec.config
     longest = spec.search_queries // config.minibatch_size

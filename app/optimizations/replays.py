@@ -45,6 +45,7 @@ def build_replay(source: OptimizationRecord, request: ReplayOptimization, share:
             "name": request.name,
             "config": config,
             "label": None,
+            "forecast": None,
             "replay": ReplaySpec(
                 of=source.id,
                 config=spec.config,

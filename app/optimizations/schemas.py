@@ -8,6 +8,7 @@ from app.datasets.parsing import MAX_QUERIES, AnyQuery
 from app.jobs.banks.inputs import BankReference, ExampleInput, inline_or_stored
 from app.jobs.reward_spec import RewardSpec
 from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
+from app.optimizations.forecast_schemas import Forecast
 from optimizer.config import SearchConfig
 from optimizer.types import JsonObject, JsonValue
 
@@ -146,6 +147,7 @@ class OptimizationObject(BaseModel):
     best: BestSoFar | None
     usage: SpendReport
     estimate: Estimate | None
+    estimate_before: Forecast | None
     result: JsonValue
 
 

@@ -1,6 +1,7 @@
 """Jobs: create, look at, cancel."""
 
-from app.optimizations.creation import build_spec
+from app.optimizations.creation import build_spec, estimate_job
+from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.replays import build_replay
 from app.optimizations.schemas import (
     CandidateObject,
@@ -31,6 +32,14 @@ class OptimizationService:
         record = await self._resources.optimizations.create(spec=spec.to_json(), target=request.target)
         self._resources.runner.wake()
         return await self._show(record)
+
+    async def estimate(self, request: CreateOptimization) -> Forecast:
+        """What a job would take; it is checked as if it were made.
+
+        Raises:
+            InvalidInputError: the request cannot work.
+        """
+        return await estimate_job(request, self._resources)
 
     async def replay(self, optimization_id: str, request: ReplayOptimization) -> OptimizationObject:
         """Store a job that replays another one, and wake the runner.

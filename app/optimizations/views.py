@@ -9,6 +9,7 @@ from app.jobs.schemas import BudgetInput, OptimizationError
 from app.jobs.spec import JobSpec
 from app.jobs.spending import show_spend
 from app.optimizations.estimates import estimate_rest
+from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     BestSoFar,
     CandidateObject,
@@ -71,6 +72,7 @@ def show_optimization(
         estimate=estimate_rest(
             record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in share.by_role.values())
         ),
+        estimate_before=None if spec.forecast is None else Forecast.model_validate(spec.forecast),
         result=record.result,
     )
 

@@ -1,11 +1,11 @@
 """The finished calls of an optimization, to be read by others than its owner."""
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
+from store.compression import decompress
 from store.connections import Database
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
@@ -42,7 +42,7 @@ class RecordedCalls:
             completion_tokens=row.completion_tokens,
             cost=row.cost,
         )
-        return RecordedCall(response=json.loads(zlib.decompress(row.response)), spend=spend)
+        return RecordedCall(response=json.loads(decompress(row.response)), spend=spend)
 
 
 class RecordedCallsRepository:

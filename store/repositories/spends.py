@@ -12,7 +12,7 @@ from store.models.call_summary import CallSummary
 from store.models.model_call import ModelCall
 from store.records.calls import CallSpend, LedgerShare
 
-ROW_BYTES: Final = 360
+ROW_BYTES: Final = 400
 """What a row takes besides its response: key, names, numbers and two index entries; measured."""
 
 

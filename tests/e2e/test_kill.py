@@ -14,7 +14,7 @@ from tests.app.jobs.service import job, open_service, outcome
 from tests.e2e.processes import Process, free_port, started
 
 CALLS = 3 + 6 + 11 + 40
-KILLS = (2, 15, 40)
+KILLS = (2, 9, 24, 45)
 """Requests of the job at which the service is killed: in the seed round, a later one, and the gate."""
 
 

@@ -1,7 +1,16 @@
 import pytest
 
 from optimizer.config import PRESETS, SearchConfig
-from optimizer.estimate import gate_calls, round_calls, search_calls, seed_calls
+from optimizer.estimate import (
+    REPAIRS,
+    CallRates,
+    calls_by_role,
+    gate_calls,
+    round_calls,
+    search_calls,
+    seed_calls,
+)
+from optimizer.types import ModelRole
 
 PAPER = PRESETS["paper"]
 
@@ -36,3 +45,20 @@ def test_a_beam_fills_up_over_the_rounds() -> None:
 def test_the_gate_judges_two_prompts_on_each_query() -> None:
     assert gate_calls(10) == 50
     assert gate_calls(0) == 0
+
+
+@pytest.mark.parametrize("preset", ["paper", "mini"])
+@pytest.mark.parametrize("held_out", [0, 30])
+def test_the_calls_of_the_roles_add_up_to_those_of_the_job(preset: str, held_out: int) -> None:
+    config = PRESETS[preset]
+    calls = calls_by_role(config, held_out=held_out).values()
+    whole = search_calls(config)
+    assert sum(role.expected for role in calls) == whole.expected + gate_calls(held_out)
+    most = sum(role.high for role in calls)
+    assert (whole.maximum + gate_calls(held_out)) * REPAIRS <= most <= (whole.maximum + 200) * REPAIRS + 4
+    assert all(role.low <= role.expected <= role.high for role in calls)
+
+
+def test_scoring_without_a_judge_or_a_selector_calls_neither() -> None:
+    calls = calls_by_role(PRESETS["mini"], held_out=8, rates=CallRates(rollout=1, query=0))
+    assert calls[ModelRole.JUDGE].high == calls[ModelRole.SELECTOR].high == 0

@@ -31,6 +31,7 @@ def job_json(**fields: object) -> JobJson:
         best=BestSoFar(candidate_id="c2.0.1", system_prompt=PROMPT, reward=4.125),
         usage=SpendReport(calls=60, prompt_tokens=1000, completion_tokens=234),
         estimate=Estimate(calls_left=40, calls_left_max=90, seconds_left=62.0),
+        estimate_before=None,
         result=None,
     )
     return job.model_copy(update=fields).model_dump(mode="json", serialize_as_any=True)

@@ -1,7 +1,7 @@
 import pytest
 from rich.live import Live
 
-from app.commands.progress import JobJson, describe_step, print_result, render_job
+from app.commands.progress import JobJson, describe_forecast, describe_step, print_result, render_job
 from tests.app.commands.jobs import (
     CANCELLED,
     CANCELLING,
@@ -179,3 +179,42 @@ def test_a_prompt_or_a_reason_cannot_use_the_terminal() -> None:
         "error": {"code": "x", "message": HOSTILE},
     }
     assert result(job).count(r"[red]x[/red] [/] \x1b[2J :boom:") == 5
+
+
+def forecast(**fields: object) -> dict[str, object]:
+    ends = {"low": 9.0, "expected": 60.0, "high": 71.4}
+    return {
+        "calls": ends,
+        "prompt_tokens": {"low": 1_000.0, "expected": 20_000.0, "high": 30_000.0},
+        "completion_tokens": {"low": 500.0, "expected": 5_000.0, "high": 9_000.0},
+        "cost": {"low": 0.0, "expected": 0.0, "high": 0.0},
+        "seconds": None,
+        "jobs_measured": 0,
+        "cut_by": [],
+        **fields,
+    }
+
+
+def test_an_estimate_names_each_figure_with_its_range_and_where_it_comes_from() -> None:
+    assert describe_forecast(forecast()) == (
+        "60 (9 to 71) calls, 25,000 (1,500 to 39,000) tokens; guessed from the texts"
+    )
+    measured = forecast(
+        cost={"low": 0.01, "expected": 0.025, "high": 0.05},
+        seconds={"low": 30.0, "expected": 71.0, "high": 125.0},
+        jobs_measured=2,
+        cut_by=["calls", "cost"],
+    )
+    assert describe_forecast(measured) == (
+        "60 (9 to 71) calls, 25,000 (1,500 to 39,000) tokens, cost 0.0250 (0.0100 to 0.0500), "
+        "1 min 11 s (30 s to 2 min 5 s); measured in 2 earlier jobs; "
+        "the budget of calls, cost ends the search"
+    )
+
+
+def test_what_was_expected_stands_beside_what_was_taken() -> None:
+    console = new_console(width=120)
+    print_result(console, {**SUCCEEDED, "estimate_before": forecast()})
+    told = text_of(console)
+    assert "expected: 60 (9 to 71) calls" in told
+    assert "taken: 60 calls, 1,234 tokens" in told

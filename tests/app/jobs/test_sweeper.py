@@ -58,6 +58,8 @@ async def test_a_job_that_waits_to_be_replayed_keeps_its_calls(sqlite_url: str) 
         source = (await service.run())["id"]
     async with open_service(sqlite_url, jobs={"max_running": 0}) as service:
         await service.start()
+        bank = {"examples": [{"query": "Why?", "answer": "So."}, {"query": "How?", "answer": "Thus."}]}
+        assert (await service.post("/v1/example-banks", bank)).status_code == 202, "it has no such spec"
         replay = (await service.post(f"/v1/optimizations/{source}/replay", {})).json()["id"]
         assert await sweeper(service, keep_days=0).sweep() == ()
         await service.post(f"/v1/optimizations/{replay}/cancel")
