@@ -100,6 +100,7 @@ async def arrived(counters: httpx.AsyncClient) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_killed_service_goes_on_and_repeats_no_finished_call(
     database_url: str, database: Database, tmp_path: Path, other_sqlite_url: str
 ) -> None:
