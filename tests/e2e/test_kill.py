@@ -15,7 +15,7 @@ from tests.e2e.processes import Process, free_port, started
 
 CALLS = 3 + 6 + 11 + 40
 KILLS = (2, 9, 24, 45)
-"""Requests of the job at which the service is killed: in the seed round, a later one, and the gate."""
+"""Requests of the job at which the service is killed: in each round, and in the gate."""
 
 
 @asynccontextmanager
