@@ -95,6 +95,7 @@ class Interleaving:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_spent_and_reserved_are_never_over_a_limit() -> None:
     most_in_flight, refused = 0, set()
     for seed in range(INTERLEAVINGS):
