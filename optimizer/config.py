@@ -14,6 +14,10 @@ class PathAggregation(StrEnum):
     LAST = "last"
 
 
+RACING_QUERIES = 400
+"""Queries that a racing search is given at most: those that it screens, and fresh ones for each round."""
+
+
 def _aggregation_for_width(validated: dict[str, object]) -> PathAggregation:
     """A single lineage is ranked by its last reward, as in the authors' script."""
     return PathAggregation.LAST if validated.get("beam_width") == 1 else PathAggregation.MEAN
@@ -39,8 +43,42 @@ class SamplingConfig(BaseModel):
         )
 
 
+class RacingConfig(BaseModel):
+    """Settings of a racing search, which plans its rounds by the calls that it has.
+
+    Attributes:
+        calls: calls to plan for, where the budget's limits would allow more; None plans for all of them.
+        aims: criteria that one request to the proposer is to raise.
+        failures: failed answers that it shows.
+        earlier: earlier prompts that it shows, with their rewards.
+        max_instructions: items in the list of a prompt that is put together from known instructions.
+        max_prompt_length: characters of a candidate; a longer one is not tried. It caps what serving costs.
+        length_price: reward that 100 further words of a prompt have to bring.
+        drop_deviations: posterior standard deviations behind the leader at which a candidate is given up.
+        patience: rounds without a gain after which the search has converged.
+        least_gain: reward by which the best prompt has to grow within them.
+        finalists: candidates that are compared on all queries at the end.
+        tie_margin: finalists that are closer than this reward are compared pair by pair.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int | None = Field(default=None, ge=40, le=1_000_000)
+    aims: int = Field(default=2, ge=1, le=5)
+    failures: int = Field(default=4, ge=1, le=32)
+    earlier: int = Field(default=4, ge=0, le=32)
+    max_instructions: int = Field(default=8, ge=1, le=40)
+    max_prompt_length: int = Field(default=8000, ge=100, le=20_000)
+    length_price: float = Field(default=0.02, ge=0, le=1)
+    drop_deviations: float = Field(default=1.0, ge=0, le=10)
+    patience: int = Field(default=6, ge=1, le=1000)
+    least_gain: float = Field(default=0.02, ge=0, le=4)
+    finalists: int = Field(default=4, ge=2, le=16)
+    tie_margin: float = Field(default=0.03, ge=0, le=4)
+
+
 class SearchConfig(BaseModel):
-    """Settings of a beam search over system prompts.
+    """Settings of a search over system prompts: a racing one where ``racing`` is set, else a beam search.
 
     The names follow the paper (arXiv 2411.08733); ``preset("paper")`` is what the authors' script runs with.
 
@@ -54,6 +92,8 @@ class SearchConfig(BaseModel):
         history: prompts of the lineage shown to the proposer, the current one included.
         path_aggregation: mean of a lineage's rewards, or its last reward.
         minibatch_size: queries per round, the same for all candidates; 1 in the paper.
+        racing: the racing search's own settings. It has no use for those from ``beam_width`` to
+            ``minibatch_size`` but ``proposals_per_candidate``.
         k: in-context examples retrieved per query; 0 for none.
         max_unscored_share: above this share of evaluations without a score nothing is chosen (looked at from
             ten evaluations on, and at the end).
@@ -71,6 +111,7 @@ class SearchConfig(BaseModel):
     history: int = Field(default=5, ge=1, le=100)
     path_aggregation: PathAggregation = Field(default_factory=_aggregation_for_width)
     minibatch_size: int = Field(default=1, ge=1, le=256)
+    racing: RacingConfig | None = None
     k: int = Field(default=2, ge=0, le=16)
     max_unscored_share: float = Field(default=0.5, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -86,11 +127,29 @@ class SearchConfig(BaseModel):
 
     @property
     def queries_needed(self) -> int:
-        """Distinct queries that the longest search consumes."""
+        """Distinct queries that the longest search consumes; a racing search can do with fewer."""
+        if self.racing is not None:
+            return RACING_QUERIES
         return (self.max_rounds + 1) * self.minibatch_size
 
 
+BEAM_SETTINGS = (
+    "beam_width",
+    "depth",
+    "max_depth_increase",
+    "skip_threshold",
+    "history",
+    "path_aggregation",
+    "minibatch_size",
+)
+"""Settings of which a racing search has no use."""
+
 PRESETS: dict[str, SearchConfig] = {
+    "default": SearchConfig(
+        racing=RacingConfig(),
+        proposals_per_candidate=4,
+        proposer=SamplingConfig(temperature=0.7, top_p=0.95),
+    ),
     "paper": SearchConfig(),
     "mini": SearchConfig(
         proposals_per_candidate=3,

@@ -99,6 +99,55 @@ class EvaluationFinished:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateDropped:
+    """A candidate left a race.
+
+    Attributes:
+        reason: ``beaten`` (the confidence sequence of its difference to the leader lies below zero) or
+            ``unpromising`` (the budget is better spent on others; this claims nothing).
+        leader_id: whom it was compared with.
+        pairs: queries that both had answered.
+        difference: mean of the paired differences; None where there are none.
+    """
+
+    round: int
+    candidate_id: str
+    reason: str
+    leader_id: str
+    pairs: int
+    difference: float | None
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"candidate_dropped:{self.round}:{self.candidate_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FinalistsCompared:
+    """Two finalists whose rewards do not tell them apart were compared pair by pair, in both orders.
+
+    Attributes:
+        pairs: answers compared; ``uncompared`` of them could not be.
+        preference: mean preference, -1 (the first) to 1 (the second).
+        winner_id: the one that goes on.
+    """
+
+    round: int
+    first_id: str
+    second_id: str
+    pairs: int
+    uncompared: int
+    preference: float
+    winner_id: str
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return f"finalists_compared:{self.round}:{self.first_id}:{self.second_id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RankedPath:
     """One lineage in a round's ranking.
 
@@ -192,6 +241,8 @@ SearchEvent: TypeAlias = (
     | CandidateProposed
     | ProposalFailed
     | EvaluationFinished
+    | CandidateDropped
+    | FinalistsCompared
     | RoundFinished
     | SearchFinished
     | GateStarted

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from optimizer.brief import Brief
 from optimizer.events import SearchEvent
 from optimizer.preferences import Comparison
 from optimizer.types import (
@@ -164,6 +165,32 @@ class Proposer(Protocol):
         ...
 
 
+class Reflector(Protocol):
+    """Writes new system prompts to a brief."""
+
+    @property
+    def template_version(self) -> str:
+        """Version of the meta-prompt, for provenance."""
+        ...
+
+    async def propose(self, brief: Brief, *, draw: int, count: int) -> Sequence[Proposal]:
+        """Write ``count`` new versions of the brief's parent in one request.
+
+        Args:
+            brief: what to improve, and from what to learn.
+            draw: which of several equal requests it is, from 0.
+            count: proposals wanted.
+
+        Returns:
+            ``count`` proposals; one that cannot be read carries why instead of a prompt.
+
+        Raises:
+            ModelError: the proposer cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
 class SearchObserver(Protocol):
     """Hears what a search does, and cannot alter it."""
 
@@ -177,4 +204,16 @@ class StopCondition(Protocol):
 
     def exhausted(self, calls_needed: int) -> bool:
         """True when ``calls_needed`` further calls do not fit into what is left."""
+        ...
+
+
+class CallForecast(Protocol):
+    """Says how many calls a search has, so that it can plan."""
+
+    def affordable_calls(self) -> int | None:
+        """Calls that fit into what is left for the search, by every limit; None where there is no limit.
+
+        Limits on tokens, money and time count at what calls have taken so far; before the first call they
+        cannot be read and count as none. Asked a second time in a later attempt it says the same again.
+        """
         ...

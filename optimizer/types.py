@@ -357,6 +357,7 @@ class StopReason(StrEnum):
     DEPTH = "depth"
     QUERIES = "queries_exhausted"
     BUDGET = "budget"
+    CONVERGED = "converged"
     UNSCORED = "too_many_unscored"
     CANCELLED = "cancelled"
 

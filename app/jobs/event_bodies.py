@@ -3,9 +3,11 @@
 from functools import singledispatch
 
 from optimizer.events import (
+    CandidateDropped,
     CandidateKept,
     CandidateProposed,
     EvaluationFinished,
+    FinalistsCompared,
     GateFinished,
     GateStarted,
     ProposalFailed,
@@ -27,6 +29,8 @@ def event_type(event: SearchEvent) -> str:
         CandidateProposed: "candidate_proposed",
         ProposalFailed: "proposal_failed",
         EvaluationFinished: "evaluation_finished",
+        CandidateDropped: "candidate_dropped",
+        FinalistsCompared: "finalists_compared",
         RoundFinished: "round_finished",
         SearchFinished: "search_finished",
         GateStarted: "gate_started",
@@ -94,6 +98,31 @@ def _evaluation_finished(event: EvaluationFinished) -> JsonObject:
         "round": evaluation.round,
         "reward": score.reward if isinstance(score, Scored) else None,
         "unscored_reason": None if isinstance(score, Scored) else score.reason,
+    }
+
+
+@event_body.register
+def _candidate_dropped(event: CandidateDropped) -> JsonObject:
+    return {
+        "round": event.round,
+        "candidate_id": event.candidate_id,
+        "reason": event.reason,
+        "leader_id": event.leader_id,
+        "pairs": event.pairs,
+        "difference": event.difference,
+    }
+
+
+@event_body.register
+def _finalists_compared(event: FinalistsCompared) -> JsonObject:
+    return {
+        "round": event.round,
+        "first_id": event.first_id,
+        "second_id": event.second_id,
+        "pairs": event.pairs,
+        "uncompared": event.uncompared,
+        "preference": event.preference,
+        "winner_id": event.winner_id,
     }
 
 

@@ -26,7 +26,7 @@ from optimizer.types import (
 PROMPT_LIMIT = 20_000
 """Characters of a proposal; a longer one is a runaway reply."""
 
-_SCHEMA = OutputSchema(
+PROPOSAL_SCHEMA = OutputSchema(
     name="prompt_proposal",
     schema={
         "type": "object",
@@ -85,7 +85,7 @@ class RewritingProposer(Proposer):
             sampling=self._sampling,
             n=count,
             seed=content_seed(self._seed, "proposer", shown, draw=draw),
-            output=_SCHEMA,
+            output=PROPOSAL_SCHEMA,
         )
         try:
             replies = await ask(self._model, request, read_proposal)
@@ -93,14 +93,14 @@ class RewritingProposer(Proposer):
             raise
         except RequestRefusedError as error:
             return [Proposal(system_prompt=None, rationale=f"the proposer refused: {error}")] * count
-        return [_as_proposal(reply) for reply in replies]
+        return [as_proposal(reply) for reply in replies]
 
     def _render_path(self, path: BeamPath) -> str:
         ancestors = path.steps[:-1][-(self._history - 1) :] if self._history > 1 else ()
         return self._user.render(
             {
                 "current_prompt": quote(path.candidate.system_prompt),
-                "evaluations": [_show_evaluation(item) for item in path.last.evaluations],
+                "evaluations": [show_evaluation(item) for item in path.last.evaluations],
                 "earlier_prompts": [_show_step(step) for step in ancestors],
             }
         )
@@ -120,13 +120,15 @@ def read_proposal(reply: JsonObject) -> Proposal:
     return Proposal(system_prompt=system_prompt, rationale=read_text(reply.get("analysis")))
 
 
-def _as_proposal(reply: Proposal | Failure) -> Proposal:
+def as_proposal(reply: Proposal | Failure) -> Proposal:
+    """A reply that could not be read as a proposal that says so."""
     if isinstance(reply, Failure):
         return Proposal(system_prompt=None, rationale=reply.reason)
     return reply
 
 
-def _show_evaluation(evaluation: Evaluation) -> dict[str, Quoted | list[dict[str, Quoted]]]:
+def show_evaluation(evaluation: Evaluation) -> dict[str, Quoted | list[dict[str, Quoted]]]:
+    """An evaluation as meta-prompts show it: query, answer, and the scores that count with their reasons."""
     completion = evaluation.rollout.completion
     found = evaluation.score.criteria if isinstance(evaluation.score, Scored) else ()
     scores = [score for score in found if score.weight > 0 or score.required]  # what does not count misleads

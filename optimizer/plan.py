@@ -1,0 +1,75 @@
+"""How a racing search divides its calls: on queries, proposals, races and the final."""
+
+from dataclasses import dataclass
+
+from optimizer.estimate import USUAL_RATES, CallRates
+
+DEFAULT_CALLS = 2000
+"""Calls planned for where no limit says otherwise; convergence ends most searches sooner."""
+LEAST_CALLS = 40
+_SCREENING_SHARE, _FINAL_SHARE = 0.19, 0.12
+_LEAST_SCREENED, _MOST_SCREENED = 14, 48
+_SMALL, _MEDIUM, _LARGE = 220, 450, 1200
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPlan:
+    """Sizes for one search.
+
+    Attributes:
+        screening: queries that the seed prompt is tried on first, and that races draw from.
+        fresh: queries that join them in each round.
+        first_requests / requests: requests to the proposer in the first round, and in each later one.
+        recombinations: candidates put together from known instructions in each round.
+        entrants: candidates in a race.
+        block: queries between two looks at a race.
+        blocks: blocks of a race at most.
+        final: calls kept for the comparison of the finalists.
+        calls: all calls planned for.
+    """
+
+    screening: int
+    fresh: int
+    first_requests: int
+    requests: int
+    recombinations: int
+    entrants: int
+    block: int
+    blocks: int
+    final: int
+    calls: int
+
+    def rounds_after(self, rounds: int, *, rates: CallRates = USUAL_RATES) -> int:
+        """Rounds that are still to come after ``rounds`` (the seed prompt's is one), as planned."""
+        left = self.calls - self.final - self.screening * (rates.rollout + rates.query)
+        left -= self.round_calls(first=True, rates=rates)
+        planned = 1 + max(0, left // self.round_calls(first=False, rates=rates))
+        return max(0, planned - rounds)
+
+    def round_calls(self, *, first: bool, rates: CallRates = USUAL_RATES) -> int:
+        """Calls of a round up to its first look; the leader may have to answer the block as well."""
+        requests = self.first_requests if first else self.requests
+        return requests + rates.rollout * self.block * (self.entrants + 1) + rates.query * self.fresh
+
+
+def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> SearchPlan:
+    """Sizes for a search with so many calls on so many queries."""
+    per_query = rates.rollout + rates.query
+    wanted = min(_MOST_SCREENED, max(_LEAST_SCREENED, round(_SCREENING_SHARE * calls / per_query)))
+    screening = max(2, min(wanted, queries, calls // (3 * per_query)))
+    medium, large = calls >= _MEDIUM, calls >= _LARGE
+    block = 4 if large else 3
+    entrants = 10 if large else 8 if medium else 5
+    affordable = (calls - screening * per_query) // (3 * rates.rollout * block)
+    return SearchPlan(
+        screening=screening,
+        fresh=2 if medium else 0,
+        first_requests=8 if large else 6 if calls >= _SMALL else 4,
+        requests=2 if large else 1,
+        recombinations=8 if medium else 5,
+        entrants=max(2, min(entrants, affordable)),
+        block=block,
+        blocks=3 if large else 2,
+        final=int(_FINAL_SHARE * calls),
+        calls=calls,
+    )

@@ -1,0 +1,126 @@
+"""What the surrogate believes: means, deviations and draws for candidates, lines and criteria."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector: TypeAlias = NDArray[np.float64]
+
+_INFORMED = 0.5
+"""Precision that data have to add to a line before it says anything about what lines can do."""
+_LINES_DIFFER = 0.3
+"""Standard deviation of what different lines written for the same criterion do to it."""
+_DECIMALS = 9
+"""Results are rounded, so that a tie is a tie on every machine."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LinePriors:
+    """For each line: the prior of its effect on one criterion, and whether it was written for that one."""
+
+    means: Vector
+    variances: Vector
+    aimed: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CriterionPosterior:
+    """One criterion: ``means`` and ``covariance`` are the candidates', above ``level``."""
+
+    level: float
+    means: Vector
+    covariance: Vector
+    line_means: Vector
+    line_variances: Vector
+    priors: LinePriors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """How much lines written for a criterion raise it: a mean and how sure that is."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posterior:
+    """The model after a fit.
+
+    Attributes:
+        candidates / lines: their rows.
+        weights: how much each criterion counts in the mean reward; sums to 1.
+        criteria: one model each.
+    """
+
+    candidates: Mapping[str, int]
+    lines: Mapping[str, int]
+    weights: Mapping[str, float]
+    criteria: Mapping[str, CriterionPosterior]
+
+    def value(self, candidate_id: str) -> float:
+        """The candidate's mean reward above the common level; meaningful as a difference only."""
+        row = self.candidates[candidate_id]
+        total = sum(weight * self.criteria[name].means[row] for name, weight in self.weights.items())
+        return round(float(total), _DECIMALS)
+
+    def reward(self, candidate_id: str) -> float:
+        """The candidate's expected mean reward over queries like those seen, 1..5."""
+        means = self.criterion_means(candidate_id)
+        return round(sum(weight * means[name] for name, weight in self.weights.items()), _DECIMALS)
+
+    def criterion_means(self, candidate_id: str) -> dict[str, float]:
+        """Its expected score on each criterion, 1..5."""
+        row = self.candidates[candidate_id]
+        return {
+            name: min(5.0, max(1.0, float(self.criteria[name].level + self.criteria[name].means[row])))
+            for name in self.weights
+        }
+
+    def deviation(self, candidate_id: str, other_id: str) -> float:
+        """How unsure the difference of their values is: its posterior standard deviation."""
+        row, other = self.candidates[candidate_id], self.candidates[other_id]
+        variance = 0.0
+        for name, weight in self.weights.items():
+            spread = self.criteria[name].covariance
+            own = float(spread[row, row] + spread[other, other] - 2 * spread[row, other])
+            variance += weight**2 * max(0.0, own)
+        return round(float(np.sqrt(variance)), _DECIMALS)
+
+    def line_effects(self, rng: np.random.Generator | None) -> Mapping[str, Vector]:
+        """What each line does to each criterion: the mean, or a draw from the posterior by ``rng``.
+
+        Draws of different lines are independent, which overstates how unsure their sums are.
+        """
+        effects = {}
+        for name in self.weights:
+            known = self.criteria[name]
+            drawn = known.line_means
+            if rng is not None:
+                deviations = np.sqrt(np.maximum(known.line_variances, 0.0))
+                drawn = drawn + rng.standard_normal(len(deviations)) * deviations
+            effects[name] = np.round(drawn, _DECIMALS)
+        return effects
+
+    def response(self, criterion: str, *, expected: float, deviation: float) -> Response:
+        """How much lines written for ``criterion`` have raised it, starting from a prior of these moments.
+
+        A criterion to which the target turns out to be deaf is so found out.
+        """
+        known = self.criteria[criterion]
+        precision, weighted = 1 / deviation**2, expected / deviation**2
+        for line in np.flatnonzero(known.priors.aimed):
+            before, after = float(known.priors.variances[line]), max(float(known.line_variances[line]), 1e-9)
+            learned = 1 / after - 1 / before
+            if learned > _INFORMED:
+                seen = (
+                    float(known.line_means[line]) / after - float(known.priors.means[line]) / before
+                ) / learned
+                share = 1 / (1 / learned + _LINES_DIFFER**2)
+                precision, weighted = precision + share, weighted + share * seen
+        return Response(
+            mean=round(weighted / precision, _DECIMALS), deviation=round(precision**-0.5, _DECIMALS)
+        )

@@ -1,0 +1,116 @@
+"""New candidates without a proposer: the instructions that have done best, put together.
+
+Which ones is decided on a draw from the surrogate's posterior (Thompson sampling), so that what is unknown
+gets tried, and what is known to do nothing is left out. Instructions for the same criterion add less and
+less, since no score goes above 5.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.posterior import Posterior
+
+_CEILING = 4.9
+_LEAST_ROOM = 0.3
+_MOST_CHANGES = 30
+_WORTH_A_CHANGE = 1e-4
+_WIDEST = 60
+"""Instructions looked at, those that look best: each step of the search tries every one in every place."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """Instructions to choose from.
+
+    Attributes:
+        instructions: all that were ever proposed, the oldest first.
+        most: how many a prompt may have.
+        price: reward that an instruction has to bring, per word.
+    """
+
+    instructions: tuple[str, ...]
+    most: int
+    price: float
+
+
+def choose_instructions(
+    bench: Bench,
+    present: Sequence[str],
+    posterior: Posterior,
+    *,
+    base_id: str,
+    rng: np.random.Generator | None,
+) -> tuple[str, ...]:
+    """The best set of instructions by local search from ``present``: add, drop or swap one at a time.
+
+    Args:
+        bench: what there is.
+        present: the instructions to start from, in their order; what stays keeps its place.
+        posterior: what they are believed to do.
+        base_id: the candidate whose scores leave room for improvement: the seed prompt.
+        rng: for a draw from the posterior; None for its mean.
+    """
+    effects = posterior.line_effects(rng)
+    known = _most_promising(bench, present, posterior, effects)
+    chosen = [known.index(text) for text in present if text in known][: bench.most]
+    worth = _worth(known, bench, posterior, base_id, effects)
+    best = worth(chosen)
+    for _ in range(_MOST_CHANGES):
+        options = _neighbours(chosen, len(known), bench.most)
+        values = [worth(option) for option in options]
+        place = int(np.argmax(values)) if values else 0
+        if not values or values[place] <= best + _WORTH_A_CHANGE:
+            break
+        best, chosen = values[place], options[place]
+    return tuple(known[number] for number in chosen)
+
+
+def _most_promising(
+    bench: Bench,
+    present: Sequence[str],
+    posterior: Posterior,
+    effects: Mapping[str, NDArray[np.float64]],
+) -> list[str]:
+    totals = sum(weight * effects[name] for name, weight in posterior.weights.items())
+    known = [text for text in bench.instructions if text in posterior.lines]
+    ranked = sorted(known, key=lambda text: -float(np.take(totals, posterior.lines[text])))
+    kept = {*ranked[:_WIDEST], *present}
+    return [text for text in known if text in kept]
+
+
+def _worth(
+    known: Sequence[str],
+    bench: Bench,
+    posterior: Posterior,
+    base_id: str,
+    effects: Mapping[str, NDArray[np.float64]],
+) -> Callable[[Sequence[int]], float]:
+    names = list(posterior.weights)
+    weights = np.array([posterior.weights[name] for name in names])
+    base = posterior.criterion_means(base_id)
+    room = np.maximum(_LEAST_ROOM, _CEILING - np.array([base[name] for name in names]))
+    rows = [posterior.lines[text] for text in known]
+    table = np.array([effects[name][rows] for name in names]).T.reshape(len(known), len(names))
+    shares: NDArray[np.float64] = np.clip(table / room, -1.0, 0.9)
+    words = np.array([len(text.split()) for text in known])
+
+    def worth(chosen: Sequence[int]) -> float:
+        picked = shares[list(chosen)]
+        left = np.prod(1 - np.maximum(picked, 0.0), axis=0)
+        gain = room * (1 - left) + room * np.minimum(picked, 0.0).sum(axis=0)
+        return round(float(weights @ gain - bench.price * words[list(chosen)].sum()), 9)
+
+    return worth
+
+
+def _neighbours(chosen: list[int], count: int, most: int) -> list[list[int]]:
+    others = [number for number in range(count) if number not in chosen]
+    dropped = [chosen[:place] + chosen[place + 1 :] for place in range(len(chosen))]
+    added = [[*chosen, number] for number in others] if len(chosen) < most else []
+    swapped = [
+        [*chosen[:place], number, *chosen[place + 1 :]] for place in range(len(chosen)) for number in others
+    ]
+    return [*added, *dropped, *swapped]
