@@ -155,7 +155,7 @@ def migrate(config: ConfigOption = None) -> None:
 @app.command()
 def optimize(
     target: Annotated[str, typer.Argument(help="A configured target")],
-    preset: Annotated[str, typer.Option(help="paper or mini")] = "paper",
+    preset: Annotated[str, typer.Option(help="default, paper or mini")] = "default",
     queries: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, readable=True, help="JSONL; default: the built-in queries"),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvicorn
 import uvloop
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 from typing_extensions import override
 
 from app.main import create_app
@@ -48,8 +49,14 @@ class _Server(uvicorn.Server):
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end on uvloop, which needs less CPU per call than asyncio's own loop."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    """Run ``work`` to its end on uvloop, which needs less CPU per call than asyncio's own loop.
+
+    Matrices here are small: more than one thread for each would only have them wait for each other.
+    """
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         return runner.run(work)
 
 

@@ -106,14 +106,14 @@ def calls_by_role(
     queries = config.depth * size + held_out
     scorings = rates.rollout - 1
     return {
-        ModelRole.TARGET: _with_repairs(answers),
-        ModelRole.PROPOSER: _with_repairs(
+        ModelRole.TARGET: with_repairs(answers),
+        ModelRole.PROPOSER: with_repairs(
             CallRange(low=0, expected=proposals, high=proposals + more * rewritten)
         ),
-        ModelRole.SELECTOR: _with_repairs(
+        ModelRole.SELECTOR: with_repairs(
             CallRange(low=0, expected=rates.query * queries, high=rates.query * (queries + more * size))
         ),
-        ModelRole.JUDGE: _with_repairs(
+        ModelRole.JUDGE: with_repairs(
             CallRange(
                 low=scorings * answers.low,
                 expected=scorings * answers.expected,
@@ -123,5 +123,6 @@ def calls_by_role(
     }
 
 
-def _with_repairs(calls: CallRange) -> CallRange:
+def with_repairs(calls: CallRange) -> CallRange:
+    """``calls`` with what repairs may add to the most."""
     return CallRange(low=calls.low, expected=calls.expected, high=math.ceil(calls.high * REPAIRS))

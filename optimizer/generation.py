@@ -13,7 +13,7 @@ from optimizer.config import SearchConfig
 from optimizer.events import CandidateProposed, ProposalFailed
 from optimizer.prompt_lines import PromptLines, read_prompt, write_prompt
 from optimizer.protocols import Reflector, SearchObserver
-from optimizer.recombination import Bench, choose_instructions
+from optimizer.recombination import Bench, choose_instructions, choose_introduction
 from optimizer.seeds import derive_seed
 from optimizer.standings import SEED_ID, Standings
 from optimizer.types import Candidate, Evaluation, Proposal, Scored
@@ -90,6 +90,9 @@ class Generation:
             most=self._racing.max_instructions,
             price=self._racing.length_price / 100,
         )
+        introduction = choose_introduction(
+            self._known_introductions(leader.id), self._standings.posterior, price=bench.price
+        )
         made = []
         for place in range(count):
             seed = derive_seed(self._config.seed, "recombination", round_number, place)
@@ -100,7 +103,7 @@ class Generation:
                 base_id=SEED_ID,
                 rng=np.random.default_rng(seed) if place else None,
             )
-            text = write_prompt(PromptLines(introduction=lines.introduction, instructions=chosen))
+            text = write_prompt(PromptLines(introduction=introduction, instructions=chosen))
             candidate = Candidate(
                 id=f"c{round_number}.r.{place}",
                 system_prompt=text,
@@ -178,6 +181,15 @@ class Generation:
 
     def _fits(self, text: str) -> bool:
         return len(text) <= self._racing.max_prompt_length
+
+    def _known_introductions(self, leader_id: str) -> tuple[str, ...]:
+        """The leader's and those of all that were scored, of prompts that have a list below them."""
+        found: dict[str, None] = {}
+        for name in (leader_id, *self._standings.scored()):
+            lines = read_prompt(self._standings.candidates[name].system_prompt)
+            if lines.instructions or name == leader_id:
+                found[lines.introduction] = None
+        return tuple(found)
 
     def _known_instructions(self) -> tuple[str, ...]:
         found: dict[str, None] = {}

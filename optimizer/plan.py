@@ -1,8 +1,19 @@
 """How a racing search divides its calls: on queries, proposals, races and the final."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from optimizer.estimate import USUAL_RATES, CallRates
+from optimizer.config import SearchConfig
+from optimizer.estimate import (
+    USUAL_RATES,
+    CallRange,
+    CallRates,
+    round_calls,
+    seed_calls,
+    with_repairs,
+)
+from optimizer.types import ModelRole
 
 DEFAULT_CALLS = 2000
 """Calls planned for where no limit says otherwise; convergence ends most searches sooner."""
@@ -40,7 +51,7 @@ class SearchPlan:
     calls: int
 
     def rounds_after(self, rounds: int, *, rates: CallRates = USUAL_RATES) -> int:
-        """Rounds that are still to come after ``rounds`` (the seed prompt's is one), as planned."""
+        """Rounds that are still to come, as planned, after ``rounds`` of them (the seed prompt's is none)."""
         left = self.calls - self.final - self.screening * (rates.rollout + rates.query)
         left -= self.round_calls(first=True, rates=rates)
         planned = 1 + max(0, left // self.round_calls(first=False, rates=rates))
@@ -50,6 +61,51 @@ class SearchPlan:
         """Calls of a round up to its first look; the leader may have to answer the block as well."""
         requests = self.first_requests if first else self.requests
         return requests + rates.rollout * self.block * (self.entrants + 1) + rates.query * self.fresh
+
+
+def racing_calls_by_role(
+    plan: SearchPlan, *, held_out: int, rates: CallRates = USUAL_RATES
+) -> Mapping[ModelRole, CallRange]:
+    """The calls of a whole job with a racing search, search and gate, before it starts.
+
+    At least: the search converges after the rounds in which it may, the criteria are known, and there is
+    nothing to compare. As expected and at most: all that is planned.
+    """
+    rounds = max(1, plan.rounds_after(0, rates=rates))
+    requests = plan.first_requests + (rounds - 1) * plan.requests
+    queries = plan.screening + rounds * plan.fresh
+    rollouts = max(0, plan.calls - requests - rates.query * queries) // rates.rollout
+    answers = rollouts + 2 * held_out
+    least = plan.screening + plan.entrants * plan.block
+    scorings = rates.rollout - 1
+    asked = rates.query * (queries + held_out)
+    return {
+        ModelRole.TARGET: with_repairs(CallRange(low=least, expected=answers, high=answers)),
+        ModelRole.PROPOSER: with_repairs(CallRange(low=1, expected=requests, high=requests)),
+        ModelRole.SELECTOR: with_repairs(CallRange(low=0, expected=asked, high=asked)),
+        ModelRole.JUDGE: with_repairs(
+            CallRange(low=scorings * least, expected=scorings * answers, high=scorings * answers)
+        ),
+    }
+
+
+def least_calls(config: SearchConfig, *, rates: CallRates = USUAL_RATES) -> int:
+    """Calls below which a search cannot judge the seed prompt and make a round."""
+    if config.racing is None:
+        return seed_calls(config, rates=rates) + round_calls(config, lineages=1, skipped=0, rates=rates)
+    return math.ceil(LEAST_CALLS * (rates.rollout + rates.query) / 3)
+
+
+def planned_calls(config: SearchConfig, left: int | None) -> int:
+    """Calls that a racing search plans with where ``left`` are left; None is no limit.
+
+    Raises:
+        ValueError: the settings are those of a beam search.
+    """
+    if config.racing is None:
+        raise ValueError("the settings are those of a beam search")
+    calls = DEFAULT_CALLS if left is None else left
+    return calls if config.racing.calls is None else min(calls, config.racing.calls)
 
 
 def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> SearchPlan:

@@ -217,3 +217,7 @@ class CallForecast(Protocol):
         cannot be read and count as none. Asked a second time in a later attempt it says the same again.
         """
         ...
+
+
+class SearchLimits(StopCondition, CallForecast, Protocol):
+    """What bounds a search that plans."""

@@ -15,8 +15,8 @@ from optimizer.evaluation import Evaluator
 from optimizer.events import RankedPath, RoundFinished, RoundStarted, SearchFinished, SearchStarted
 from optimizer.final import Final
 from optimizer.generation import Generation
-from optimizer.plan import DEFAULT_CALLS, SearchPlan, plan_search
-from optimizer.protocols import CallForecast, PairwiseJudge, Reflector, SearchObserver, StopCondition
+from optimizer.plan import SearchPlan, plan_search, planned_calls
+from optimizer.protocols import PairwiseJudge, Reflector, SearchLimits, SearchObserver
 from optimizer.race import Course, Race
 from optimizer.seeds import derive_seed
 from optimizer.standings import SEED_ID, Standings
@@ -36,8 +36,7 @@ class RacingParts:
         evaluator: runs and judges candidates.
         pairwise: compares answers where means tie; None for not at all.
         observer: hears what happens.
-        stop: says whether there are calls for more.
-        forecast: says how many calls there are.
+        limits: say how many calls there are, and whether there are any for more.
         rates: what scoring takes.
     """
 
@@ -45,8 +44,7 @@ class RacingParts:
     evaluator: Evaluator
     pairwise: PairwiseJudge | None
     observer: SearchObserver
-    stop: StopCondition
-    forecast: CallForecast
+    limits: SearchLimits
     rates: CallRates = USUAL_RATES
 
 
@@ -88,7 +86,7 @@ class RacingSearch:
         if len(queries) < 2:  # noqa: PLR2004 - one to learn from, one to compare on
             raise InvalidInputError(f"a search takes 2 queries, there are {len(queries)}", param="queries")
         seed = Candidate(id=SEED_ID, system_prompt=seed_prompt)
-        plan = self._plan(None, len(queries))
+        plan, rates = self._plan(None, len(queries)), self._parts.rates
         progress = _Progress(
             standings=Standings(seed, length_price=self._racing.length_price),
             plan=plan,
@@ -96,7 +94,11 @@ class RacingSearch:
             spare=list(queries[plan.screening :]),
         )
         await self._parts.observer.notify(
-            SearchStarted(seed_prompt=seed, max_rounds=self._rounds_left(progress), queries=len(queries))
+            SearchStarted(
+                seed_prompt=seed,
+                max_rounds=plan.rounds_after(0, rates=rates),
+                queries=len(queries),
+            )
         )
         race = self._race(progress)
         try:
@@ -122,14 +124,14 @@ class RacingSearch:
                 return StopReason.CONVERGED
             first, plan = progress.round == 1, progress.plan
             needed = plan.round_calls(first=first, rates=self._parts.rates) + plan.final
-            if self._parts.stop.exhausted(needed):
+            if self._parts.limits.exhausted(needed):
                 return StopReason.BUDGET
             await self._run_round(progress, race, generation)
         return StopReason.UNSCORED
 
     async def _screen(self, progress: _Progress, race: Race) -> bool:
         """Try the seed prompt on the screening queries, then plan by what calls have taken."""
-        if self._parts.stop.exhausted(race.calls([SEED_ID], progress.pool)):
+        if self._parts.limits.exhausted(race.calls([SEED_ID], progress.pool)):
             return False
         await self._announce_round(progress, progress.pool)
         await race.answer([SEED_ID], progress.pool, progress.round)
@@ -206,6 +208,20 @@ class RacingSearch:
             ranked = sorted(
                 (name for name in ranked if name in scored), key=lambda name: -standings.value(name)
             )
+        left = progress.plan.rounds_after(progress.round, rates=self._parts.rates)
+        await self._announce_ranking(progress, ranked, queries, kept=kept, rounds_left=left)
+        progress.round += 1
+
+    async def _announce_ranking(
+        self,
+        progress: _Progress,
+        ranked: Sequence[str],
+        queries: Sequence[Query],
+        *,
+        kept: Sequence[str],
+        rounds_left: int,
+    ) -> None:
+        standings = progress.standings
         await self._parts.observer.notify(
             RoundFinished(
                 round=progress.round,
@@ -218,21 +234,25 @@ class RacingSearch:
                     )
                     for name in ranked
                 ),
-                rounds_left=self._rounds_left(progress),
+                rounds_left=rounds_left,
             )
         )
-        progress.round += 1
 
     async def _finish(self, progress: _Progress, race: Race, reason: StopReason) -> None:
         """Compare the finalists, as far as the budget goes."""
         if reason is StopReason.UNSCORED or progress.round < 2:  # noqa: PLR2004 - nothing but the seed prompt
             return
         final = Final(race, self._parts.pairwise, config=self._racing, seed=self._config.seed)
-        progress.winner = progress.standings.leader()
+        standings, queries = progress.standings, [*progress.pool, *progress.spare]
+        await self._announce_round(progress, progress.pool)
         try:
-            progress.winner = await final.run([*progress.pool, *progress.spare], progress.round)
+            progress.winner = await final.run(queries, progress.round)
         except BudgetExceededError:
-            progress.winner = progress.standings.leader()
+            progress.winner = standings.leader()
+        finalists = dict.fromkeys([progress.winner, *standings.best(self._racing.finalists)])
+        await self._announce_ranking(
+            progress, list(finalists), queries, kept=[progress.winner], rounds_left=0
+        )
 
     def _has_converged(self, progress: _Progress) -> bool:
         patience = self._racing.patience
@@ -244,18 +264,13 @@ class RacingSearch:
 
     def _plan(self, spent: int | None, queries: int) -> SearchPlan:
         """The plan for the calls there are; ``spent`` are those of the screening, once it is over."""
-        left = self._parts.forecast.affordable_calls()
-        calls = DEFAULT_CALLS if left is None else left + (spent or 0)
-        if self._racing.calls is not None:
-            calls = min(calls, self._racing.calls)
+        left = self._parts.limits.affordable_calls()
+        calls = planned_calls(self._config, None if left is None else left + (spent or 0))
         return plan_search(calls, queries=queries, rates=self._parts.rates)
-
-    def _rounds_left(self, progress: _Progress) -> int:
-        return progress.plan.rounds_after(progress.round, rates=self._parts.rates)
 
     def _race(self, progress: _Progress) -> Race:
         parts = self._parts
-        return Race(progress.standings, parts.evaluator, parts.observer, parts.stop, parts.rates)
+        return Race(progress.standings, parts.evaluator, parts.observer, parts.limits, parts.rates)
 
     def _is_doubtful(self, standings: Standings) -> bool:
         return standings.unscored > self._config.max_unscored_share * standings.judged

@@ -68,6 +68,25 @@ def choose_instructions(
     return tuple(known[number] for number in chosen)
 
 
+def choose_introduction(introductions: Sequence[str], posterior: Posterior, *, price: float) -> str:
+    """The introduction that is believed to do most, each of its words costing ``price``; the first of equals.
+
+    Args:
+        introductions: at least one; what each says is known to ``posterior`` line by line.
+        posterior: what the lines are believed to do.
+        price: reward that a word has to bring.
+    """
+    effects = posterior.line_effects(None)
+
+    def worth(text: str) -> float:
+        lines = [line.strip() for line in text.split("\n")]
+        rows = [posterior.lines[line] for line in lines if line in posterior.lines]
+        gain = sum(weight * effects[name][rows].sum() for name, weight in posterior.weights.items())
+        return round(float(gain) - price * len(text.split()), 9)
+
+    return max(introductions, key=worth)
+
+
 def _most_promising(
     bench: Bench,
     present: Sequence[str],

@@ -163,9 +163,7 @@ class Surrogate:
         aimed = np.array([aims is not None and criterion in aims for aims in self._aims])
         seeded = np.array([aims is None for aims in self._aims])
         room = self._room(criterion)
-        means = np.where(
-            aimed, prior.aimed_mean * room, np.where(seeded, prior.seed_mean, prior.other_mean)
-        )
+        means = np.where(aimed, prior.aimed_mean * room, np.where(seeded, prior.seed_mean, prior.other_mean))
         others = np.where(seeded, prior.seed_deviation, prior.other_deviation)
         deviations = np.where(aimed, prior.aimed_deviation, others)
         return LinePriors(means=means, variances=deviations**2, aimed=aimed)

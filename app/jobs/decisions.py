@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 _ROUNDS, _SEARCH_ENDED, _HELD_OUT, _REFUSED_BY = "rounds", "search_ended", "held_out", "refused_by"
+_FORECAST, _UNLIMITED = "forecast:", -1
 _LIMITS = ("calls", "tokens", "cost", "seconds")
 
 
@@ -26,6 +27,11 @@ class Decisions:
         self.held_out = recorded.get(_HELD_OUT)
         refused_by = recorded.get(_REFUSED_BY)
         self.refused_by = None if refused_by is None else _LIMITS[refused_by]
+        self._forecasts = {
+            int(name.removeprefix(_FORECAST)): calls
+            for name, calls in recorded.items()
+            if name.startswith(_FORECAST)
+        }
         self._record = record
 
     def begin_round(self, rounds: int) -> None:
@@ -42,6 +48,18 @@ class Decisions:
         """The gate takes so many queries."""
         if self.held_out is None:
             self._record(_HELD_OUT, queries)
+
+    def forecast(self, asked: int, calls: int | None) -> int | None:
+        """The calls that the search plans with when it asks for the ``asked``-th time; None for no limit.
+
+        ``calls`` is what this attempt would say; what an earlier one has said goes before it.
+        """
+        recorded = self._forecasts.get(asked)
+        if recorded is None:
+            recorded = _UNLIMITED if calls is None else calls
+            self._forecasts[asked] = recorded
+            self._record(f"{_FORECAST}{asked}", recorded)
+        return None if recorded == _UNLIMITED else recorded
 
     def note_refusal(self, limit: str | None) -> None:
         """The budget has refused a call by ``limit``: a replay ends there, too."""

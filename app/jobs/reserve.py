@@ -8,7 +8,7 @@ from app.jobs.decisions import Decisions
 from optimizer.budget import Budget, Limits
 from optimizer.estimate import USUAL_RATES, CallRates, gate_calls
 from optimizer.gate import MIN_PAIRS
-from optimizer.protocols import StopCondition
+from optimizer.protocols import SearchLimits
 
 MAX_GATE_SHARE = 0.4
 """Of each limit, kept for the gate at most: a gate without a search has nothing to compare."""
@@ -23,7 +23,7 @@ def kept_for_gate(budget_calls: int | None, held_out: int, *, rates: CallRates =
     return wanted if budget_calls is None else min(wanted, int(budget_calls * MAX_GATE_SHARE))
 
 
-class KeepForGate(StopCondition):
+class KeepForGate(SearchLimits):
     """Ends the search while there is still enough for the comparison on held-out queries.
 
     Its share is withheld from the search in every limit, so that no round that goes wrong spends it: in
@@ -38,6 +38,7 @@ class KeepForGate(StopCondition):
         self._budget = budget
         self._decisions = decisions
         self._asked = 0
+        self._forecasts = 0
         self._held_out = held_out
         if decisions.search_ended:
             budget.close(decisions.refused_by or "calls")
@@ -53,6 +54,12 @@ class KeepForGate(StopCondition):
             return True
         self._decisions.begin_round(self._asked)
         return False
+
+    @override
+    def affordable_calls(self) -> int | None:
+        self._forecasts += 1
+        kept = _gate_share(self._budget, self._held_out, self._rates)
+        return self._decisions.forecast(self._forecasts, _calls_left(self._budget, kept))
 
     def end_search(self) -> None:
         """The search is over: its end is on record, and what was kept from it is free."""
@@ -82,6 +89,26 @@ def _gate_share(budget: Budget, held_out: int, rates: CallRates) -> Limits:
         if limits.seconds is None
         else min(needed.seconds or 0.0, limits.seconds * MAX_GATE_SHARE),
     )
+
+
+def _calls_left(budget: Budget, kept: Limits) -> int | None:
+    """Calls that fit into every limit less what is kept, at what calls have taken so far."""
+    limits, spent = budget.limits, budget.spent
+    left: list[float] = []
+    if limits.calls is not None:
+        left.append(limits.calls - (kept.calls or 0) - spent.calls)
+    if spent.calls:
+        used = {
+            "tokens": (spent.tokens, limits.tokens, kept.tokens),
+            "cost": (spent.cost, limits.cost, kept.cost),
+            "seconds": (budget.elapsed, limits.seconds, kept.seconds),
+        }
+        left += [
+            (limit - (withheld or 0) - amount) * spent.calls / amount
+            for amount, limit, withheld in used.values()
+            if limit is not None and amount > 0
+        ]
+    return max(0, int(min(left))) if left else None
 
 
 def _needed(budget: Budget, calls: int, *, margin: float = 1.0) -> Limits:

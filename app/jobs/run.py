@@ -11,9 +11,9 @@ from app.jobs.event_bodies import gate_body, search_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
 from app.jobs.recorder import INCUMBENT_ID, RunRecorder
 from app.jobs.reserve import KeepForGate, affordable
-from app.jobs.scoring import ScoringModels, build_scorer
+from app.jobs.scoring import ScoringModels, build_pairwise_judge, build_scorer
 from app.jobs.spec import JobSpec
-from app.jobs.wiring import RunModels, SearchParts, build_proposer
+from app.jobs.wiring import RunModels, SearchParts
 from app.llm.registry import ModelRegistry
 from app.retrieval import RetrievalSpec, Retrievers
 from app.stored_examples import example_from_json
@@ -153,7 +153,7 @@ class OptimizationRun:
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
             stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions, rates=spec.rates)
-            search = parts.search(evaluator, build_proposer(spec, models), stop)
+            search = parts.search(evaluator, build_pairwise_judge(spec, models.judge, scorer), stop)
             found = await search.run(spec.seed_prompt, split.search)
             stop.end_search()
             room = decisions.held_out

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.jobs.records import StoredCalls
 from app.jobs.spec import BudgetSpec, JobSpec
@@ -14,10 +15,12 @@ from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
+from optimizer.proposers.reflecting import ReflectingProposer
 from optimizer.proposers.rewriting import RewritingProposer
-from optimizer.protocols import ChatModel, Proposer, Scorer, SearchObserver, StopCondition
+from optimizer.protocols import ChatModel, PairwiseJudge, Scorer, SearchLimits, SearchObserver
+from optimizer.racing_search import RacingParts, RacingSearch
 from optimizer.rollout import RolloutRunner
-from optimizer.types import Example, JsonObject, ModelRole, Query, Spend
+from optimizer.types import Example, JsonObject, ModelRole, Query, SearchResult, Spend
 from store.calls import LedgerScope
 from store.records.calls import CallSpend
 from store.records.optimizations import Claim
@@ -89,12 +92,17 @@ def open_context(claim: Claim, scope: LedgerScope, budget: Budget, *, seed: int)
     )
 
 
-def build_proposer(spec: JobSpec, models: RunModels) -> RewritingProposer:
-    """The proposer of a job."""
-    config = spec.config
-    return RewritingProposer(
-        models.proposer, config.proposer.to_sampling(), history=config.history, seed=config.seed
-    )
+class PromptSearch(Protocol):
+    """A search of any kind."""
+
+    async def run(self, seed_prompt: str, queries: Sequence[Query]) -> SearchResult:
+        """Search from ``seed_prompt`` over ``queries``, taken in their order.
+
+        Raises:
+            InvalidInputError: there are too few queries.
+            ModelError: a backend cannot be used.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,14 +147,27 @@ class SearchParts:
         """The evaluator that the job's settings ask for; see ``evaluator``."""
         return await self.evaluator(examples, self.spec.config.k, self.spec.retrieval, queries)
 
-    def search(self, evaluator: Evaluator, proposer: Proposer, stop: StopCondition) -> BeamSearch:
-        """The search itself."""
+    def search(self, evaluator: Evaluator, pairwise: PairwiseJudge, limits: SearchLimits) -> PromptSearch:
+        """The search that the job's settings ask for; ``pairwise`` breaks the ties of a racing one."""
+        config, model = self.spec.config, self.models.proposer
+        if config.racing is not None:
+            parts = RacingParts(
+                proposer=ReflectingProposer(model, config.proposer.to_sampling(), seed=config.seed),
+                evaluator=evaluator,
+                pairwise=pairwise,
+                observer=self.observer,
+                limits=limits,
+                rates=self.spec.rates,
+            )
+            return RacingSearch(config, parts)
         return BeamSearch(
-            config=self.spec.config,
-            proposer=proposer,
+            config=config,
+            proposer=RewritingProposer(
+                model, config.proposer.to_sampling(), history=config.history, seed=config.seed
+            ),
             evaluator=evaluator,
             observer=self.observer,
-            stop=stop,
+            stop=limits,
             rates=self.spec.rates,
         )
 

@@ -26,9 +26,10 @@ from app.resources import Resources
 from app.retrieval import RetrievalSpec
 from app.settings import ROLE_JUDGE
 from app.stored_examples import example_from_json, example_to_json
-from optimizer.config import PRESETS, SearchConfig
+from optimizer.config import BEAM_SETTINGS, PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
-from optimizer.estimate import USUAL_RATES, round_calls, seed_calls
+from optimizer.estimate import USUAL_RATES
+from optimizer.plan import least_calls
 from optimizer.splitting import split_queries
 from optimizer.types import Example, JsonObject, ModelRole, Query
 from store.errors import NotFoundError
@@ -108,7 +109,7 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
         seed=config.seed,
         shown=await _shown_queries(resources, examples, incumbent),
     )
-    least = 2 * config.minibatch_size
+    least = 2 if config.racing else 2 * config.minibatch_size
     if len(split.search) < least:
         raise InvalidInputError(
             f"{len(split.search)} different queries are left for the search; the seed prompt and one round "
@@ -143,6 +144,12 @@ def merged_config(preset: str, settings: JsonObject) -> SearchConfig:
         InvalidInputError: a setting is unknown or out of range.
     """
     base: JsonObject = PRESETS[preset].model_dump(mode="json", exclude={"path_aggregation"})
+    misplaced = [name for name in settings if name in BEAM_SETTINGS] if base["racing"] else []
+    if misplaced:
+        raise InvalidInputError(
+            f"settings.{misplaced[0]} belongs to the beam search: leave it out, or take preset paper or mini",
+            param=f"settings.{misplaced[0]}",
+        )
     for name, value in settings.items():
         group = base.get(name)
         if isinstance(group, dict) and isinstance(value, dict):
@@ -169,7 +176,7 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
     if calls is None:
         return
     rates = USUAL_RATES if request.rewards is None else request.rewards.rates
-    least = seed_calls(config, rates=rates) + round_calls(config, lineages=1, skipped=0, rates=rates)
+    least = least_calls(config, rates=rates)
     kept = kept_for_gate(calls, request.held_out, rates=rates)
     if calls - kept < least:
         raise InvalidInputError(

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
+from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import JobSpec
 from app.optimizations.schemas import Estimate
 from optimizer.config import SearchConfig
 from optimizer.estimate import CallRates, gate_calls, round_calls, search_calls
+from optimizer.plan import SearchPlan, plan_search, planned_calls
 from store.records.optimizations import OptimizationRecord
 from store.records.progress import RoundRecord
 from store.repositories.search_tree import EvaluationCounts
@@ -48,6 +50,8 @@ def _gate_calls_left(spec: JobSpec, counts: EvaluationCounts) -> int:
 
 def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[int, int]:
     """Calls of the search if nothing more is skipped, and at most."""
+    if spec.config.racing is not None:
+        return _racing_calls_left(spec, rounds)
     config = within_queries(spec)
     if not rounds:
         whole = search_calls(config, rates=spec.rates)
@@ -59,6 +63,23 @@ def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[in
         _calls_of_rounds(config, lineages, count, spec.rates) for count in (last.rounds_left, longest)
     )
     return left, most
+
+
+def _racing_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[int, int]:
+    """Calls of the rounds that are planned; the search may converge before, and never takes more."""
+    plan = racing_plan(spec)
+    if not rounds:
+        return plan.calls, plan.calls
+    later = rounds[-1].rounds_left * plan.round_calls(first=False, rates=spec.rates)
+    return later, later
+
+
+def racing_plan(spec: JobSpec) -> SearchPlan:
+    """How the job's racing search divides the calls that its budget leaves to it."""
+    limit = spec.budget.calls
+    left = None if limit is None else limit - kept_for_gate(limit, spec.held_out_queries, rates=spec.rates)
+    planned = planned_calls(spec.config, left)
+    return plan_search(planned, queries=spec.search_queries, rates=spec.rates)
 
 
 def within_queries(spec: JobSpec) -> SearchConfig:

@@ -6,10 +6,11 @@ from statistics import fmean
 
 from app.jobs.spec import BudgetSpec, JobSpec
 from app.llm.prices import Price
-from app.optimizations.estimates import within_queries
+from app.optimizations.estimates import racing_plan, within_queries
 from app.optimizations.forecast_schemas import Forecast, LimitName, Range, RoleForecast
 from app.resources import Resources
 from optimizer.estimate import CallRange, calls_by_role
+from optimizer.plan import racing_calls_by_role
 from optimizer.types import ModelRole, Usage
 from store.records.calls import CallSpend
 from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
@@ -51,7 +52,7 @@ class _CallTokens:
 async def forecast(spec: JobSpec, target: str, texts: JobTexts, resources: Resources) -> Forecast:
     """What the job ``spec`` for ``target`` will take."""
     past = await _earlier_jobs(target, resources)
-    calls = calls_by_role(within_queries(spec), held_out=spec.held_out_queries, rates=spec.rates)
+    calls = _calls_by_role(spec)
     roles = {
         role.value: _role(calls[role], _tokens(role, spec, texts, past), resources.models.price(role, target))
         for role in calls
@@ -71,6 +72,12 @@ async def forecast(spec: JobSpec, target: str, texts: JobTexts, resources: Resou
         jobs_measured=len(past),
         cut_by=cut_by,
     )
+
+
+def _calls_by_role(spec: JobSpec) -> Mapping[ModelRole, CallRange]:
+    if spec.config.racing is not None:
+        return racing_calls_by_role(racing_plan(spec), held_out=spec.held_out_queries, rates=spec.rates)
+    return calls_by_role(within_queries(spec), held_out=spec.held_out_queries, rates=spec.rates)
 
 
 async def _earlier_jobs(target: str, resources: Resources) -> list[_Past]:

@@ -47,7 +47,7 @@ class CreateOptimization(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     target: str = Field(min_length=1, max_length=256)
-    preset: Literal["paper", "mini"] = "paper"
+    preset: Literal["default", "paper", "mini"] = "default"
     settings: JsonObject = Field(default_factory=dict)
     seed_prompt: str | None = Field(default=None, max_length=PROMPT_LIMIT)
     queries: Annotated[
