@@ -210,11 +210,15 @@ class StopCondition(Protocol):
 class CallForecast(Protocol):
     """Says how many calls a search has, so that it can plan."""
 
-    def affordable_calls(self) -> int | None:
+    def affordable_calls(self, made: int) -> int | None:
         """Calls that fit into what is left for the search, by every limit; None where there is no limit.
 
         Limits on tokens, money and time count at what calls have taken so far; before the first call they
-        cannot be read and count as none. Asked a second time in a later attempt it says the same again.
+        cannot be read and count as none. Asked again in a later attempt it says the same.
+
+        Args:
+            made: calls that the search has planned so far. What retries and a killed attempt have taken
+                beside them is not looked at here, so that it changes no plan; ``exhausted`` counts it.
         """
         ...
 

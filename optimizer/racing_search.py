@@ -8,6 +8,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from optimizer.config import RacingConfig, SearchConfig
 from optimizer.errors import BudgetExceededError, InvalidInputError
 from optimizer.estimate import USUAL_RATES, CallRates
@@ -16,7 +18,7 @@ from optimizer.events import RankedPath, RoundFinished, RoundStarted, SearchFini
 from optimizer.final import Final
 from optimizer.generation import Generation
 from optimizer.plan import SearchPlan, plan_search, planned_calls
-from optimizer.protocols import PairwiseJudge, Reflector, SearchLimits, SearchObserver
+from optimizer.protocols import PairwiseJudge, Reflector, SearchLimits, SearchObserver, StopCondition
 from optimizer.race import Course, Race
 from optimizer.seeds import derive_seed
 from optimizer.standings import SEED_ID, Standings
@@ -50,15 +52,39 @@ class RacingParts:
 
 @dataclass(kw_only=True, slots=True)
 class _Progress:
-    """Where a search stands; ``pool`` are the queries in use and ``spare`` those that may join them."""
+    """Where a search stands.
+
+    Attributes:
+        pool / spare: the queries in use, and those that may join them.
+        requests: requests to the proposer so far.
+        leaders: the best candidate after each round.
+    """
 
     standings: Standings
     plan: SearchPlan
     pool: list[Query]
     spare: list[Query]
     round: int = 0
+    requests: int = 0
     leaders: list[str] = field(default_factory=lambda: [SEED_ID])
     winner: str = SEED_ID
+
+
+class _Planned(StopCondition):
+    """The search's limits, and its plan: it ends with the calls planned for, also where there are more."""
+
+    def __init__(self, limits: SearchLimits, progress: _Progress, rates: CallRates) -> None:
+        self._limits = limits
+        self._progress = progress
+        self._rates = rates
+
+    @override
+    def exhausted(self, calls_needed: int) -> bool:
+        progress = self._progress
+        made = progress.standings.calls(self._rates) + progress.requests
+        if made + calls_needed > progress.plan.calls:
+            return True
+        return self._limits.exhausted(calls_needed)
 
 
 class RacingSearch:
@@ -86,7 +112,7 @@ class RacingSearch:
         if len(queries) < 2:  # noqa: PLR2004 - one to learn from, one to compare on
             raise InvalidInputError(f"a search takes 2 queries, there are {len(queries)}", param="queries")
         seed = Candidate(id=SEED_ID, system_prompt=seed_prompt)
-        plan, rates = self._plan(None, len(queries)), self._parts.rates
+        plan, rates = self._plan(0, len(queries)), self._parts.rates
         progress = _Progress(
             standings=Standings(seed, length_price=self._racing.length_price),
             plan=plan,
@@ -124,26 +150,27 @@ class RacingSearch:
                 return StopReason.CONVERGED
             first, plan = progress.round == 1, progress.plan
             needed = plan.round_calls(first=first, rates=self._parts.rates) + plan.final
-            if self._parts.limits.exhausted(needed):
+            if race.stop.exhausted(needed):
                 return StopReason.BUDGET
             await self._run_round(progress, race, generation)
         return StopReason.UNSCORED
 
     async def _screen(self, progress: _Progress, race: Race) -> bool:
         """Try the seed prompt on the screening queries, then plan by what calls have taken."""
-        if self._parts.limits.exhausted(race.calls([SEED_ID], progress.pool)):
+        if race.stop.exhausted(race.calls([SEED_ID], progress.pool)):
             return False
         await self._announce_round(progress, progress.pool)
         await race.answer([SEED_ID], progress.pool, progress.round)
         rates = self._parts.rates
-        spent = len(progress.pool) * (rates.rollout + rates.query)
-        progress.plan = self._plan(spent, len(progress.pool) + len(progress.spare))
+        made = len(progress.pool) * (rates.rollout + rates.query)
+        progress.plan = self._plan(made, len(progress.pool) + len(progress.spare))
         await self._end_round(progress, [SEED_ID], progress.pool, kept=[SEED_ID])
         return True
 
     async def _run_round(self, progress: _Progress, race: Race, generation: Generation) -> None:
         number, plan, standings = progress.round, progress.plan, progress.standings
         requests = plan.first_requests if number == 1 else plan.requests
+        progress.requests += requests
         made, aims = await generation.propose(number, requests)
         await standings.refit()
         made += await generation.recombine(number, plan.recombinations)
@@ -262,15 +289,16 @@ class RacingSearch:
         before, now = progress.leaders[-patience - 1], standings.leader()
         return standings.value(now) - standings.value(before) < self._racing.least_gain
 
-    def _plan(self, spent: int | None, queries: int) -> SearchPlan:
-        """The plan for the calls there are; ``spent`` are those of the screening, once it is over."""
-        left = self._parts.limits.affordable_calls()
-        calls = planned_calls(self._config, None if left is None else left + (spent or 0))
+    def _plan(self, made: int, queries: int) -> SearchPlan:
+        """The plan for all calls there are, those ``made`` by the screening among them."""
+        left = self._parts.limits.affordable_calls(made)
+        calls = planned_calls(self._config, None if left is None else left + made)
         return plan_search(calls, queries=queries, rates=self._parts.rates)
 
     def _race(self, progress: _Progress) -> Race:
         parts = self._parts
-        return Race(progress.standings, parts.evaluator, parts.observer, parts.limits, parts.rates)
+        stop = _Planned(parts.limits, progress, parts.rates)
+        return Race(progress.standings, parts.evaluator, parts.observer, stop, parts.rates)
 
     def _is_doubtful(self, standings: Standings) -> bool:
         return standings.unscored > self._config.max_unscored_share * standings.judged

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from optimizer.errors import DrpoError
+from optimizer.estimate import CallRates
 from optimizer.posterior import Posterior
 from optimizer.prompt_lines import read_prompt
 from optimizer.surrogate import Surrogate, SurrogatePrior
@@ -29,6 +30,7 @@ class Standings:
         self._posterior: Posterior | None = None
         self._length_price = length_price / 100
         self._queries: set[str] = set()
+        self._asked: set[str] = set()
         self.add(seed_prompt, None)
 
     @property
@@ -64,6 +66,7 @@ class Standings:
         for evaluation in step.evaluations:
             query_id, score = evaluation.rollout.query.id, evaluation.score
             self.judged += 1
+            self._asked.add(query_id)
             self.evaluations[step.candidate.id][query_id] = evaluation
             if not isinstance(score, Scored):
                 self.unscored += 1
@@ -83,6 +86,10 @@ class Standings:
         """Bring the posterior up to date, off the loop; without any score there is none."""
         if self._queries:
             self._posterior = await asyncio.to_thread(self._surrogate.fit)
+
+    def calls(self, rates: CallRates) -> int:
+        """Calls that all evaluations so far have taken, without repairs and retries."""
+        return rates.rollout * self.judged + rates.query * len(self._asked)
 
     def missing(self, candidate_id: str, queries: Sequence[Query]) -> list[Query]:
         """Those of ``queries`` that the candidate has not answered yet."""

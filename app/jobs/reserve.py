@@ -56,10 +56,10 @@ class KeepForGate(SearchLimits):
         return False
 
     @override
-    def affordable_calls(self) -> int | None:
+    def affordable_calls(self, made: int) -> int | None:
         self._forecasts += 1
         kept = _gate_share(self._budget, self._held_out, self._rates)
-        return self._decisions.forecast(self._forecasts, _calls_left(self._budget, kept))
+        return self._decisions.forecast(self._forecasts, _calls_left(self._budget, kept, made))
 
     def end_search(self) -> None:
         """The search is over: its end is on record, and what was kept from it is free."""
@@ -91,12 +91,12 @@ def _gate_share(budget: Budget, held_out: int, rates: CallRates) -> Limits:
     )
 
 
-def _calls_left(budget: Budget, kept: Limits) -> int | None:
+def _calls_left(budget: Budget, kept: Limits, made: int) -> int | None:
     """Calls that fit into every limit less what is kept, at what calls have taken so far."""
     limits, spent = budget.limits, budget.spent
     left: list[float] = []
     if limits.calls is not None:
-        left.append(limits.calls - (kept.calls or 0) - spent.calls)
+        left.append(limits.calls - (kept.calls or 0) - made)
     if spent.calls:
         used = {
             "tokens": (spent.tokens, limits.tokens, kept.tokens),

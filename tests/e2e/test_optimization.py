@@ -81,7 +81,9 @@ async def test_own_queries_in_a_better_prompt_out(client: httpx.AsyncClient) -> 
 
 
 async def test_a_job_that_is_refused_leaves_nothing_behind(client: httpx.AsyncClient) -> None:
-    refused = await client.post("/v1/optimizations", json={"target": SMALL, "settings": {"depth": 0}})
+    refused = await client.post(
+        "/v1/optimizations", json={"target": SMALL, "preset": "paper", "settings": {"depth": 0}}
+    )
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "settings.depth"
     assert (await client.get("/v1/optimizations")).json()["data"] == []

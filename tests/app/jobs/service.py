@@ -80,9 +80,10 @@ def proposing(system_prompt: str) -> Replace:
 
 
 def job(**changes: Any) -> dict[str, Any]:
-    """A request for a tiny job; ``settings`` are put on top of ``TINY``'s."""
-    own = {"settings": {**TINY, **changes.pop("settings", {})}}
-    return {"target": SMALL, "held_out": 8, **own, **changes}
+    """A request for a tiny job; ``settings`` are put on top of ``TINY``'s where it is a beam search."""
+    usual = {} if changes.get("preset") == "default" else TINY
+    own = {"settings": {**usual, **changes.pop("settings", {})}}
+    return {"target": SMALL, "preset": "paper", "held_out": 8, **own, **changes}
 
 
 @dataclass(frozen=True, kw_only=True)

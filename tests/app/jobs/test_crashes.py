@@ -19,7 +19,7 @@ async def found(service: JobService, job: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("cut", ["whole", "by its budget"])
+@pytest.mark.parametrize("cut", ["whole", "by its budget", "racing"])
 async def test_a_kill_at_any_event_changes_nothing_and_repeats_no_finished_call(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
@@ -28,6 +28,8 @@ async def test_a_kill_at_any_event_changes_nothing_and_repeats_no_finished_call(
     request: dict[str, Any] = {"held_out": 4}
     if cut == "by its budget":
         request = {"held_out": 8, "budget": {"calls": 47}, "settings": {"depth": 20}}
+    if cut == "racing":
+        request = {"preset": "default", "held_out": 4, "settings": {"racing": {"calls": 50}}}
     async with open_service(sqlite_url) as service:
         crashes = Crashes(service, tmp_path)
         crashes.after_each_event(service.resources.progress)

@@ -48,16 +48,23 @@ async def test_a_job_is_accepted_and_shown_as_it_will_run(idle: JobService) -> N
     assert await idle.get(f"/v1/optimizations/{shown['id']}") == shown
 
 
-@pytest.mark.parametrize("preset", ["paper", "mini"])
+@pytest.mark.parametrize("preset", ["default", "paper", "mini"])
 async def test_a_preset_alone_is_enough(idle: JobService, preset: str) -> None:
     response = await idle.post("/v1/optimizations", {"target": SMALL, "preset": preset})
     assert response.status_code == 202
     assert response.json()["settings"] == PRESETS[preset].model_dump(mode="json")
 
 
-async def test_the_preset_is_paper_where_none_is_named(idle: JobService) -> None:
+async def test_the_preset_is_the_racing_search_where_none_is_named(idle: JobService) -> None:
     response = await idle.post("/v1/optimizations", {"target": SMALL})
-    assert response.json()["preset"] == "paper"
+    assert response.json()["preset"] == "default"
+
+
+async def test_a_setting_of_the_beam_search_is_refused_where_it_would_do_nothing(idle: JobService) -> None:
+    response = await idle.post("/v1/optimizations", {"target": SMALL, "settings": {"beam_width": 4}})
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "settings.beam_width"
+    assert "preset paper" in response.json()["error"]["message"]
 
 
 async def test_settings_are_merged_into_the_preset_field_by_field(idle: JobService) -> None:
