@@ -2,7 +2,7 @@
 
 Two rules, and the record says which one it was. *Beaten* is a claim: the confidence sequence of the paired
 difference to the leader lies below zero. It may be looked at after every block of queries without losing its
-level (the normal mixture of Robbins with the variance plugged in: an asymptotic confidence sequence,
+level (the normal mixture of Robbins with a shrunk variance plugged in: an asymptotic confidence sequence,
 Waudby-Smith et al., arXiv 2103.06476). *Unpromising* claims nothing: the budget is better spent on others.
 """
 
@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import fmean, pstdev
+from statistics import fmean, pvariance
 
 LEVEL = 0.05
 """Chance that a candidate which is as good as the leader is ever called beaten, over all looks."""
 _LEAST_PAIRS = 4
-_LEAST_DEVIATION = 0.25
-"""A few equal differences must not look like certainty."""
+_PRIOR_PAIRS, _PRIOR_DEVIATION = 4, 1.0
+"""A few like differences must not look like certainty: the variance counts these as seen as well."""
 _TUNED_FOR = 12
 """Pairs at which the sequence is tightest."""
 
@@ -58,7 +58,8 @@ def confidence_sequence(differences: Sequence[float], *, level: float = LEVEL) -
     count = len(differences)
     if count < _LEAST_PAIRS:
         return -math.inf, math.inf
-    deviation = max(_LEAST_DEVIATION, pstdev(differences))
+    known = count * pvariance(differences) + _PRIOR_PAIRS * _PRIOR_DEVIATION**2
+    deviation = math.sqrt(known / (count + _PRIOR_PAIRS - 1))
     tuning = (-2 * math.log(level) + math.log(1 - 2 * math.log(level))) / _TUNED_FOR
     scaled = count * tuning + 1
     margin = deviation * math.sqrt(2 * scaled / (count**2 * tuning) * math.log(math.sqrt(scaled) / level))
