@@ -66,7 +66,7 @@ class _Progress:
     spare: list[Query]
     round: int = 0
     requests: int = 0
-    leaders: list[str] = field(default_factory=lambda: [SEED_ID])
+    leaders: list[str] = field(default_factory=list)
     winner: str = SEED_ID
 
 
