@@ -55,7 +55,7 @@ def choose_instructions(
     """
     effects = posterior.line_effects(rng)
     known = _most_promising(bench, present, posterior, effects)
-    chosen = [known.index(text) for text in present if text in known][: bench.most]
+    chosen = [known.index(text) for text in dict.fromkeys(present) if text in known][: bench.most]
     worth = _worth(known, bench, posterior, base_id, effects)
     best = worth(chosen)
     for _ in range(_MOST_CHANGES):
