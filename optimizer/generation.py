@@ -149,12 +149,13 @@ class Generation:
         """The parent's worst answers on the aims; the seed prompt's where it has too few of its own."""
         found: list[Evaluation] = []
         for name in dict.fromkeys((parent_id, SEED_ID)):
-            scored = self._standings.evaluations[name].values()
-            ranked = sorted(
-                (item for item in scored if isinstance(item.score, Scored)),
-                key=lambda item: _how_bad(item, aims),
-            )
-            found += ranked[: self._racing.failures - len(found)]
+            scored = [
+                (_how_bad(item.score, aims), query_id, item)
+                for query_id, item in self._standings.evaluations[name].items()
+                if isinstance(item.score, Scored)
+            ]
+            ranked = sorted(scored, key=lambda entry: entry[:2])
+            found += [item for _, _, item in ranked[: self._racing.failures - len(found)]]
         return tuple(found)
 
     async def _take(
@@ -198,9 +199,6 @@ class Generation:
         return tuple(found)
 
 
-def _how_bad(evaluation: Evaluation, aims: Sequence[str]) -> tuple[int, float, str]:
-    score = evaluation.score
-    if not isinstance(score, Scored):
-        return 1, 0.0, ""
+def _how_bad(score: Scored, aims: Sequence[str]) -> tuple[int, float]:
     on_aim = [item.score for item in score.criteria if item.criterion in aims]
-    return (0 if on_aim else 1), min(on_aim, default=score.reward), evaluation.rollout.query.id
+    return (0 if on_aim else 1), min(on_aim, default=score.reward)
