@@ -1,7 +1,7 @@
 """All candidates of a racing search with their evaluations, and what the surrogate makes of them."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
@@ -13,6 +13,7 @@ from optimizer.surrogate import Surrogate, SurrogatePrior
 from optimizer.types import BeamPath, Candidate, Evaluation, Query, Scored, Step
 
 SEED_ID = "c0"
+_LOWEST = 1.0
 
 
 class Standings:
@@ -29,8 +30,9 @@ class Standings:
         self._surrogate = Surrogate(SurrogatePrior())
         self._posterior: Posterior | None = None
         self._length_price = length_price / 100
-        self._queries: set[str] = set()
         self._asked: set[str] = set()
+        self._called: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._failed: defaultdict[str, list[str]] = defaultdict(list)
         self.add(seed_prompt, None)
 
     @property
@@ -71,20 +73,30 @@ class Standings:
             if not isinstance(score, Scored):
                 self.unscored += 1
                 continue
-            counted = [item for item in score.criteria if item.weight > 0 or item.required]
-            if query_id not in self._queries:
-                self._queries.add(query_id)
-                self.answers.update(item.criterion for item in counted)
-            self._surrogate.observe(
-                step.candidate.id,
-                query_id,
-                {item.criterion: item.score for item in counted},
-                {item.criterion: item.weight for item in counted},
-            )
+            self._learn(step.candidate.id, query_id, score)
+
+    def _learn(self, candidate_id: str, query_id: str, score: Scored) -> None:
+        """Tell the surrogate. A requirement that is not met takes whatever else the query calls for along.
+
+        Where one fails nobody is asked about the rest, so what else there is may be known only later.
+        """
+        counted = [item for item in score.criteria if item.weight > 0 or item.required]
+        called, failed = self._called[query_id], self._failed[query_id]
+        fresh = [item.criterion for item in counted if item.criterion not in called]
+        called.update({item.criterion: item.weight for item in counted})
+        self.answers.update(fresh)
+        weights = {name: weight for name, weight in called.items() if weight > 0} or dict.fromkeys(called, 1.0)
+        for name in failed:
+            self._surrogate.observe(name, query_id, dict.fromkeys(fresh, _LOWEST), weights)
+        scores = {item.criterion: item.score for item in counted}
+        if any(item.required and item.score <= _LOWEST for item in counted):
+            failed.append(candidate_id)
+            scores |= dict.fromkeys(called, _LOWEST)
+        self._surrogate.observe(candidate_id, query_id, scores, weights)
 
     async def refit(self) -> None:
         """Bring the posterior up to date, off the loop; without any score there is none."""
-        if self._queries:
+        if self._called:
             self._posterior = await asyncio.to_thread(self._surrogate.fit)
 
     def calls(self, rates: CallRates) -> int:
