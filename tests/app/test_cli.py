@@ -180,8 +180,8 @@ def test_a_job_s_end_is_told_in_words(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["none"], "there is no model 'none': use one of simulated-small"),
-        ([MODEL, "--preset", "huge"], "400: preset: Input should be 'paper' or 'mini'"),
-        ([MODEL, "--set", "depth=0"], "settings.depth: "),
+        ([MODEL, "--preset", "huge"], "400: preset: Input should be 'default', 'paper' or 'mini'"),
+        ([MODEL, "--preset", "paper", "--set", "depth=0"], "settings.depth: "),
         ([MODEL, "--set", "colour=red"], "settings.colour: "),
         ([MODEL, "--set", "depth"], "--set 'depth': write name=value"),
         ([MODEL, "--budget-calls", "1"], "budget.calls is 1"),

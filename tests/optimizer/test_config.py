@@ -15,6 +15,7 @@ def test_the_paper_preset_is_what_the_authors_script_runs_with() -> None:
         "history": 5,
         "path_aggregation": "mean",
         "minibatch_size": 1,
+        "racing": None,
         "k": 2,
         "max_unscored_share": 0.5,
         "seed": 0,
