@@ -85,7 +85,9 @@ class Standings:
         fresh = [item.criterion for item in counted if item.criterion not in called]
         called.update({item.criterion: item.weight for item in counted})
         self.answers.update(fresh)
-        weights = {name: weight for name, weight in called.items() if weight > 0} or dict.fromkeys(called, 1.0)
+        weights = {name: weight for name, weight in called.items() if weight > 0} or dict.fromkeys(
+            called, 1.0
+        )
         for name in failed:
             self._surrogate.observe(name, query_id, dict.fromkeys(fresh, _LOWEST), weights)
         scores = {item.criterion: item.score for item in counted}
