@@ -28,7 +28,7 @@ from optimizer.types import Candidate, Evaluation, Query, Scored
 T = TypeVar("T")
 Batch = EvaluationBatch[Evaluation, Evaluation]
 
-QUERIES_BY_CALLS = ((400, 8), (1000, 15), (5000, 40))
+QUERIES_BY_CALLS = ((1000, 8), (5000, 20))
 """Under a budget of at most so many calls, the queries that GEPA is given."""
 _TEXT = "system_prompt"
 

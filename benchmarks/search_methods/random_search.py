@@ -9,7 +9,7 @@ from optimizer.errors import BudgetExceededError
 from optimizer.seeds import derive_seed
 from optimizer.types import Candidate, Step
 
-QUERIES_BY_CALLS = ((200, 6), (400, 8), (1000, 12), (5000, 24))
+QUERIES_BY_CALLS = ((200, 6), (1000, 8), (5000, 20))
 """Under a budget of at most so many calls, the queries that every prompt is judged on."""
 
 
