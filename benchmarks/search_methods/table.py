@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmarks.lab import Lab, World, open_lab
 from benchmarks.search_methods.beam import greedy_settings, paper_settings, search_beam
 from benchmarks.search_methods.gepa_search import search_with_gepa
+from benchmarks.search_methods.racing import racing_settings, search_racing
 from benchmarks.search_methods.random_search import search_randomly
 from optimizer.config import SearchConfig
 
@@ -24,6 +25,7 @@ class Method:
 
 
 METHODS: Mapping[str, Method] = {
+    "default": Method(settings=racing_settings, search=search_racing),
     "paper": Method(settings=paper_settings, search=search_beam),
     "greedy": Method(settings=greedy_settings, search=search_beam),
     "random": Method(settings=paper_settings, search=search_randomly),
