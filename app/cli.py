@@ -162,6 +162,7 @@ def optimize(
     ] = None,
     seed_prompt: Annotated[str | None, typer.Option(help="Where the search starts")] = None,
     held_out: Annotated[int, typer.Option(help="Queries kept for the final comparison")] = 30,
+    gate: Annotated[list[str] | None, typer.Option(help="name=value, of the comparison")] = None,
     label: Annotated[str, typer.Option(help="Label to move on success; 'none' moves none")] = "production",
     budget_calls: Annotated[int | None, typer.Option(help="Calls at most")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most")] = None,
@@ -186,12 +187,11 @@ def optimize(
         "seed_prompt": seed_prompt,
         "rewards": read_rewards(rewards, criterion or [], weight or []),
         "held_out": held_out,
+        "gate": dict(parse_setting(text, "--gate") for text in gate or []),
         "label": None if label == "none" else label,
         "budget": {name: value for name, value in budget.items() if value is not None},
+        **({} if examples is None else {"examples": {"bank": examples}}),
     }
-
-    if examples is not None:
-        request["examples"] = {"bank": examples}
 
     async def work() -> dict[str, Any]:
         async with _client(config, url, api_key_file, for_jobs=True) as client:

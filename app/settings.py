@@ -180,6 +180,7 @@ class RolesSettings(Group):
     """Who proposes prompts, picks criteria and judges; ``judges`` beside it has more judges, by name.
 
     Attributes:
+        gate_judge: judges the held-out comparison; by default the judge, whose taste the search has followed.
         rewriter: rewrites the answers of example banks; by default the proposer.
         example_judge: judges them; by default the judge.
     """
@@ -187,6 +188,7 @@ class RolesSettings(Group):
     proposer: RoleSettings
     selector: RoleSettings
     judge: RoleSettings
+    gate_judge: RoleSettings | None = None
     rewriter: RoleSettings | None = None
     example_judge: RoleSettings | None = None
 

@@ -179,6 +179,7 @@ class BeamSearch:
         return SearchResult(
             best=chosen.candidate if chosen else seed,
             best_reward=path_reward(chosen, self._config.path_aggregation) if chosen else None,
+            finalists=_distinct(progress.beam) if chosen else (),
             seed_prompt=seed,
             beam=tuple(progress.beam),
             rounds=max(0, progress.round - 1),
@@ -186,3 +187,11 @@ class BeamSearch:
             unscored=progress.unscored,
             evaluations=progress.evaluations,
         )
+
+
+def _distinct(beam: Sequence[BeamPath]) -> tuple[Candidate, ...]:
+    """The prompts that the lineages end in, each once."""
+    found: dict[str, Candidate] = {}
+    for path in beam:
+        found.setdefault(path.candidate.system_prompt, path.candidate)
+    return tuple(found.values())

@@ -60,9 +60,33 @@ def search_calls(config: SearchConfig, *, rates: CallRates = USUAL_RATES) -> Cal
     return CallEstimate(expected=calls, maximum=calls + config.max_depth_increase * extra)
 
 
-def gate_calls(held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
-    """Calls of the gate: two candidates on each held-out query, and the selection for it."""
-    return held_out * (2 * rates.rollout + rates.query)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateSize:
+    """How much the gate compares.
+
+    Attributes:
+        queries: held-out queries.
+        finalists: candidates that meet the incumbent on them.
+        with_seed_prompt: whether the seed prompt does, too, being another one.
+        judged_again: answers that are scored a second time.
+    """
+
+    queries: int
+    finalists: int
+    with_seed_prompt: bool
+    judged_again: int
+
+    @property
+    def contenders(self) -> int:
+        """All who answer, the incumbent among them."""
+        return self.finalists + 1 + self.with_seed_prompt
+
+
+def gate_calls(size: GateSize, *, rates: CallRates = USUAL_RATES) -> int:
+    """Calls of the gate: all contenders on each query, its selection, and what is scored again."""
+    answers = size.queries * size.contenders
+    again = min(size.judged_again, answers) if size.queries else size.judged_again
+    return answers * rates.rollout + size.queries * rates.query + again * (rates.rollout - 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +103,7 @@ REPAIRS = 1.1
 
 
 def calls_by_role(
-    config: SearchConfig, *, held_out: int, rates: CallRates = USUAL_RATES
+    config: SearchConfig, *, gate: GateSize, rates: CallRates = USUAL_RATES, gate_judge: bool = False
 ) -> Mapping[ModelRole, CallRange]:
     """The calls of a whole job, search and gate, before it starts.
 
@@ -88,8 +112,9 @@ def calls_by_role(
 
     Args:
         config: the search; it has as many rounds as there are queries for.
-        held_out: queries of the gate.
+        gate: how much the gate compares.
         rates: what scoring takes.
+        gate_judge: whether another model than the search's judges the gate.
     """
     proposals, rollouts, lineages = 0, 1, 1
     for _ in range(config.depth - 1):
@@ -100,29 +125,47 @@ def calls_by_role(
     size = config.minibatch_size
     answers = CallRange(
         low=config.depth * size,
-        expected=rollouts * size + 2 * held_out,
-        high=(rollouts + more * (config.proposals_per_candidate * rewritten + 1)) * size + 2 * held_out,
+        expected=rollouts * size,
+        high=(rollouts + more * (config.proposals_per_candidate * rewritten + 1)) * size,
     )
-    queries = config.depth * size + held_out
-    scorings = rates.rollout - 1
+    queries = config.depth * size + gate.queries
     return {
-        ModelRole.TARGET: with_repairs(answers),
+        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge),
         ModelRole.PROPOSER: with_repairs(
             CallRange(low=0, expected=proposals, high=proposals + more * rewritten)
         ),
         ModelRole.SELECTOR: with_repairs(
             CallRange(low=0, expected=rates.query * queries, high=rates.query * (queries + more * size))
         ),
-        ModelRole.JUDGE: with_repairs(
-            CallRange(
-                low=scorings * answers.low,
-                expected=scorings * answers.expected,
-                high=scorings * answers.high,
-            )
-        ),
     }
+
+
+def answers_by_role(
+    answers: CallRange, gate: GateSize, *, rates: CallRates = USUAL_RATES, gate_judge: bool = False
+) -> dict[ModelRole, CallRange]:
+    """The calls of target and judges for ``answers`` in the search and those of the gate, with repairs."""
+    compared = gate.queries * gate.contenders
+    again = min(gate.judged_again, compared) if gate.queries else gate.judged_again
+    scorings = rates.rollout - 1
+    judged = _times(answers, scorings)
+    judged_at_gate = _times(CallRange(low=0, expected=compared + again, high=compared + again), scorings)
+    judges = {ModelRole.JUDGE: judged, ModelRole.GATE_JUDGE: judged_at_gate}
+    if not gate_judge:
+        judges = {ModelRole.JUDGE: _plus(judged, judged_at_gate)}
+    asked = _plus(answers, CallRange(low=0, expected=compared, high=compared))
+    return {role: with_repairs(calls) for role, calls in {ModelRole.TARGET: asked, **judges}.items()}
 
 
 def with_repairs(calls: CallRange) -> CallRange:
     """``calls`` with what repairs may add to the most."""
     return CallRange(low=calls.low, expected=calls.expected, high=math.ceil(calls.high * REPAIRS))
+
+
+def _times(calls: CallRange, count: int) -> CallRange:
+    return CallRange(low=calls.low * count, expected=calls.expected * count, high=calls.high * count)
+
+
+def _plus(one: CallRange, other: CallRange) -> CallRange:
+    return CallRange(
+        low=one.low + other.low, expected=one.expected + other.expected, high=one.high + other.high
+    )

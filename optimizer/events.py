@@ -7,7 +7,9 @@ that a recorder can ignore what it has already recorded (a killed run replays it
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from optimizer.reliability import JudgeReport
 from optimizer.types import Candidate, Evaluation, SearchResult
+from optimizer.verdicts import Conclusion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,10 +194,18 @@ class SearchFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateStarted:
-    """The winner and the prompt that is served now are about to meet on held-out queries."""
+    """The finalists and the prompt that is served now are about to meet on held-out queries.
+
+    Attributes:
+        incumbent: what is served now.
+        finalists: the candidates that may take its place.
+        seed_prompt: where the search started, where it is compared and is neither of them.
+        queries: how many held-out queries they meet on.
+    """
 
     incumbent: Candidate
-    winner: Candidate
+    finalists: tuple[Candidate, ...]
+    seed_prompt: Candidate | None
     queries: int
 
     @property
@@ -205,28 +215,22 @@ class GateStarted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeChecked:
+    """It is known how far the judge can be relied on."""
+
+    report: JudgeReport
+
+    @property
+    def key(self) -> str:
+        """Idempotency key."""
+        return "judge_checked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GateFinished:
-    """The winner met the incumbent on held-out queries.
+    """The gate has come to a verdict."""
 
-    Attributes:
-        verdict: ``promoted``, ``kept`` or ``not_enough_evidence``.
-        queries: held-out queries on which both were scored.
-        missing: held-out queries on which one of them was not, or neither.
-        baseline_reward / candidate_reward: means over those queries, 1..5; None where there are none.
-        difference: mean of the paired differences; None where there are none.
-        low / high: 95 % interval of the difference; None with fewer than two pairs.
-        reason: the verdict in a sentence.
-    """
-
-    verdict: str
-    queries: int
-    missing: int
-    baseline_reward: float | None
-    candidate_reward: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    reason: str
+    conclusion: Conclusion
 
     @property
     def key(self) -> str:
@@ -246,5 +250,6 @@ SearchEvent: TypeAlias = (
     | RoundFinished
     | SearchFinished
     | GateStarted
+    | JudgeChecked
     | GateFinished
 )

@@ -9,6 +9,8 @@ from optimizer.estimate import (
     USUAL_RATES,
     CallRange,
     CallRates,
+    GateSize,
+    answers_by_role,
     round_calls,
     seed_calls,
     with_repairs,
@@ -64,7 +66,7 @@ class SearchPlan:
 
 
 def racing_calls_by_role(
-    plan: SearchPlan, *, held_out: int, rates: CallRates = USUAL_RATES
+    plan: SearchPlan, *, gate: GateSize, rates: CallRates = USUAL_RATES, gate_judge: bool = False
 ) -> Mapping[ModelRole, CallRange]:
     """The calls of a whole job with a racing search, search and gate, before it starts.
 
@@ -75,17 +77,13 @@ def racing_calls_by_role(
     requests = plan.first_requests + (rounds - 1) * plan.requests
     queries = plan.screening + rounds * plan.fresh
     rollouts = max(0, plan.calls - requests - rates.query * queries) // rates.rollout
-    answers = rollouts + 2 * held_out
     least = plan.screening + plan.entrants * plan.block
-    scorings = rates.rollout - 1
-    asked = rates.query * (queries + held_out)
+    answers = CallRange(low=least, expected=rollouts, high=rollouts)
+    asked = rates.query * (queries + gate.queries)
     return {
-        ModelRole.TARGET: with_repairs(CallRange(low=least, expected=answers, high=answers)),
+        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge),
         ModelRole.PROPOSER: with_repairs(CallRange(low=1, expected=requests, high=requests)),
         ModelRole.SELECTOR: with_repairs(CallRange(low=0, expected=asked, high=asked)),
-        ModelRole.JUDGE: with_repairs(
-            CallRange(low=scorings * least, expected=scorings * answers, high=scorings * answers)
-        ),
     }
 
 

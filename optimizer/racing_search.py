@@ -303,6 +303,15 @@ class RacingSearch:
     def _is_doubtful(self, standings: Standings) -> bool:
         return standings.unscored > self._config.max_unscored_share * standings.judged
 
+    def _finalists(self, standings: Standings, best: Candidate) -> tuple[Candidate, ...]:
+        """The candidates that the gate may compare, no two with the same prompt."""
+        names = standings.best(self._racing.finalists) if standings.is_fitted else []
+        found = {best.system_prompt: best}
+        for name in names:
+            candidate = standings.candidates[name]
+            found.setdefault(candidate.system_prompt, candidate)
+        return tuple(found.values())
+
     def _result(self, progress: _Progress, seed: Candidate, reason: StopReason) -> SearchResult:
         standings, nothing = progress.standings, reason is StopReason.UNSCORED
         best = seed if nothing else standings.candidates[progress.winner]
@@ -313,6 +322,7 @@ class RacingSearch:
             best_reward=(
                 standings.posterior.reward(best.id) if standings.is_fitted and not nothing else None
             ),
+            finalists=() if nothing else self._finalists(standings, best),
             seed_prompt=seed,
             beam=tuple(standings.path(name) for name in shown),
             rounds=max(0, progress.round - 1),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from optimizer.errors import InvalidInputError
 from optimizer.near_duplicates import group_near_duplicates
-from optimizer.seeds import derive_seed
+from optimizer.seeds import content_seed
 from optimizer.types import Query
 
 MAX_HELD_OUT_SHARE = 0.5
@@ -107,7 +107,7 @@ def _spread(groups: Sequence[_Group], seed: int) -> list[_Group]:
     kinds: defaultdict[str | None, list[tuple[int, str, _Group]]] = defaultdict(list)
     for group in groups:
         key = _key(group.first.text)
-        kinds[group.first.kind].append((derive_seed(seed, "split", key), key, group))
+        kinds[group.first.kind].append((content_seed(seed, "split", key), key, group))
     placed: list[tuple[float, int, str, _Group]] = []
     for drawn in kinds.values():
         drawn.sort(key=lambda item: item[:2])

@@ -21,6 +21,7 @@ class ModelRole(StrEnum):
     PROPOSER = "proposer"
     SELECTOR = "selector"
     JUDGE = "judge"
+    GATE_JUDGE = "gate_judge"
     REWRITER = "rewriter"
     EXAMPLE_JUDGE = "example_judge"
     EMBEDDER = "embedder"
@@ -371,6 +372,8 @@ class SearchResult:
             ``stop_reason`` is ``too_many_unscored``: nothing was chosen.
         best_reward: reward it was selected on, 1..5, or None; optimistic, since it was selected
             on it.
+        finalists: candidates that the gate may compare, best first and ``best`` among them, no two with the
+            same prompt; empty where nothing was chosen.
         seed_prompt: the first candidate.
         beam: the last beam, best first.
         rounds: rounds completed after the seed's.
@@ -381,6 +384,7 @@ class SearchResult:
 
     best: Candidate
     best_reward: float | None
+    finalists: tuple[Candidate, ...]
     seed_prompt: Candidate
     beam: tuple[BeamPath, ...]
     rounds: int

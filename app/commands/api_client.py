@@ -127,15 +127,15 @@ async def is_running(base_url: str) -> bool:
         return False
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """``name=value`` of the command line; the value is JSON where it parses, else text.
+def parse_setting(text: str, option: str = "--set") -> tuple[str, Any]:
+    """``name=value`` after ``option`` of the command line; the value is JSON where it parses, else text.
 
     Raises:
         InvalidInputError: there is no ``=``.
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise InvalidInputError(f"--set {text!r}: write name=value, such as depth=8", param="set")
+        raise InvalidInputError(f"{option} {text!r}: write name=value, such as depth=8", param=option[2:])
     try:
         return name, json.loads(value, parse_constant=_refuse)
     except ValueError:

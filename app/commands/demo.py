@@ -13,6 +13,7 @@ from rich.table import Table
 
 from app.chat.headers import UNALIGNED, VERSION_HEADER
 from app.commands.api_client import ApiClient, api_client, open_sdk
+from app.commands.evidence import describe_evidence
 from app.commands.optimize import optimize
 from app.commands.progress import JobJson, describe_verdict, print_result
 from app.commands.terminal import plain
@@ -94,7 +95,7 @@ async def _show_gain(client: ApiClient, job: JobJson, console: Console) -> None:
     tree = (await client.get(f"/v1/optimizations/{job['id']}/candidates"))["data"]
     result = job["result"]
     by_id = {candidate["id"]: candidate for candidate in tree}
-    before, after = by_id["c0"], by_id[result["best_candidate_id"]]
+    before, after = by_id["c0"], by_id[result["gate"]["candidate_id"] or result["best_candidate_id"]]
     _heading(
         console,
         "2. Compare the prompts",
@@ -109,6 +110,8 @@ async def _show_gain(client: ApiClient, job: JobJson, console: Console) -> None:
     )
     interval = "" if result["gate"]["low"] is None else " (95 % interval)"
     console.print(plain(f"\nVerdict: {describe_verdict(result['gate'])}{interval}", style="bold"))
+    for line in describe_evidence(result["gate"], result["judge"]):
+        console.print(plain(line, style="dim"))
     console.print(
         plain(
             f"It took {job['usage']['calls']} calls to simulated models and {job['elapsed_seconds']:.1f} "

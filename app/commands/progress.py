@@ -6,6 +6,7 @@ from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from app.commands.evidence import describe_evidence
 from app.commands.terminal import plain
 
 JobJson = dict[str, Any]
@@ -96,6 +97,8 @@ def print_result(console: Console, job: JobJson) -> None:
     gate = result.get("gate")
     if gate is not None:
         console.print(plain(f"\n{describe_verdict(gate)}", style="bold"))
+        for line in describe_evidence(gate, result.get("judge")):
+            console.print(plain(line))
     if result.get("replay") is not None:
         console.print(plain(describe_replay(result["replay"])))
     if result.get("prompt_version") is not None:
@@ -106,7 +109,7 @@ def print_result(console: Console, job: JobJson) -> None:
         console.print(plain(f"\nexpected: {describe_forecast(job['estimate_before'])}"))
         console.print(plain(f"taken: {_spent(job)}"))
     if job["best"] is not None:
-        console.print(plain("\nbest prompt of the search:", style="dim"))
+        console.print(plain("\nbest prompt:", style="dim"))
         console.print(plain(job["best"]["system_prompt"]))
 
 

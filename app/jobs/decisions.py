@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from optimizer.estimate import GateSize
+
 _ROUNDS, _SEARCH_ENDED, _HELD_OUT, _REFUSED_BY = "rounds", "search_ended", "held_out", "refused_by"
 _FORECAST, _UNLIMITED = "forecast:", -1
+_FINALISTS, _WITH_SEED_PROMPT, _JUDGED_AGAIN = "finalists", "with_seed_prompt", "judged_again"
 _LIMITS = ("calls", "tokens", "cost", "seconds")
 
 
@@ -16,7 +19,7 @@ class Decisions:
     Attributes:
         rounds: rounds that earlier attempts have begun.
         search_ended: whether an earlier attempt decided that no further one does.
-        held_out: queries that the gate of an earlier attempt took; None where it has not begun.
+        gate: how much the gate of an earlier attempt compared; None where it has not begun.
         refused_by: the limit that first refused a call; None where none did.
     """
 
@@ -24,7 +27,7 @@ class Decisions:
         """``recorded`` by earlier attempts; ``record`` has a new one on record before any later call is."""
         self.rounds = recorded.get(_ROUNDS, 0)
         self.search_ended = _SEARCH_ENDED in recorded
-        self.held_out = recorded.get(_HELD_OUT)
+        self.gate = _read_gate(recorded)
         refused_by = recorded.get(_REFUSED_BY)
         self.refused_by = None if refused_by is None else _LIMITS[refused_by]
         self._forecasts = {
@@ -44,10 +47,13 @@ class Decisions:
         if not self.search_ended:
             self._record(_SEARCH_ENDED, 1)
 
-    def hold_out(self, queries: int) -> None:
-        """The gate takes so many queries."""
-        if self.held_out is None:
-            self._record(_HELD_OUT, queries)
+    def compare(self, size: GateSize) -> None:
+        """The gate compares so much."""
+        if self.gate is None:
+            self._record(_FINALISTS, size.finalists)
+            self._record(_WITH_SEED_PROMPT, int(size.with_seed_prompt))
+            self._record(_JUDGED_AGAIN, size.judged_again)
+            self._record(_HELD_OUT, size.queries)  # the last one: with it the decision is complete
 
     def forecast(self, asked: int, calls: int | None) -> int | None:
         """The calls that the search plans with when it asks for the ``asked``-th time; None for no limit.
@@ -65,3 +71,15 @@ class Decisions:
         """The budget has refused a call by ``limit``: a replay ends there, too."""
         if limit is not None and self.refused_by is None:
             self._record(_REFUSED_BY, _LIMITS.index(limit))
+
+
+def _read_gate(recorded: Mapping[str, int]) -> GateSize | None:
+    queries = recorded.get(_HELD_OUT)
+    if queries is None:
+        return None
+    return GateSize(
+        queries=queries,
+        finalists=recorded.get(_FINALISTS, 1),
+        with_seed_prompt=bool(recorded.get(_WITH_SEED_PROMPT, 0)),
+        judged_again=recorded.get(_JUDGED_AGAIN, 0),
+    )

@@ -2,6 +2,7 @@
 
 from functools import singledispatch
 
+from app.jobs.gate_bodies import conclusion_body, judge_body
 from optimizer.events import (
     CandidateDropped,
     CandidateKept,
@@ -10,6 +11,7 @@ from optimizer.events import (
     FinalistsCompared,
     GateFinished,
     GateStarted,
+    JudgeChecked,
     ProposalFailed,
     RoundFinished,
     RoundStarted,
@@ -34,6 +36,7 @@ def event_type(event: SearchEvent) -> str:
         RoundFinished: "round_finished",
         SearchFinished: "search_finished",
         GateStarted: "gate_started",
+        JudgeChecked: "judge_checked",
         GateFinished: "gate_finished",
     }[type(event)]
 
@@ -153,25 +156,20 @@ def search_body(event: SearchFinished) -> JsonObject:
 def _gate_started(event: GateStarted) -> JsonObject:
     return {
         "incumbent_id": event.incumbent.id,
-        "candidate_id": event.winner.id,
+        "candidate_ids": [candidate.id for candidate in event.finalists],
+        "seed_prompt_id": None if event.seed_prompt is None else event.seed_prompt.id,
         "queries": event.queries,
     }
 
 
 @event_body.register
-def gate_body(event: GateFinished) -> JsonObject:
-    """The gate's verdict with its numbers."""
-    return {
-        "verdict": event.verdict,
-        "reason": event.reason,
-        "queries": event.queries,
-        "missing": event.missing,
-        "baseline_reward": event.baseline_reward,
-        "candidate_reward": event.candidate_reward,
-        "difference": event.difference,
-        "low": event.low,
-        "high": event.high,
-    }
+def _judge_checked(event: JudgeChecked) -> JsonObject:
+    return judge_body(event.report)
+
+
+@event_body.register
+def _gate_finished(event: GateFinished) -> JsonObject:
+    return conclusion_body(event.conclusion)
 
 
 def ranking_body(event: RoundFinished) -> list[JsonObject]:

@@ -1,26 +1,35 @@
 """How a job's budget is shared between the search and the gate."""
 
+import dataclasses
 import math
+from collections.abc import Callable, Iterator
 
 from typing_extensions import override
 
 from app.jobs.decisions import Decisions
 from optimizer.budget import Budget, Limits
-from optimizer.estimate import USUAL_RATES, CallRates, gate_calls
-from optimizer.gate import MIN_PAIRS
+from optimizer.estimate import USUAL_RATES, CallRates, GateSize, gate_calls
+from optimizer.promotion import MIN_PAIRS
 from optimizer.protocols import SearchLimits
+from optimizer.reliability import ENOUGH
 
 MAX_GATE_SHARE = 0.4
 """Of each limit, kept for the gate at most: a gate without a search has nothing to compare."""
+
+MORE_FINALISTS_SHARE = 0.2
+"""Of each limit, within which more finalists than one are kept for: the search is worth more than they."""
 
 _MARGIN = 1.25
 """Held-out queries may be longer than those of the search, and their judgements need repairs, too."""
 
 
-def kept_for_gate(budget_calls: int | None, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
-    """Calls of a budget that the search leaves to the gate."""
-    wanted = gate_calls(held_out, rates=rates)
-    return wanted if budget_calls is None else min(wanted, int(budget_calls * MAX_GATE_SHARE))
+def kept_for_gate(budget_calls: int | None, size: GateSize, *, rates: CallRates = USUAL_RATES) -> int:
+    """Calls of a budget that the search leaves to a gate of ``size``; none where nothing is held out."""
+
+    def needed(wanted: GateSize) -> float:
+        return gate_calls(wanted, rates=rates)
+
+    return int(_kept(budget_calls, size, needed) or 0)
 
 
 class KeepForGate(SearchLimits):
@@ -32,14 +41,14 @@ class KeepForGate(SearchLimits):
     """
 
     def __init__(
-        self, budget: Budget, *, held_out: int, decisions: Decisions, rates: CallRates = USUAL_RATES
+        self, budget: Budget, *, size: GateSize, decisions: Decisions, rates: CallRates = USUAL_RATES
     ) -> None:
-        """Keep of ``budget`` what ``held_out`` queries take, and repeat the ``decisions`` on record."""
+        """Keep of ``budget`` what a gate of ``size`` takes, and repeat the ``decisions`` on record."""
         self._budget = budget
         self._decisions = decisions
         self._asked = 0
         self._forecasts = 0
-        self._held_out = held_out
+        self._size = size
         if decisions.search_ended:
             budget.close(decisions.refused_by or "calls")
         self._rates = rates
@@ -47,7 +56,7 @@ class KeepForGate(SearchLimits):
     @override
     def exhausted(self, calls_needed: int) -> bool:
         self._asked += 1
-        self._budget.withhold(_gate_share(self._budget, self._held_out, self._rates))
+        self._budget.withhold(_gate_share(self._budget, self._size, self._rates))
         if self._asked > self._decisions.rounds and (
             self._decisions.search_ended or self._budget.exhausted(calls_needed)
         ):
@@ -58,7 +67,7 @@ class KeepForGate(SearchLimits):
     @override
     def affordable_calls(self, made: int) -> int | None:
         self._forecasts += 1
-        kept = _gate_share(self._budget, self._held_out, self._rates)
+        kept = _gate_share(self._budget, self._size, self._rates)
         return self._decisions.forecast(self._forecasts, _calls_left(self._budget, kept, made))
 
     def end_search(self) -> None:
@@ -69,26 +78,62 @@ class KeepForGate(SearchLimits):
         self._budget.withhold(Limits())
 
 
-def affordable(budget: Budget, held_out: int, *, rates: CallRates = USUAL_RATES) -> int:
-    """How many of ``held_out`` queries the gate can still pay for; 0 where too few to conclude anything."""
-    count = held_out
-    while count and not budget.has_room(_needed(budget, gate_calls(count, rates=rates))):
-        count -= 1
-    return count if count >= min(MIN_PAIRS, held_out) else 0
+def affordable(budget: Budget, wanted: GateSize, *, rates: CallRates = USUAL_RATES) -> GateSize:
+    """What of ``wanted`` the gate can still pay for.
+
+    Cut are finalists after the first, then the seed prompt, then what is judged again but for the least that
+    says something, then queries, and last what is judged again at all. No queries are left where too few to
+    conclude anything could be paid.
+    """
+    for size in _smaller_and_smaller(wanted):
+        if budget.has_room(_needed(budget, gate_calls(size, rates=rates))):
+            return size
+    return dataclasses.replace(wanted, queries=0, judged_again=0)
 
 
-def _gate_share(budget: Budget, held_out: int, rates: CallRates) -> Limits:
-    limits, needed = budget.limits, _needed(budget, gate_calls(held_out, rates=rates), margin=_MARGIN)
+def _smaller_and_smaller(wanted: GateSize) -> Iterator[GateSize]:
+    size = wanted
+    yield size
+    while size.finalists > 1:
+        size = dataclasses.replace(size, finalists=size.finalists - 1)
+        yield size
+    size = dataclasses.replace(size, with_seed_prompt=False)
+    yield size
+    size = dataclasses.replace(size, judged_again=min(ENOUGH, size.judged_again))
+    yield size
+    while size.queries > min(MIN_PAIRS, wanted.queries):
+        size = dataclasses.replace(size, queries=size.queries - 1)
+        yield size
+    if size.queries:
+        yield dataclasses.replace(size, judged_again=0)
+
+
+def _gate_share(budget: Budget, size: GateSize, rates: CallRates) -> Limits:
+    def needed(wanted: GateSize) -> Limits:
+        return _needed(budget, gate_calls(wanted, rates=rates), margin=_MARGIN)
+
+    limits = budget.limits
+    tokens = _kept(limits.tokens, size, lambda wanted: needed(wanted).tokens or 0)
     return Limits(
-        calls=kept_for_gate(limits.calls, held_out, rates=rates),
-        tokens=None
-        if limits.tokens is None
-        else min(needed.tokens or 0, int(limits.tokens * MAX_GATE_SHARE)),
-        cost=None if limits.cost is None else min(needed.cost or 0.0, limits.cost * MAX_GATE_SHARE),
-        seconds=None
-        if limits.seconds is None
-        else min(needed.seconds or 0.0, limits.seconds * MAX_GATE_SHARE),
+        calls=kept_for_gate(limits.calls, size, rates=rates),
+        tokens=None if limits.tokens is None or tokens is None else int(tokens),
+        cost=_kept(limits.cost, size, lambda wanted: needed(wanted).cost or 0.0),
+        seconds=_kept(limits.seconds, size, lambda wanted: needed(wanted).seconds or 0.0),
     )
+
+
+def _kept(limit: float | None, size: GateSize, needed: Callable[[GateSize], float]) -> float | None:
+    """What of ``limit`` is kept for the gate; without one what it takes, None where nothing is held out."""
+    if not size.queries:
+        return None
+    if limit is None:
+        return needed(size)
+    for finalists in range(size.finalists, 1, -1):
+        wanted = needed(dataclasses.replace(size, finalists=finalists))
+        if wanted <= limit * MORE_FINALISTS_SHARE:
+            return wanted
+    least = dataclasses.replace(size, finalists=1, with_seed_prompt=False)
+    return min(needed(least), limit * MAX_GATE_SHARE)
 
 
 def _calls_left(budget: Budget, kept: Limits, made: int) -> int | None:

@@ -7,28 +7,25 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.jobs.event_bodies import gate_body, search_body
+from app.jobs.comparison import Compared, Comparison, bank_examples
+from app.jobs.event_bodies import search_body
+from app.jobs.gate_bodies import conclusion_body, judge_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
-from app.jobs.recorder import INCUMBENT_ID, RunRecorder
-from app.jobs.reserve import KeepForGate, affordable
-from app.jobs.scoring import ScoringModels, build_pairwise_judge, build_scorer
+from app.jobs.recorder import RunRecorder
+from app.jobs.reserve import KeepForGate
+from app.jobs.scoring import ScoringModels, build_gate_scorers, build_pairwise_judge, build_scorer
 from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.registry import ModelRegistry
-from app.retrieval import RetrievalSpec, Retrievers
-from app.stored_examples import example_from_json
-from optimizer.evaluation import Evaluator
-from optimizer.events import GateFinished, GateStarted, SearchFinished
-from optimizer.gate import not_compared, run_gate
+from app.retrieval import Retrievers
+from optimizer.events import SearchFinished
 from optimizer.splitting import QuerySplit, split_queries
 from optimizer.types import (
-    Candidate,
     Example,
     JsonObject,
     Query,
     SearchResult,
     Spend,
-    StopReason,
 )
 from rewards.catalog import CriteriaCatalog
 from rewards.types import RewardScorer
@@ -64,14 +61,14 @@ class Finding:
     Attributes:
         spec: the job.
         search: how the search ended.
-        gate: how the winner did on held-out queries.
+        compared: how the finalists did on held-out queries.
         examples: the bank that it was tuned with.
         report: what else the result says: the split, models and template versions.
     """
 
     spec: JobSpec
     search: SearchResult
-    gate: GateFinished
+    compared: Compared
     examples: tuple[Example, ...]
     report: JsonObject
 
@@ -79,17 +76,10 @@ class Finding:
         """The result as the row stores it."""
         return {
             **search_body(SearchFinished(result=self.search)),
-            "gate": gate_body(self.gate),
+            "gate": conclusion_body(self.compared.conclusion),
+            "judge": judge_body(self.compared.judge),
             **self.report,
         }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Incumbent:
-    """``evaluator`` is None where the examples are the job's own."""
-
-    candidate: Candidate
-    evaluator: Evaluator | None
 
 
 class OptimizationRun:
@@ -128,9 +118,14 @@ class OptimizationRun:
     ) -> Finding:
         grounds = await self._grounds(claim, spec, scope)
         budget, decisions = grounds.context.budget, grounds.decisions
-        models = await RunModels.open(self._models, claim.optimization.target, grounds.context)
+        models = await RunModels.open(
+            self._models, claim.optimization.target, grounds.context, gate_judge=spec.gate_judge
+        )
         more = await ScoringModels.open(spec.rewards, self._models, grounds.context, closing)
         scorer = await build_scorer(spec, models, more, catalog=self._catalog, selections=grounds.selections)
+        gate_scorers = await build_gate_scorers(
+            spec, models, more, scorer, catalog=self._catalog, selections=grounds.selections
+        )
         provenance: JsonObject = {"models": models.names(), "rewards": _terms(scorer)}
         recorder = RunRecorder(
             self._store.progress,
@@ -148,28 +143,21 @@ class OptimizationRun:
             retrievers=self._retrievers,
             context=grounds.context,
         )
-        examples = await self._examples(spec.example_bank_id)
+        examples = await bank_examples(self._store.prompts, spec.example_bank_id)
         split = await self._split(spec, examples)
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
-            stop = KeepForGate(budget, held_out=len(split.held_out), decisions=decisions, rates=spec.rates)
+            stop = KeepForGate(budget, size=spec.gate_size, decisions=decisions, rates=spec.rates)
             search = parts.search(evaluator, build_pairwise_judge(spec, models.judge, scorer), stop)
             found = await search.run(spec.seed_prompt, split.search)
             stop.end_search()
-            room = decisions.held_out
-            if room is None:
-                room = affordable(budget, len(split.held_out), rates=spec.rates)
-                decisions.hold_out(room)
-            gate = await self._gate(parts, evaluator, found, split, room)
+            comparison = Comparison(
+                parts, self._store.prompts, gate_scorers, budget=budget, decisions=decisions
+            )
+            compared = await comparison.run(found, examples, split.held_out)
             decisions.note_refusal(budget.refused_by)
-        report: JsonObject = {
-            "queries": {"search": len(split.search), "held_out": len(split.held_out)},
-            "models": models.names(),
-            "rewards": scorer.provenance(),
-        }
-        if spec.replay is not None and grounds.context.replay is not None:
-            report["replay"] = describe_replay(spec.replay, grounds.context.replay)
-        return Finding(spec=spec, search=found, gate=gate, examples=examples, report=report)
+        report = _report(split, models, scorer, grounds, spec)
+        return Finding(spec=spec, search=found, compared=compared, examples=examples, report=report)
 
     async def _grounds(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Grounds:
         if spec.replay is None:
@@ -181,75 +169,11 @@ class OptimizationRun:
             return spec.target_api
         return self._models.target(target).api
 
-    async def _gate(
-        self,
-        parts: SearchParts,
-        evaluator: Evaluator,
-        found: SearchResult,
-        split: QuerySplit,
-        room: int,
-    ) -> GateFinished:
-        """The verdict on the winner, by ``room`` of the held-out queries at most."""
-        held_out = split.held_out[:room]
-        if found.stop_reason is StopReason.UNSCORED:
-            verdict = not_compared("too many answers could not be scored, so nothing was chosen")
-        elif found.rounds == 0:
-            verdict = not_compared("the search made no round after the seed prompt, so nothing was chosen")
-        elif not split.held_out:
-            verdict = not_compared("no queries were held out")
-        elif not held_out:
-            verdict = not_compared("the budget leaves no room for held-out queries")
-        else:
-            verdict = await self._compare(parts, evaluator, found, held_out)
-        await parts.observer.notify(verdict)
-        return verdict
-
-    async def _compare(
-        self,
-        parts: SearchParts,
-        evaluator: Evaluator,
-        found: SearchResult,
-        held_out: Sequence[Query],
-    ) -> GateFinished:
-        incumbent = await self._incumbent(parts, found, held_out)
-        await parts.observer.notify(
-            GateStarted(incumbent=incumbent.candidate, winner=found.best, queries=len(held_out))
-        )
-        return await run_gate(
-            evaluator,
-            incumbent=incumbent.candidate,
-            winner=found.best,
-            held_out=held_out,
-            incumbent_evaluator=incumbent.evaluator,
-        )
-
-    async def _incumbent(
-        self, parts: SearchParts, found: SearchResult, held_out: Sequence[Query]
-    ) -> _Incumbent:
-        """What the winner has to beat: the version labelled at the start, else the seed prompt."""
-        spec = parts.spec
-        if spec.incumbent_version_id is None:
-            return _Incumbent(candidate=found.seed_prompt, evaluator=None)
-        version = await self._store.prompts.get_version(spec.incumbent_version_id)
-        candidate = Candidate(id=INCUMBENT_ID, system_prompt=version.system_prompt)
-        retrieval = RetrievalSpec.from_version(version.retrieval)
-        shown_by = (version.example_bank_id, version.k, retrieval)
-        if shown_by == (spec.example_bank_id, spec.config.k, spec.retrieval):
-            return _Incumbent(candidate=candidate, evaluator=None)
-        examples = await self._examples(version.example_bank_id)
-        evaluator = await parts.evaluator(examples, version.k, retrieval, held_out)
-        return _Incumbent(candidate=candidate, evaluator=evaluator)
-
-    async def _examples(self, bank_id: str | None) -> tuple[Example, ...]:
-        if bank_id is None:
-            return ()
-        return tuple(example_from_json(item) for item in await self._store.prompts.example_bank(bank_id))
-
     async def _split(self, spec: JobSpec, examples: Sequence[Example]) -> QuerySplit:
         shown = list(examples)
         if spec.incumbent_version_id is not None:
             version = await self._store.prompts.get_version(spec.incumbent_version_id)
-            shown += await self._examples(version.example_bank_id)
+            shown += await bank_examples(self._store.prompts, version.example_bank_id)
         records = await self._store.datasets.queries(spec.dataset_id)
         queries = [Query(id=item.id, text=item.text, kind=item.kind) for item in records]
         return await asyncio.to_thread(
@@ -295,6 +219,24 @@ async def _flush_after_failure(scope: LedgerScope, job: str) -> None:
             _LOGGER.warning("%s: the store was too slow to record the last answers", job)
         elif (error := flushing.exception()) is not None:
             _LOGGER.warning("%s: the last answers may not be on record: %s", job, error)
+
+
+def _report(
+    split: QuerySplit, models: RunModels, scorer: RewardScorer, grounds: Grounds, spec: JobSpec
+) -> JsonObject:
+    """What the result says beside the finding."""
+    report: JsonObject = {
+        "queries": {
+            "screening": len(split.screening),
+            "search": len(split.search),
+            "held_out": len(split.held_out),
+        },
+        "models": models.names(),
+        "rewards": scorer.provenance(),
+    }
+    if spec.replay is not None and grounds.context.replay is not None:
+        report["replay"] = describe_replay(spec.replay, grounds.context.replay)
+    return report
 
 
 def _terms(scorer: RewardScorer) -> JsonObject:

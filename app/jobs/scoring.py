@@ -1,6 +1,7 @@
 """From a job's row to how its answers are scored."""
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from rewards.judge import Judge
 from rewards.own_criteria import MAX_NEW_CRITERIA, OwnCriteriaSelector, OwnCriterion
 from rewards.pairwise import ModelPairwiseJudge
 from rewards.panel import JudgePanel
+from rewards.reordering import ReorderedJudge
 from rewards.scorer import DynamicRewardScorer
 from rewards.selector import Selector
 from rewards.types import (
@@ -112,8 +114,11 @@ async def build_scorer(
     *,
     catalog: CriteriaCatalog,
     selections: SelectionRecords,
+    otherwise: bool = False,
 ) -> RewardScorer:
     """How a job's answers are scored: by the dynamic reward alone, or by what its request says.
+
+    With ``otherwise`` the judge is asked in another way (``rewards.reordering``).
 
     Raises:
         InvalidInputError: a check cannot be used.
@@ -130,28 +135,66 @@ async def build_scorer(
         )
 
     if rewards is None:
-        judged = Judge(models.judge, sampling=config.judge.to_sampling())
+        judged = _judge(spec, models.judge, {}, otherwise=otherwise)
         return DynamicRewardScorer(make(catalog, MAX_NEW_CRITERIA), judged, seed=config.seed)
     own = [own_criterion(item) for item in rewards.criteria]
     chooser = OwnCriteriaSelector(
         own, catalog=catalog, keep_catalogue=rewards.catalogue, taken=other_names(rewards), make=make
     )
-    external = None
-    if rewards.http is not None and more.scorer is not None:
-        external = ExternalScorer(
-            model=more.scorer,
-            name=rewards.http.name,
-            weight=rewards.http.weight,
-            scale=rewards.http.scale,
-        )
     return CompositeScorer(
-        DynamicRewardScorer(chooser, _judge(spec, models.judge, more.judges), seed=config.seed),
+        DynamicRewardScorer(
+            chooser, _judge(spec, models.judge, more.judges, otherwise=otherwise), seed=config.seed
+        ),
         weights=CriterionWeights(
             {**rewards.weights, **{item.name: item.weight for item in rewards.criteria}}
         ),
         checks=await asyncio.to_thread(lambda: [build_check(item) for item in rewards.checks]),
-        external=external,
+        external=_external(rewards, more),
         terms=_terms(rewards, more),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateScorers:
+    """How the gate's answers are scored.
+
+    Attributes:
+        first: by the gate's own judge where there is one, else as in the search.
+        second: by the same judge, asked otherwise.
+        judges: the names of the models that judge.
+        steered_the_search: whether they are those of the search.
+    """
+
+    first: RewardScorer
+    second: RewardScorer
+    judges: tuple[str, ...]
+    steered_the_search: bool
+
+
+async def build_gate_scorers(
+    spec: JobSpec,
+    models: RunModels,
+    more: ScoringModels,
+    scorer: RewardScorer,
+    *,
+    catalog: CriteriaCatalog,
+    selections: SelectionRecords,
+) -> GateScorers:
+    """The scorers of the gate; ``scorer`` is the search's.
+
+    Raises:
+        InvalidInputError: a check cannot be used.
+    """
+    if models.gate_judge is not None:
+        models = dataclasses.replace(models, judge=models.gate_judge)
+        more = dataclasses.replace(more, judges={})
+        scorer = await build_scorer(spec, models, more, catalog=catalog, selections=selections)
+    second = await build_scorer(spec, models, more, catalog=catalog, selections=selections, otherwise=True)
+    return GateScorers(
+        first=scorer,
+        second=second,
+        judges=tuple(model.name for model in (more.judges or {"": models.judge}).values()),
+        steered_the_search=models.gate_judge is None,
     )
 
 
@@ -166,11 +209,25 @@ def build_pairwise_judge(spec: JobSpec, judge: ChatModel, scorer: RewardScorer) 
     return ModelPairwiseJudge(judge, scorer.selection, sampling=spec.config.judge.to_sampling())
 
 
-def _judge(spec: JobSpec, judge: ChatModel, panel: Mapping[str, ChatModel]) -> AnswerJudge:
-    sampling = spec.config.judge.to_sampling()
-    if not panel:
-        return Judge(judge, sampling=sampling)
-    return JudgePanel({name: Judge(model, sampling=sampling) for name, model in panel.items()})
+def _external(rewards: RewardSpec, more: ScoringModels) -> ExternalScorer | None:
+    if rewards.http is None or more.scorer is None:
+        return None
+    return ExternalScorer(
+        model=more.scorer,
+        name=rewards.http.name,
+        weight=rewards.http.weight,
+        scale=rewards.http.scale,
+    )
+
+
+def _judge(
+    spec: JobSpec, judge: ChatModel, panel: Mapping[str, ChatModel], *, otherwise: bool
+) -> AnswerJudge:
+    def make(model: ChatModel) -> AnswerJudge:
+        made = Judge(model, sampling=spec.config.judge.to_sampling())
+        return ReorderedJudge(made) if otherwise else made
+
+    return JudgePanel({name: make(model) for name, model in panel.items()}) if panel else make(judge)
 
 
 def _terms(rewards: RewardSpec, more: ScoringModels) -> JsonObject:

@@ -8,8 +8,15 @@ from app.jobs.reward_spec import RewardSpec
 from app.retrieval import RetrievalSpec
 from optimizer.budget import Limits
 from optimizer.config import SearchConfig
-from optimizer.estimate import USUAL_RATES, CallRates
+from optimizer.estimate import USUAL_RATES, CallRates, GateSize
+from optimizer.gate_config import GateConfig
 from optimizer.types import JsonObject
+
+
+def most_finalists(gate: GateConfig, config: SearchConfig) -> int:
+    """How many candidates a search under ``config`` can send to a gate under ``gate``."""
+    found = config.beam_width if config.racing is None else config.racing.finalists
+    return min(gate.finalists, found)
 
 
 class BudgetSpec(BaseModel):
@@ -66,6 +73,9 @@ class JobSpec(BaseModel):
             where the settings say it.
         rewards: what answers are scored by; None for the paper's dynamic reward.
         forecast: what it was expected to take when it was made, as the API says it.
+        gate: how the finalists are compared.
+        gate_judge: whether another model than the search's judges the gate.
+        seed_is_incumbent: whether the seed prompt is what is served now, shown with the same examples.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +97,19 @@ class JobSpec(BaseModel):
     target_api: Literal["chat", "completions"] | None = None
     rewards: RewardSpec | None = None
     forecast: JsonObject | None = None
+    gate: GateConfig = GateConfig()
+    gate_judge: bool = False
+    seed_is_incumbent: bool = True
+
+    @property
+    def gate_size(self) -> GateSize:
+        """How much the gate compares at most."""
+        return GateSize(
+            queries=self.held_out_queries,
+            finalists=most_finalists(self.gate, self.config),
+            with_seed_prompt=not self.seed_is_incumbent,
+            judged_again=self.gate.judged_again,
+        )
 
     @property
     def split_config(self) -> SearchConfig:

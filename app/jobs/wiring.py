@@ -31,16 +31,19 @@ _SHARED_ROLES = frozenset({ModelRole.SELECTOR.value, ModelRole.EMBEDDER.value})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunModels:
-    """The four roles of one run."""
+    """The roles of one run; ``gate_judge`` is None where the judge of the search judges the gate, too."""
 
     target: ChatModel
     proposer: ChatModel
     selector: ChatModel
     judge: ChatModel
+    gate_judge: ChatModel | None = None
 
     @classmethod
-    async def open(cls, registry: ModelRegistry, target: str, run: RunContext) -> "RunModels":
-        """Open the roles; probes backends that were never asked before.
+    async def open(
+        cls, registry: ModelRegistry, target: str, run: RunContext, *, gate_judge: bool
+    ) -> "RunModels":
+        """Open the roles, with a ``gate_judge`` where the job has one; probes backends never asked before.
 
         Raises:
             InvalidInputError: there is no such target.
@@ -51,16 +54,20 @@ class RunModels:
             proposer=await registry.open_role(ModelRole.PROPOSER, None, run),
             selector=await registry.open_role(ModelRole.SELECTOR, None, run),
             judge=await registry.open_role(ModelRole.JUDGE, None, run),
+            gate_judge=await registry.open_role(ModelRole.GATE_JUDGE, None, run) if gate_judge else None,
         )
 
     def names(self) -> JsonObject:
         """Role to ``backend/model``."""
-        return {
+        names: JsonObject = {
             "target": self.target.name,
             "proposer": self.proposer.name,
             "selector": self.selector.name,
             "judge": self.judge.name,
         }
+        if self.gate_judge is not None:
+            names["gate_judge"] = self.gate_judge.name
+        return names
 
 
 def open_budget(limits: BudgetSpec, scope: LedgerScope, *, elapsed: float) -> Budget:

@@ -13,8 +13,8 @@ from app.jobs.banks.run import BankFinding
 from app.jobs.run import Finding
 from app.stored_examples import example_to_json
 from optimizer.errors import DrpoError, InvalidInputError, MisconfiguredError, ModelError
-from optimizer.gate import PROMOTED
 from optimizer.types import JsonObject, StopReason
+from optimizer.verdicts import Verdict
 from store.connections import Database, Session
 from store.errors import ConflictError, LostLeaseError, StoreUnavailableError
 from store.records.optimizations import (
@@ -188,7 +188,7 @@ class JobWorker:
                 session=session,
             )
         self._on_label_moved(target)
-        _LOGGER.info("%s succeeded: %s", claim.lease.optimization_id, finding.gate.reason)
+        _LOGGER.info("%s succeeded: %s", claim.lease.optimization_id, finding.compared.conclusion.reason)
 
     async def _nothing_chosen(self, finding: Finding) -> str | None:
         """Why the search has chosen no prompt that would be a new version; None where it has."""
@@ -196,14 +196,15 @@ class JobWorker:
             return "a replay stores no prompt version and moves no label"
         search, incumbent = finding.search, finding.spec.incumbent_version_id
         if search.stop_reason is StopReason.UNSCORED or search.rounds == 0:
-            return finding.gate.reason
-        if search.best.id != search.seed_prompt.id:
+            return finding.compared.conclusion.reason
+        chosen, reason = finding.compared.chosen, finding.compared.conclusion.reason
+        if chosen.id != search.seed_prompt.id:
             return None
         if incumbent is not None:
             served = await self._store.prompts.get_version(incumbent)
-            if served.system_prompt != search.best.system_prompt:
+            if served.system_prompt != chosen.system_prompt:
                 return None
-        return finding.gate.reason
+        return reason
 
     async def _move_label(
         self,
@@ -214,8 +215,8 @@ class JobWorker:
     ) -> tuple[str | None, str]:
         """The label that was moved, if any, and why or why not."""
         spec = finding.spec
-        if finding.gate.verdict != PROMOTED:
-            return None, finding.gate.reason
+        if finding.compared.conclusion.verdict is not Verdict.PROMOTED:
+            return None, finding.compared.conclusion.reason
         if spec.label is None:
             return None, "the job was not asked to move a label"
         move = LabelMoveDraft(
@@ -223,13 +224,13 @@ class JobWorker:
             label=spec.label,
             version_id=version.id,
             actor="optimization",
-            reason=finding.gate.reason,
+            reason=finding.compared.conclusion.reason,
         )
         try:
             await self._store.prompts.move_label(move, expected=spec.incumbent_version_id, session=session)
         except ConflictError:
             return None, f"{spec.label} was moved by somebody else while the job ran"
-        return spec.label, finding.gate.reason
+        return spec.label, finding.compared.conclusion.reason
 
     async def _end(
         self,
@@ -265,14 +266,14 @@ def _version_draft(claim: Claim, finding: Finding, result: JsonObject) -> Prompt
     config = finding.spec.config
     return PromptVersionDraft(
         model=claim.optimization.target,
-        system_prompt=finding.search.best.system_prompt,
+        system_prompt=finding.compared.chosen.system_prompt,
         examples=tuple(example_to_json(example) for example in finding.examples),
         k=config.k,
         retrieval=finding.spec.retrieval.to_version(),
         sampling={"temperature": config.target.temperature, "top_p": config.target.top_p},
         optimization_id=claim.lease.optimization_id,
-        candidate_id=finding.search.best.id,
-        evidence={"gate": result["gate"], "models": result["models"], "rewards": result["rewards"]},
+        candidate_id=finding.compared.chosen.id,
+        evidence={name: result[name] for name in ("gate", "judge", "models", "rewards")},
     )
 
 

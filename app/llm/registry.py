@@ -146,6 +146,12 @@ class ModelRegistry:
             )
         return target
 
+    @property
+    def has_gate_judge(self) -> bool:
+        """Whether the settings name another model for the gate than for the search."""
+        roles = self._settings.roles
+        return roles.gate_judge is not None and roles.gate_judge != roles.judge
+
     def judge_names(self) -> tuple[str, ...]:
         """The judges beside the role's own, in the order of the settings."""
         return tuple(self._settings.judges)
@@ -301,6 +307,8 @@ class ModelRegistry:
             case ModelRole.JUDGE:
                 chosen = self._settings.roles.judge if judge is None else self._judge(judge)
                 setting = setting if judge is None else f"judges.{judge}"
+            case ModelRole.GATE_JUDGE:
+                chosen = self._settings.roles.gate_judge or self._settings.roles.judge
             case ModelRole.REWRITER:
                 chosen = self._settings.roles.rewriter or self._settings.roles.proposer
             case ModelRole.EXAMPLE_JUDGE:

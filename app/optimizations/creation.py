@@ -12,7 +12,7 @@ from app.datasets.parsing import distinct_queries
 from app.jobs.banks.inputs import BankReference
 from app.jobs.banks.lookup import find_bank
 from app.jobs.reserve import kept_for_gate
-from app.jobs.spec import BudgetSpec, JobSpec
+from app.jobs.spec import BudgetSpec, JobSpec, most_finalists
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.forecasts import JobTexts, forecast
 from app.optimizations.rewards import check_rewards
@@ -28,9 +28,9 @@ from app.settings import ROLE_JUDGE
 from app.stored_examples import example_from_json, example_to_json
 from optimizer.config import BEAM_SETTINGS, PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
-from optimizer.estimate import USUAL_RATES
+from optimizer.estimate import USUAL_RATES, GateSize
 from optimizer.plan import least_calls
-from optimizer.splitting import split_queries
+from optimizer.splitting import QuerySplit, split_queries
 from optimizer.types import Example, JsonObject, ModelRole, Query
 from store.errors import NotFoundError
 from store.records.datasets import QueryRecord
@@ -101,30 +101,19 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
     _check_prices(request, resources)
     examples = [example_to_json(example) for example in await _examples(request, resources)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
-    split = await asyncio.to_thread(
-        split_queries,
-        queries,
-        search=config.queries_needed,
-        held_out=request.held_out,
-        seed=config.seed,
-        shown=await _shown_queries(resources, examples, incumbent),
-    )
-    least = 2 if config.racing else 2 * config.minibatch_size
-    if len(split.search) < least:
-        raise InvalidInputError(
-            f"{len(split.search)} different queries are left for the search; the seed prompt and one round "
-            f"take {least}: give more queries, or lower held_out or settings.minibatch_size",
-            param="queries",
-        )
+    served = await _served_examples(resources, incumbent)
+    split = await _split(request, config, queries, [*examples, *served])
     fallback = DEFAULT_SEED_PROMPT if incumbent is None else incumbent.system_prompt
+    seed_prompt = fallback if request.seed_prompt is None else request.seed_prompt
+    retrieval = RetrievalSpec.from_settings(resources.settings.retrieval)
     spec = JobSpec(
         name=request.name,
         preset=request.preset,
         config=config,
-        seed_prompt=fallback if request.seed_prompt is None else request.seed_prompt,
+        seed_prompt=seed_prompt,
         dataset_id=dataset_id,
         example_bank_id=None,
-        retrieval=RetrievalSpec.from_settings(resources.settings.retrieval),
+        retrieval=retrieval,
         held_out=request.held_out,
         search_queries=len(split.search),
         held_out_queries=len(split.held_out),
@@ -133,8 +122,43 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
         incumbent_version_id=None if incumbent is None else incumbent.id,
         target_api=resources.models.target(request.target).api,
         rewards=request.rewards,
+        gate=request.gate,
+        gate_judge=resources.models.has_gate_judge,
+        seed_is_incumbent=incumbent is None
+        or (seed_prompt, config.k, retrieval, examples)
+        == (
+            incumbent.system_prompt,
+            incumbent.k,
+            RetrievalSpec.from_version(incumbent.retrieval),
+            served,
+        ),
     )
     return _Plan(spec=spec, queries=queries, dataset_name=dataset_name, examples=tuple(examples))
+
+
+async def _split(
+    request: CreateOptimization,
+    config: SearchConfig,
+    queries: Sequence[Query],
+    shown: Sequence[JsonObject],
+) -> QuerySplit:
+    """The queries parted; none is held out that one of the examples ``shown`` with a contender asks."""
+    split = await asyncio.to_thread(
+        split_queries,
+        queries,
+        search=config.queries_needed,
+        held_out=request.held_out,
+        seed=config.seed,
+        shown=[example_from_json(example).query for example in shown],
+    )
+    least = 2 if config.racing else 2 * config.minibatch_size
+    if len(split.search) < least:
+        raise InvalidInputError(
+            f"{len(split.search)} different queries are left for the search; the seed prompt and one round "
+            f"take {least}: give more queries, or lower held_out or settings.minibatch_size",
+            param="queries",
+        )
+    return split
 
 
 def merged_config(preset: str, settings: JsonObject) -> SearchConfig:
@@ -177,7 +201,13 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
         return
     rates = USUAL_RATES if request.rewards is None else request.rewards.rates
     least = least_calls(config, rates=rates)
-    kept = kept_for_gate(calls, request.held_out, rates=rates)
+    size = GateSize(
+        queries=request.held_out,
+        finalists=most_finalists(request.gate, config),
+        with_seed_prompt=request.seed_prompt is not None,
+        judged_again=request.gate.judged_again,
+    )
+    kept = kept_for_gate(calls, size, rates=rates)
     if calls - kept < least:
         raise InvalidInputError(
             f"budget.calls is {calls}, of which {kept} are kept for the held-out comparison; judging the "
@@ -227,14 +257,11 @@ async def _store_queries(plan: _Plan, resources: Resources) -> str:
     return (await resources.datasets.add(plan.dataset_name, records)).id
 
 
-async def _shown_queries(
-    resources: Resources, examples: Sequence[JsonObject], incumbent: PromptVersionRecord | None
-) -> list[str]:
-    """The queries of all examples that the winner or the incumbent is shown with."""
-    shown = list(examples)
-    if incumbent is not None and incumbent.example_bank_id is not None:
-        shown += await resources.prompts.example_bank(incumbent.example_bank_id)
-    return [example_from_json(example).query for example in shown]
+async def _served_examples(resources: Resources, incumbent: PromptVersionRecord | None) -> list[JsonObject]:
+    """The examples that the incumbent is served with."""
+    if incumbent is None or incumbent.example_bank_id is None:
+        return []
+    return list(await resources.prompts.example_bank(incumbent.example_bank_id))
 
 
 async def _examples(request: CreateOptimization, resources: Resources) -> tuple[Example, ...]:

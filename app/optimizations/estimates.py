@@ -45,7 +45,7 @@ def estimate_rest(
 def _gate_calls_left(spec: JobSpec, counts: EvaluationCounts) -> int:
     rates = spec.rates
     made = rates.rollout * counts.held_out + rates.query * counts.held_out_queries
-    return max(0, gate_calls(spec.held_out_queries, rates=rates) - made)
+    return max(0, gate_calls(spec.gate_size, rates=rates) - made)
 
 
 def _search_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def _racing_calls_left(spec: JobSpec, rounds: Sequence[RoundRecord]) -> tuple[in
 def racing_plan(spec: JobSpec) -> SearchPlan:
     """How the job's racing search divides the calls that its budget leaves to it."""
     limit = spec.budget.calls
-    left = None if limit is None else limit - kept_for_gate(limit, spec.held_out_queries, rates=spec.rates)
+    left = None if limit is None else limit - kept_for_gate(limit, spec.gate_size, rates=spec.rates)
     planned = planned_calls(spec.config, left)
     return plan_search(planned, queries=spec.search_queries, rates=spec.rates)
 
@@ -106,7 +106,7 @@ def _seconds_left(
     gaps = [later.at - earlier.at for earlier, later in pairwise(rounds) if later.fence == earlier.fence]
     if not gaps:
         return None
-    whole_gate = gate_calls(spec.held_out_queries, rates=spec.rates)
+    whole_gate = gate_calls(spec.gate_size, rates=spec.rates)
     # the gate, two waves long, takes about as long as a round
     gate = _gate_calls_left(spec, counts) / whole_gate if whole_gate else 0.0
     rounds_left = 0 if counts.held_out else rounds[-1].rounds_left

@@ -76,16 +76,20 @@ async def forecast(spec: JobSpec, target: str, texts: JobTexts, resources: Resou
 
 def _calls_by_role(spec: JobSpec) -> Mapping[ModelRole, CallRange]:
     if spec.config.racing is not None:
-        return racing_calls_by_role(racing_plan(spec), held_out=spec.held_out_queries, rates=spec.rates)
-    return calls_by_role(within_queries(spec), held_out=spec.held_out_queries, rates=spec.rates)
+        return racing_calls_by_role(
+            racing_plan(spec), gate=spec.gate_size, rates=spec.rates, gate_judge=spec.gate_judge
+        )
+    return calls_by_role(
+        within_queries(spec), gate=spec.gate_size, rates=spec.rates, gate_judge=spec.gate_judge
+    )
 
 
 async def _earlier_jobs(target: str, resources: Resources) -> list[_Past]:
     """The latest jobs that asked the models which this one would ask."""
-    wanted = {
-        role.value: resources.models.model_name(role, target)
-        for role in (ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
-    }
+    roles = [ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE]
+    if resources.models.has_gate_judge:
+        roles.append(ModelRole.GATE_JUDGE)
+    wanted = {role.value: resources.models.model_name(role, target) for role in roles}
     found: list[_Past] = []
     ended = await resources.optimizations.list(
         limit=_RECENT, status=OptimizationStatus.SUCCEEDED, kind=JobKind.PROMPT
@@ -117,8 +121,9 @@ def _tokens(role: ModelRole, spec: JobSpec, texts: JobTexts, past: Sequence[_Pas
             answer=_ends([spend.completion_tokens / spend.calls for spend in spends]),
             measured=True,
         )
-    sampling = getattr(spec.config, role.value)
-    tokens = (texts.characters + _META_PROMPTS.get(role, 0)) / _CHARACTERS_PER_TOKEN
+    asked_as = ModelRole.JUDGE if role is ModelRole.GATE_JUDGE else role
+    sampling = getattr(spec.config, asked_as.value)
+    tokens = (texts.characters + _META_PROMPTS.get(asked_as, 0)) / _CHARACTERS_PER_TOKEN
     usual = min(_USUAL_ANSWER, sampling.max_tokens)
     return _CallTokens(
         prompt=Range(low=tokens / 2, expected=tokens, high=3 * tokens),

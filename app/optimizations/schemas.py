@@ -10,6 +10,7 @@ from app.jobs.reward_spec import RewardSpec
 from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
 from app.optimizations.forecast_schemas import Forecast
 from optimizer.config import SearchConfig
+from optimizer.gate_config import GateConfig
 from optimizer.types import JsonObject, JsonValue
 
 BUILTIN_DATASET = "builtin"
@@ -36,6 +37,7 @@ class CreateOptimization(BaseModel):
             ``You are a helpful assistant.``.
         queries: inline, or a stored dataset; by default the built-in set.
         held_out: queries kept for the final comparison; 0 runs none and promotes nothing.
+        gate: how they decide; see ``GateConfig``.
         examples: the in-context bank, inline or a stored one; by default the built-in one, an empty list for
             none.
         budget: what the job may use.
@@ -56,6 +58,7 @@ class CreateOptimization(BaseModel):
         Discriminator(inline_or_stored),
     ] = DatasetReference(dataset=BUILTIN_DATASET)
     held_out: int = Field(default=30, ge=0, le=10_000)
+    gate: GateConfig = GateConfig()
     examples: (
         Annotated[
             Annotated[list[ExampleInput], Field(max_length=1000), Tag("inline")]
@@ -85,7 +88,7 @@ class ReplayOptimization(BaseModel):
 
 
 class BestSoFar(BaseModel):
-    """The leading candidate; its reward is the one it was selected on, so it flatters."""
+    """The candidate that leads, or that the gate has decided on; its reward is the search's: it flatters."""
 
     candidate_id: str
     system_prompt: str
@@ -132,6 +135,7 @@ class OptimizationObject(BaseModel):
     target: str
     preset: str
     settings: SearchConfig
+    gate: GateConfig
     seed_prompt: str
     budget: BudgetInput
     rewards: RewardSpec | None = None

@@ -10,7 +10,7 @@ from app.optimizations.schemas import (
     OptimizationObject,
     ReplayOptimization,
 )
-from app.optimizations.views import show_candidates, show_evaluation, show_optimization
+from app.optimizations.views import best_candidate, show_candidates, show_evaluation, show_optimization
 from app.resources import Resources
 from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
 
@@ -114,7 +114,7 @@ class OptimizationService:
     async def _show(self, record: OptimizationRecord) -> OptimizationObject:
         tree = self._resources.tree
         rounds = await tree.rounds(record.id)
-        best_id = rounds[-1].best_candidate_id if rounds else None
+        best_id = best_candidate(record, rounds)
         return show_optimization(
             record,
             rounds,

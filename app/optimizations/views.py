@@ -45,6 +45,7 @@ def show_optimization(
         target=record.target,
         preset=spec.preset,
         settings=spec.config,
+        gate=spec.gate,
         seed_prompt=spec.seed_prompt,
         budget=BudgetInput.model_validate(spec.budget.model_dump()),
         rewards=spec.rewards,
@@ -75,6 +76,15 @@ def show_optimization(
         estimate_before=None if spec.forecast is None else Forecast.model_validate(spec.forecast),
         result=record.result,
     )
+
+
+def best_candidate(record: OptimizationRecord, rounds: Sequence[RoundRecord]) -> str | None:
+    """The candidate that leads the search or, once there is one, that the gate's verdict is about."""
+    gate = None if record.result is None else record.result.get("gate")
+    chosen = gate.get("candidate_id") if isinstance(gate, dict) else None
+    if isinstance(chosen, str):
+        return chosen
+    return rounds[-1].best_candidate_id if rounds else None
 
 
 def show_candidates(
@@ -168,7 +178,13 @@ def _best(
         return None
     if record.result is not None and record.result["stop_reason"] == StopReason.UNSCORED:
         return None  # nothing was chosen
-    return BestSoFar(candidate_id=best.id, system_prompt=best.system_prompt, reward=last.best_reward)
+    rewards = {place["candidate_id"]: place["reward"] for place in last.ranking}
+    reward = rewards.get(best.id)
+    return BestSoFar(
+        candidate_id=best.id,
+        system_prompt=best.system_prompt,
+        reward=float(reward) if isinstance(reward, int | float) else None,
+    )
 
 
 def _replayed(record: OptimizationRecord) -> int:

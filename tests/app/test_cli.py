@@ -172,7 +172,7 @@ def test_a_job_s_end_is_told_in_words(tmp_path: Path) -> None:
     assert told.code == 0
     assert "stored as pv_" in told.out
     assert "no label was moved" in told.out
-    assert "best prompt of the search:" in told.out
+    assert "best prompt:" in told.out
     assert told.err == ""
 
 

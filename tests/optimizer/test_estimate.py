@@ -4,6 +4,7 @@ from optimizer.config import PRESETS, SearchConfig
 from optimizer.estimate import (
     REPAIRS,
     CallRates,
+    GateSize,
     calls_by_role,
     gate_calls,
     round_calls,
@@ -42,23 +43,49 @@ def test_a_beam_fills_up_over_the_rounds() -> None:
     assert search_calls(config).maximum == search_calls(config).expected
 
 
-def test_the_gate_judges_two_prompts_on_each_query() -> None:
-    assert gate_calls(10) == 50
-    assert gate_calls(0) == 0
+@pytest.mark.parametrize(
+    ("size", "calls"),
+    [
+        (GateSize(queries=10, finalists=1, with_seed_prompt=False, judged_again=0), 50),
+        (GateSize(queries=10, finalists=3, with_seed_prompt=True, judged_again=0), 110),
+        (GateSize(queries=10, finalists=3, with_seed_prompt=True, judged_again=20), 130),
+        (GateSize(queries=4, finalists=1, with_seed_prompt=False, judged_again=20), 28),
+        (GateSize(queries=0, finalists=3, with_seed_prompt=True, judged_again=20), 20),
+    ],
+)
+def test_the_gate_judges_every_contender_on_each_query_and_some_answers_again(
+    size: GateSize, calls: int
+) -> None:
+    assert gate_calls(size) == calls
+
+
+def test_the_gate_takes_more_where_more_score_an_answer() -> None:
+    size = GateSize(queries=10, finalists=1, with_seed_prompt=False, judged_again=5)
+    assert gate_calls(size, rates=CallRates(rollout=4, query=0)) == 2 * 10 * 4 + 5 * 3
 
 
 @pytest.mark.parametrize("preset", ["paper", "mini"])
 @pytest.mark.parametrize("held_out", [0, 30])
 def test_the_calls_of_the_roles_add_up_to_those_of_the_job(preset: str, held_out: int) -> None:
     config = PRESETS[preset]
-    calls = calls_by_role(config, held_out=held_out).values()
+    gate = GateSize(queries=held_out, finalists=2, with_seed_prompt=False, judged_again=20)
+    calls = calls_by_role(config, gate=gate).values()
     whole = search_calls(config)
-    assert sum(role.expected for role in calls) == whole.expected + gate_calls(held_out)
+    assert sum(role.expected for role in calls) == whole.expected + gate_calls(gate)
     most = sum(role.high for role in calls)
-    assert (whole.maximum + gate_calls(held_out)) * REPAIRS <= most <= (whole.maximum + 200) * REPAIRS + 4
+    assert (whole.maximum + gate_calls(gate)) * REPAIRS <= most <= (whole.maximum + 280) * REPAIRS + 4
     assert all(role.low <= role.expected <= role.high for role in calls)
 
 
+def test_a_judge_of_the_gates_own_takes_what_the_other_one_would() -> None:
+    gate = GateSize(queries=10, finalists=2, with_seed_prompt=True, judged_again=20)
+    one, two = (calls_by_role(PRESETS["mini"], gate=gate, gate_judge=own) for own in (False, True))
+    assert two[ModelRole.GATE_JUDGE].expected == 10 * 4 + 20
+    assert ModelRole.GATE_JUDGE not in one
+    assert one[ModelRole.JUDGE].expected == two[ModelRole.JUDGE].expected + two[ModelRole.GATE_JUDGE].expected
+
+
 def test_scoring_without_a_judge_or_a_selector_calls_neither() -> None:
-    calls = calls_by_role(PRESETS["mini"], held_out=8, rates=CallRates(rollout=1, query=0))
+    gate = GateSize(queries=8, finalists=1, with_seed_prompt=False, judged_again=0)
+    calls = calls_by_role(PRESETS["mini"], gate=gate, rates=CallRates(rollout=1, query=0))
     assert calls[ModelRole.JUDGE].high == calls[ModelRole.SELECTOR].high == 0

@@ -7,6 +7,7 @@ from optimizer.events import (
     EvaluationFinished,
     GateFinished,
     GateStarted,
+    JudgeChecked,
     ProposalFailed,
     RoundFinished,
     RoundStarted,
@@ -15,6 +16,7 @@ from optimizer.events import (
     SearchStarted,
 )
 from optimizer.gate import not_compared
+from optimizer.reliability import report_on_judge
 from optimizer.types import (
     BeamPath,
     Candidate,
@@ -42,7 +44,7 @@ def make_evaluation(round_number: int, candidate_id: str, query_id: str) -> Eval
 def test_every_kind_of_event_has_a_key_that_says_what_happened() -> None:
     seed = Candidate(id="c0", system_prompt="Be kind.")
     result = SearchResult(
-        best=seed, best_reward=None, seed_prompt=seed, beam=(), rounds=0,
+        best=seed, best_reward=None, finalists=(), seed_prompt=seed, beam=(), rounds=0,
         stop_reason=StopReason.BUDGET, unscored=0, evaluations=0,
     )  # fmt: skip
     events: list[SearchEvent] = [
@@ -54,8 +56,9 @@ def test_every_kind_of_event_has_a_key_that_says_what_happened() -> None:
         make_evaluation(3, "c3.0.2", "q1"),
         RoundFinished(round=3, ranking=(), rounds_left=16),
         SearchFinished(result=result),
-        GateStarted(incumbent=seed, winner=seed, queries=8),
-        not_compared("no query was held out"),
+        GateStarted(incumbent=seed, finalists=(seed,), seed_prompt=None, queries=8),
+        JudgeChecked(report=report_on_judge([], [])),
+        GateFinished(conclusion=not_compared("no query was held out")),
     ]
     assert [event.key for event in events] == [
         "search_started",
@@ -67,9 +70,9 @@ def test_every_kind_of_event_has_a_key_that_says_what_happened() -> None:
         "round_finished:3",
         "search_finished",
         "gate_started",
+        "judge_checked",
         "gate_finished",
     ]
-    assert isinstance(events[-1], GateFinished)
 
 
 @given(

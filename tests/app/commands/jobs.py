@@ -4,6 +4,7 @@ from app.commands.progress import JobJson
 from app.jobs.schemas import BudgetInput, OptimizationError, SpendReport
 from app.optimizations.schemas import BestSoFar, Estimate, OptimizationObject, Progress
 from optimizer.config import PRESETS
+from optimizer.gate_config import GateConfig
 
 PROMPT = "Be brief."
 
@@ -17,6 +18,7 @@ def job_json(**fields: object) -> JobJson:
         target="simulated-small",
         preset="mini",
         settings=PRESETS["mini"],
+        gate=GateConfig(),
         seed_prompt="You are a helpful assistant.",
         budget=BudgetInput(),
         label="production",

@@ -26,6 +26,7 @@ TINY: JsonObject = {
     "skip_threshold": 5,
 }
 """3 + 6 + 11 calls for the search, and 5 for each held-out query."""
+PLAIN_GATE: JsonObject = {"finalists": 1, "judged_again": 0}
 FINISHED = "optimization_finished"
 
 _POOR_PROMPT = """\
@@ -83,7 +84,7 @@ def job(**changes: Any) -> dict[str, Any]:
     """A request for a tiny job; ``settings`` are put on top of ``TINY``'s where it is a beam search."""
     usual = {} if changes.get("preset") == "default" else TINY
     own = {"settings": {**usual, **changes.pop("settings", {})}}
-    return {"target": SMALL, "preset": "paper", "held_out": 8, **own, **changes}
+    return {"target": SMALL, "preset": "paper", "held_out": 8, "gate": PLAIN_GATE, **own, **changes}
 
 
 @dataclass(frozen=True, kw_only=True)

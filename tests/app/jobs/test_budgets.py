@@ -139,7 +139,14 @@ async def test_a_job_that_goes_on_repeats_the_decisions_that_its_budget_has_made
 async def test_what_the_budget_decided_is_on_record(service: JobService) -> None:
     job = await service.start()
     await service.finished(job)
-    assert await decisions_of(service, job) == {"rounds": 3, "search_ended": 1, "held_out": 8}
+    assert await decisions_of(service, job) == {
+        "rounds": 3,
+        "search_ended": 1,
+        "finalists": 1,
+        "with_seed_prompt": 0,
+        "judged_again": 0,
+        "held_out": 8,
+    }
 
 
 async def test_what_was_decided_before_stays_decided(sqlite_url: str) -> None:

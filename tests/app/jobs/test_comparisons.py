@@ -64,7 +64,7 @@ async def test_what_the_winners_or_the_incumbents_examples_show_is_not_held_out(
     await serve(service, "QUESTION  3?", "question 4?", k=1)
     examples = [{"query": f"question {number}?", "answer": "So."} for number in (5, 6, 7, 8)]
     for seed in range(3):
-        found = await service.run(queries=queries, examples=examples, settings={"seed": seed})
+        found = await service.run(queries=queries, examples=examples, settings={"seed": seed}, label=None)
         held_out = await service.evaluations(found["id"], phase="held_out")
         asked = {item["query"]["text"] for item in held_out}
         assert len(asked) == 8

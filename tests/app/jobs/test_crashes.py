@@ -8,6 +8,7 @@ import pytest
 from app.jobs import background_recorder
 from tests.app.jobs.crashes import Crashes, finished_calls, go_on
 from tests.app.jobs.service import JobService, open_service, outcome
+from tests.app.jobs.test_outcomes import add_version, point
 
 
 async def found(service: JobService, job: str) -> dict[str, Any]:
@@ -19,18 +20,22 @@ async def found(service: JobService, job: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("cut", ["whole", "by its budget", "racing"])
+@pytest.mark.parametrize("cut", ["whole", "by its budget", "with all contenders", "racing"])
 async def test_a_kill_at_any_event_changes_nothing_and_repeats_no_finished_call(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: str
 ) -> None:
     monkeypatch.setattr(background_recorder, "_MAX_BATCH", 1)  # every event is durable on its own
     monkeypatch.setattr(background_recorder, "_GROUP_SECONDS", 0.0)
     request: dict[str, Any] = {"held_out": 4}
+    if cut == "with all contenders":
+        request = {"gate": {"finalists": 2, "judged_again": 6}, "seed_prompt": "Be kind."}
     if cut == "by its budget":
         request = {"held_out": 8, "budget": {"calls": 47}, "settings": {"depth": 20}}
     if cut == "racing":
         request = {"preset": "default", "held_out": 4, "settings": {"racing": {"calls": 50}}}
     async with open_service(sqlite_url) as service:
+        if cut == "with all contenders":
+            await point(service, await add_version(service, "Be brief."))
         crashes = Crashes(service, tmp_path)
         crashes.after_each_event(service.resources.progress)
         job = await service.start(**request)

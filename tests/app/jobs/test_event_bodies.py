@@ -11,6 +11,7 @@ from optimizer.events import (
     EvaluationFinished,
     GateFinished,
     GateStarted,
+    JudgeChecked,
     ProposalFailed,
     RankedPath,
     RoundFinished,
@@ -19,6 +20,7 @@ from optimizer.events import (
     SearchFinished,
     SearchStarted,
 )
+from optimizer.reliability import JudgeReport
 from optimizer.types import (
     Candidate,
     Completion,
@@ -33,6 +35,7 @@ from optimizer.types import (
     StopReason,
     Unscored,
 )
+from optimizer.verdicts import Conclusion, FinalistResult, GroupDifference, PairedDifference, Verdict
 
 SEED = Candidate(id="c0", system_prompt="Be kind.")
 CHILD = Candidate(id="c1.0.0", system_prompt="Be exact.", parent_id="c0", round=1, rationale="shorter")
@@ -41,16 +44,54 @@ SCORED = Scored(
     criteria=(CriterionScore(criterion="Safety", score=3.5, rationale="fine"),),
     selection_rationale="x",
 )
-GATE = GateFinished(
-    verdict="kept",
-    queries=0,
-    missing=2,
-    baseline_reward=None,
-    candidate_reward=None,
-    difference=None,
-    low=None,
-    high=None,
-    reason="nothing better",
+NOTHING_COMPARED: JsonObject = {
+    "candidate_id": None,
+    "queries": 0,
+    "missing": 0,
+    "baseline_reward": None,
+    "candidate_reward": None,
+    "difference": None,
+    "low": None,
+    "high": None,
+    "groups": [],
+    "obstacle": None,
+    "turned_unsafe": [],
+}
+GAIN = PairedDifference(pairs=8, mean=0.5, low=0.25, high=0.75)
+RESULT = FinalistResult(
+    candidate_id="c1.0.0",
+    reward=3.5,
+    baseline_reward=3.0,
+    missing=1,
+    gain=GAIN,
+    groups=(GroupDifference(group="safety", pairs=3, difference=-0.5, most=-0.1, is_loss=True),),
+    obstacle="worse on safety",
+    is_worse_somewhere=True,
+    turned_unsafe=("q7",),
+)
+RESULT_BODY: JsonObject = {
+    "candidate_id": "c1.0.0",
+    "queries": 8,
+    "missing": 1,
+    "baseline_reward": 3.0,
+    "candidate_reward": 3.5,
+    "difference": 0.5,
+    "low": 0.25,
+    "high": 0.75,
+    "groups": [{"group": "safety", "queries": 3, "difference": -0.5, "at_most": -0.1, "is_loss": True}],
+    "obstacle": "worse on safety",
+    "turned_unsafe": ["q7"],
+}
+REPORT = JudgeReport(
+    answers=16,
+    unscored_share=0.0,
+    judged_again=10,
+    agreement=0.8,
+    mean_absolute_difference=0.2,
+    order_effect=0.1,
+    length_bias=None,
+    saturated_share=0.5,
+    tied_share=0.25,
 )
 
 
@@ -125,6 +166,7 @@ EVENTS: list[tuple[SearchEvent, str, JsonObject]] = [
     (
         SearchFinished(
             result=SearchResult(
+                finalists=(),
                 best=CHILD,
                 best_reward=3.5,
                 seed_prompt=SEED,
@@ -146,29 +188,72 @@ EVENTS: list[tuple[SearchEvent, str, JsonObject]] = [
         },
     ),
     (
-        GateStarted(incumbent=SEED, winner=CHILD, queries=8),
+        GateStarted(incumbent=SEED, finalists=(CHILD,), seed_prompt=None, queries=8),
         "gate_started",
-        {"incumbent_id": "c0", "candidate_id": "c1.0.0", "queries": 8},
+        {"incumbent_id": "c0", "candidate_ids": ["c1.0.0"], "seed_prompt_id": None, "queries": 8},
     ),
     (
-        GATE,
+        GateStarted(incumbent=CHILD, finalists=(CHILD,), seed_prompt=SEED, queries=8),
+        "gate_started",
+        {"incumbent_id": "c1.0.0", "candidate_ids": ["c1.0.0"], "seed_prompt_id": "c0", "queries": 8},
+    ),
+    (
+        JudgeChecked(report=REPORT),
+        "judge_checked",
+        {
+            "answers": 16,
+            "unscored_share": 0.0,
+            "judged_again": 10,
+            "agreement": 0.8,
+            "mean_absolute_difference": 0.2,
+            "order_effect": 0.1,
+            "length_bias": None,
+            "saturated_share": 0.5,
+            "tied_share": 0.25,
+        },
+    ),
+    (
+        GateFinished(conclusion=Conclusion(verdict=Verdict.KEPT, reason="nothing better")),
         "gate_finished",
         {
             "verdict": "kept",
             "reason": "nothing better",
-            "queries": 0,
-            "missing": 2,
-            "baseline_reward": None,
-            "candidate_reward": None,
-            "difference": None,
-            "low": None,
-            "high": None,
+            **NOTHING_COMPARED,
+            "queries_needed": None,
+            "seed_gain": None,
+            "finalists": [],
+            "warnings": [],
+        },
+    ),
+    (
+        GateFinished(
+            conclusion=Conclusion(
+                verdict=Verdict.NOT_ENOUGH_EVIDENCE,
+                reason="more",
+                chosen=RESULT,
+                finalists=(RESULT,),
+                seed_gain=GAIN,
+                queries_needed=12,
+                warnings=("look at q7",),
+            )
+        ),
+        "gate_finished",
+        {
+            "verdict": "not_enough_evidence",
+            "reason": "more",
+            **RESULT_BODY,
+            "queries_needed": 12,
+            "seed_gain": {"queries": 8, "difference": 0.5, "low": 0.25, "high": 0.75},
+            "finalists": [RESULT_BODY],
+            "warnings": ["look at q7"],
         },
     ),
 ]
 
 
-@pytest.mark.parametrize(("event", "name", "body"), EVENTS, ids=[name for _, name, _ in EVENTS])
+@pytest.mark.parametrize(
+    ("event", "name", "body"), EVENTS, ids=[f"{name}-{place}" for place, (_, name, _) in enumerate(EVENTS)]
+)
 def test_every_event_has_a_name_and_a_body_of_plain_json(
     event: SearchEvent, name: str, body: JsonObject
 ) -> None:

@@ -58,7 +58,7 @@ async def test_the_version_holds_all_that_the_winner_was_tuned_with(service: Job
     assert (version["k"], len(version["examples"])) == (1, 22)
     assert version["sampling"] == {"temperature": 0, "top_p": 1}
     assert (version["optimization_id"], version["candidate_id"]) == (found["id"], winner["id"])
-    assert version["evidence"] == {name: result[name] for name in ("gate", "models", "rewards")}
+    assert version["evidence"] == {name: result[name] for name in ("gate", "judge", "models", "rewards")}
     assert version["labels"] == ["production"]
 
 
@@ -76,7 +76,7 @@ async def test_a_winner_in_doubt_is_kept_as_a_version_and_moves_no_label(service
     found = await service.run()
     result = found["result"]
     assert result["gate"]["verdict"] == "not_enough_evidence"
-    assert "holds zero" in result["gate"]["reason"]
+    assert "the interval does not lie above zero" in result["gate"]["reason"]
     assert (result["label_moved"], result["label_note"]) == (None, result["gate"]["reason"])
     assert await service.label() is None
     assert await moves(service) == []
@@ -159,7 +159,8 @@ async def test_the_second_job_has_to_beat_the_labelled_version(service: JobServi
     assert tree["incumbent"]["held_out_reward"] == pytest.approx(gate["baseline_reward"])
     started = next(event for event in await service.events(second["id"]) if event.type == "gate_started")
     assert started.body["incumbent_id"] == "incumbent"
-    assert tree["c0"]["held_out_reward"] is None
+    assert tree["c0"]["held_out_reward"] is not None, "what the search itself has gained is told, too"
+    assert gate["seed_gain"] is not None
     examples = {tuple(item["example_ids"]) for item in await service.evaluations(second["id"])}
     assert {len(shown) for shown in examples} == {1}
 
@@ -169,7 +170,7 @@ async def test_the_incumbent_is_compared_with_its_own_examples(service: JobServi
     found = await service.run_to_promotion()
     held_out = await service.evaluations(found["id"], phase="held_out")
     shown = {item["candidate_id"]: len(item["example_ids"]) for item in held_out}
-    assert shown == {"incumbent": 0, found["result"]["best_candidate_id"]: 1}
+    assert shown == {"incumbent": 0, "c0": 1, found["result"]["best_candidate_id"]: 1}
 
 
 async def test_a_label_that_somebody_else_moved_meanwhile_is_left_alone(service: JobService) -> None:

@@ -147,8 +147,10 @@ async def test_a_served_version_is_recorded_as_a_candidate_and_a_known_one_is_no
     incumbent = Candidate(id="incumbent", system_prompt="Be brief.")
     async with recorder(ProgressLog(database), lease) as recording:
         await recording.notify(STARTED)
-        await recording.notify(GateStarted(incumbent=incumbent, winner=SEED, queries=1))
-        await recording.notify(GateStarted(incumbent=SEED, winner=SEED, queries=1))
+        await recording.notify(
+            GateStarted(incumbent=incumbent, finalists=(SEED,), seed_prompt=None, queries=1)
+        )
+        await recording.notify(GateStarted(incumbent=SEED, finalists=(SEED,), seed_prompt=None, queries=1))
     found = await SearchTreeRepository(database).candidates(lease.optimization_id)
     assert [item.id for item in found] == ["c0", "incumbent"]
 

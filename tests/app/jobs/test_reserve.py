@@ -5,6 +5,7 @@ import pytest
 from app.jobs.decisions import Decisions
 from app.jobs.reserve import KeepForGate, affordable
 from optimizer.budget import Budget, Limits
+from optimizer.estimate import GateSize
 from optimizer.types import Spend
 from tests.fakes.search import ManualClock
 
@@ -14,6 +15,11 @@ def budget(calls: int | None, spent: int = 0) -> Budget:
     return Budget(Limits(calls=calls), clock=ManualClock(), spent=Spend(calls=spent))
 
 
+def size(queries: int, *, finalists: int = 1, seed: bool = False, again: int = 0) -> GateSize:
+    """A gate that compares so much; by default five calls a query."""
+    return GateSize(queries=queries, finalists=finalists, with_seed_prompt=seed, judged_again=again)
+
+
 def decided(**recorded: int) -> Decisions:
     """What an earlier attempt has decided; new decisions are added to it."""
     return Decisions(recorded, recorded.__setitem__)
@@ -21,33 +27,33 @@ def decided(**recorded: int) -> Decisions:
 
 @pytest.mark.parametrize(("calls_needed", "exhausted"), [(60, False), (61, True)])
 def test_the_search_ends_while_the_gate_can_be_paid_for(calls_needed: int, exhausted: bool) -> None:
-    keep = KeepForGate(budget(100), held_out=8, decisions=decided())
+    keep = KeepForGate(budget(100), size=size(8), decisions=decided())
     assert keep.exhausted(calls_needed) is exhausted
 
 
 @pytest.mark.parametrize(("calls_needed", "exhausted"), [(30, False), (31, True)])
 def test_the_gate_gets_its_share_at_most(calls_needed: int, exhausted: bool) -> None:
-    keep = KeepForGate(budget(50), held_out=100, decisions=decided())
+    keep = KeepForGate(budget(50), size=size(100), decisions=decided())
     assert keep.exhausted(calls_needed) is exhausted
 
 
 def test_without_held_out_queries_the_search_may_use_all() -> None:
-    keep = KeepForGate(budget(50), held_out=0, decisions=decided())
+    keep = KeepForGate(budget(50), size=size(0), decisions=decided())
     assert not keep.exhausted(50)
     assert keep.exhausted(51)
 
 
 def test_without_a_limit_nothing_ends() -> None:
-    assert not KeepForGate(budget(None), held_out=1000, decisions=decided()).exhausted(10**9)
+    assert not KeepForGate(budget(None), size=size(1000), decisions=decided()).exhausted(10**9)
 
 
 def test_rounds_that_had_begun_begin_again_although_more_is_spent() -> None:
-    keep = KeepForGate(budget(10, spent=10), held_out=8, decisions=decided(rounds=2))
+    keep = KeepForGate(budget(10, spent=10), size=size(8), decisions=decided(rounds=2))
     assert [keep.exhausted(5) for _ in range(3)] == [False, False, True]
 
 
 def test_a_search_that_had_ended_goes_no_further_although_there_is_room() -> None:
-    keep = KeepForGate(budget(None), held_out=8, decisions=decided(rounds=1, search_ended=1))
+    keep = KeepForGate(budget(None), size=size(8), decisions=decided(rounds=1, search_ended=1))
     assert [keep.exhausted(5) for _ in range(3)] == [False, True, True]
 
 
@@ -67,26 +73,66 @@ def test_a_search_that_had_ended_goes_no_further_although_there_is_room() -> Non
     ],
 )
 def test_the_gate_takes_as_many_queries_as_there_is_room_for(left: int, held_out: int, room: int) -> None:
-    assert affordable(budget(1000, spent=1000 - left), held_out) == room
+    assert affordable(budget(1000, spent=1000 - left), size(held_out)).queries == room
 
 
 def test_what_is_decided_is_recorded_once() -> None:
     log: list[tuple[str, int]] = []
     decisions = Decisions({"rounds": 1}, lambda name, value: log.append((name, value)))
-    keep = KeepForGate(budget(10), held_out=0, decisions=decisions)
+    keep = KeepForGate(budget(10), size=size(0), decisions=decisions)
     assert [keep.exhausted(needed) for needed in (5, 5, 5, 11)] == [False, False, False, True]
     decisions.end_search()
-    decisions.hold_out(3)
-    assert log == [("rounds", 2), ("rounds", 3), ("search_ended", 1), ("held_out", 3)]
+    decisions.compare(size(3, finalists=2, seed=True, again=9))
+    assert log == [
+        ("rounds", 2),
+        ("rounds", 3),
+        ("search_ended", 1),
+        ("finalists", 2),
+        ("with_seed_prompt", 1),
+        ("judged_again", 9),
+        ("held_out", 3),
+    ]
+    recorded = Decisions(dict(log), lambda name, value: None)
+    assert recorded.gate == size(3, finalists=2, seed=True, again=9)
+    unfinished = Decisions(dict(log[:-1]), lambda name, value: None)
+    assert unfinished.gate is None, "decided anew: no call was made because of half a decision"
 
 
 def test_what_was_decided_before_is_not_recorded_again() -> None:
     log: list[tuple[str, int]] = []
     recorded = {"rounds": 2, "search_ended": 1, "held_out": 3}
     decisions = Decisions(recorded, lambda name, value: log.append((name, value)))
-    keep = KeepForGate(budget(10), held_out=0, decisions=decisions)
+    keep = KeepForGate(budget(10), size=size(0), decisions=decisions)
     assert [keep.exhausted(5) for _ in range(3)] == [False, False, True]
     decisions.end_search()
-    decisions.hold_out(8)
+    decisions.compare(size(8))
     assert log == []
-    assert decisions.held_out == 3
+    assert decisions.gate == size(3)
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        (1000, size(10, finalists=3, seed=True, again=20)),
+        (130, size(10, finalists=3, seed=True, again=20)),
+        (129, size(10, finalists=2, seed=True, again=20)),
+        (90, size(10, finalists=1, seed=True, again=20)),
+        (89, size(10, again=20)),
+        (70, size(10, again=20)),
+        (69, size(10, again=8)),
+        (57, size(9, again=8)),
+        (48, size(8, again=8)),
+        (47, size(8)),
+        (40, size(8)),
+        (39, size(0, finalists=3, seed=True)),
+    ],
+)
+def test_finalists_are_cut_before_the_seed_prompt_and_queries_last(left: int, expected: GateSize) -> None:
+    wanted = size(10, finalists=3, seed=True, again=20)
+    assert affordable(budget(1000, spent=1000 - left), wanted) == expected
+
+
+@pytest.mark.parametrize(("left", "again"), [(20, 20), (19, 8), (7, 0)])
+def test_without_held_out_queries_answers_of_the_search_are_judged_again(left: int, again: int) -> None:
+    found = affordable(budget(100, spent=100 - left), size(0, finalists=0, again=20))
+    assert (found.queries, found.judged_again) == (0, again)

@@ -8,6 +8,7 @@ from app.jobs.spec import BudgetSpec, JobSpec
 from app.optimizations.estimates import estimate_rest
 from app.optimizations.schemas import Estimate
 from optimizer.config import SearchConfig
+from optimizer.gate_config import GateConfig
 from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
 from store.records.progress import RoundRecord
 from store.repositories.search_tree import EvaluationCounts
@@ -27,6 +28,7 @@ SPEC = JobSpec(
     budget=BudgetSpec(),
     label=None,
     incumbent_version_id=None,
+    gate=GateConfig(finalists=1, judged_again=0),
 )
 RECORD = OptimizationRecord(
     id="opt_1",
@@ -134,6 +136,13 @@ def test_the_gate_counts_down_to_zero_with_its_evaluations_and_its_selections() 
     found = estimate(rounds=rounds, counts=gate(16, 8))
     assert (found.calls_left, found.calls_left_max, found.seconds_left) == (0, 0, 0)
     assert estimate(rounds=rounds, counts=gate(20, 10)).calls_left == 0
+
+
+def test_finalists_the_seed_prompt_and_second_judgements_are_part_of_the_gate() -> None:
+    spec = SPEC.model_copy(update={"gate": GateConfig(), "seed_is_incumbent": False})
+    whole = 8 * (4 * 2 + 1) + 20
+    assert estimate(spec).calls_left == SEED + FIRST + 2 * FULL + whole
+    assert estimate(spec, rounds_at(0, 10), gate(32, 8)).calls_left == 20
 
 
 def test_without_a_gate_a_finished_search_leaves_nothing() -> None:
