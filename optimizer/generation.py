@@ -1,5 +1,6 @@
 """Where a racing search's candidates come from: briefs to the proposer, and known instructions combined."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 
@@ -96,7 +97,8 @@ class Generation:
         made = []
         for place in range(count):
             seed = derive_seed(self._config.seed, "recombination", round_number, place)
-            chosen = choose_instructions(
+            chosen = await asyncio.to_thread(
+                choose_instructions,
                 bench,
                 lines.instructions,
                 self._standings.posterior,

@@ -57,12 +57,13 @@ def choose_instructions(
     known = _most_promising(bench, present, posterior, effects)
     chosen = [known.index(text) for text in dict.fromkeys(present) if text in known][: bench.most]
     worth = _worth(known, bench, posterior, base_id, effects)
-    best = worth(chosen)
+    best = worth([chosen])[0]
     for _ in range(_MOST_CHANGES):
-        options = _neighbours(chosen, len(known), bench.most)
-        values = [worth(option) for option in options]
-        place = int(np.argmax(values)) if values else 0
-        if not values or values[place] <= best + _WORTH_A_CHANGE:
+        groups = _neighbours(chosen, len(known), bench.most)
+        options = [option for group in groups for option in group]
+        values = np.concatenate([worth(group) for group in groups])
+        place = int(np.argmax(values)) if options else 0
+        if not options or values[place] <= best + _WORTH_A_CHANGE:
             break
         best, chosen = values[place], options[place]
     return tuple(known[number] for number in chosen)
@@ -106,7 +107,8 @@ def _worth(
     posterior: Posterior,
     base_id: str,
     effects: Mapping[str, NDArray[np.float64]],
-) -> Callable[[Sequence[int]], float]:
+) -> Callable[[Sequence[Sequence[int]]], NDArray[np.float64]]:
+    """What sets of instructions are worth; those asked about together are of the same size."""
     names = list(posterior.weights)
     weights = np.array([posterior.weights[name] for name in names])
     base = posterior.criterion_means(base_id)
@@ -116,20 +118,25 @@ def _worth(
     shares: NDArray[np.float64] = np.clip(table / room, -1.0, 0.9)
     words = np.array([len(text.split()) for text in known])
 
-    def worth(chosen: Sequence[int]) -> float:
-        picked = shares[list(chosen)]
-        left = np.prod(1 - np.maximum(picked, 0.0), axis=0)
-        gain = room * (1 - left) + room * np.minimum(picked, 0.0).sum(axis=0)
-        return round(float(weights @ gain - bench.price * words[list(chosen)].sum()), 9)
+    def worth(options: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        sets = np.array(options, dtype=np.intp)
+        if not sets.size:
+            return np.zeros(len(options))
+        picked = shares[sets]
+        left = np.prod(1 - np.maximum(picked, 0.0), axis=1)
+        gain = room * (1 - left) + room * np.minimum(picked, 0.0).sum(axis=1)
+        values: NDArray[np.float64] = gain @ weights - bench.price * words[sets].sum(axis=1)
+        return np.round(values, 9)
 
     return worth
 
 
-def _neighbours(chosen: list[int], count: int, most: int) -> list[list[int]]:
+def _neighbours(chosen: list[int], count: int, most: int) -> tuple[list[list[int]], ...]:
+    """Sets that differ by one instruction; within a group they are of the same size."""
     others = [number for number in range(count) if number not in chosen]
     dropped = [chosen[:place] + chosen[place + 1 :] for place in range(len(chosen))]
     added = [[*chosen, number] for number in others] if len(chosen) < most else []
     swapped = [
         [*chosen[:place], number, *chosen[place + 1 :]] for place in range(len(chosen)) for number in others
     ]
-    return [*added, *dropped, *swapped]
+    return added, dropped, swapped
