@@ -1,7 +1,15 @@
 import pytest
 from pydantic import ValidationError
 
-from optimizer.config import PRESETS, PathAggregation, SamplingConfig, SearchConfig
+from optimizer.config import (
+    BEAM_SETTINGS,
+    PRESETS,
+    RACING_QUERIES,
+    PathAggregation,
+    RacingConfig,
+    SamplingConfig,
+    SearchConfig,
+)
 from optimizer.types import JsonObject, Sampling
 
 
@@ -24,6 +32,38 @@ def test_the_paper_preset_is_what_the_authors_script_runs_with() -> None:
         "selector": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 2048, "stop": []},
         "judge": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 2048, "stop": []},
     }
+
+
+def test_the_default_preset_is_a_racing_search_with_these_settings() -> None:
+    default = PRESETS["default"]
+    assert default.racing == RacingConfig()
+    assert default.model_dump(mode="json")["racing"] == {
+        "calls": None,
+        "aims": 2,
+        "failures": 4,
+        "earlier": 4,
+        "max_instructions": 8,
+        "max_prompt_length": 8000,
+        "length_price": 0.02,
+        "drop_deviations": 1.0,
+        "patience": 6,
+        "least_gain": 0.02,
+        "finalists": 4,
+        "tie_margin": 0.03,
+    }
+    assert default.proposals_per_candidate == 4
+    assert default.proposer == SamplingConfig(temperature=0.7, top_p=0.95)
+
+
+def test_a_racing_search_is_given_as_many_queries_as_it_can_use_whatever_the_beam_settings_say() -> None:
+    racing = SearchConfig(racing=RacingConfig(), depth=1000, minibatch_size=256)
+    assert racing.queries_needed == RACING_QUERIES == PRESETS["default"].queries_needed
+
+
+def test_the_settings_of_the_beam_are_those_that_differ_between_the_paper_and_mini_presets() -> None:
+    assert set(BEAM_SETTINGS) < set(SearchConfig.model_fields)
+    paper, mini = (PRESETS[name].model_dump() for name in ("paper", "mini"))
+    assert {name for name in paper if paper[name] != mini[name]} <= set(BEAM_SETTINGS)
 
 
 def test_the_longest_search_of_the_paper_sees_thirty_queries() -> None:
@@ -58,7 +98,9 @@ def test_a_single_lineage_is_ranked_by_its_last_reward_also_when_built_in_code()
 
 
 def test_settings_survive_their_json() -> None:
-    config = SearchConfig(beam_width=1, seed=7, target=SamplingConfig(stop=("<END>",)))
+    config = SearchConfig(
+        beam_width=1, seed=7, target=SamplingConfig(stop=("<END>",)), racing=RacingConfig(calls=60, aims=1)
+    )
     assert SearchConfig.model_validate_json(config.model_dump_json()) == config
 
 
@@ -83,6 +125,16 @@ def test_settings_survive_their_json() -> None:
         {"judge": {"max_tokens": 10**7 + 1}},
         {"judge": {"n": 2}},
         {"beam_widht": 2},
+        {"racing": {"calls": 39}},
+        {"racing": {"aims": 0}},
+        {"racing": {"failures": 0}},
+        {"racing": {"max_instructions": 0}},
+        {"racing": {"max_prompt_length": 99}},
+        {"racing": {"length_price": -0.1}},
+        {"racing": {"patience": 0}},
+        {"racing": {"finalists": 1}},
+        {"racing": {"tie_margin": 4.1}},
+        {"racing": {"beam_width": 2}},
     ],
 )
 def test_settings_out_of_range_or_unknown_are_refused(settings: JsonObject) -> None:

@@ -2,9 +2,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.events import (
+    CandidateDropped,
     CandidateKept,
     CandidateProposed,
     EvaluationFinished,
+    FinalistsCompared,
     GateFinished,
     GateStarted,
     JudgeChecked,
@@ -54,6 +56,18 @@ def test_every_kind_of_event_has_a_key_that_says_what_happened() -> None:
         CandidateProposed(candidate=Candidate(id="c3.0.2", system_prompt="x"), template_version="1"),
         ProposalFailed(round=3, parent_id="c2.0.1", proposal_slot=2, reason="no JSON object"),
         make_evaluation(3, "c3.0.2", "q1"),
+        CandidateDropped(
+            round=3, candidate_id="c3.0.2", reason="beaten", leader_id="c0", pairs=4, difference=-1.0
+        ),
+        FinalistsCompared(
+            round=3,
+            first_id="c0",
+            second_id="c3.0.2",
+            pairs=4,
+            uncompared=1,
+            preference=0.5,
+            winner_id="c3.0.2",
+        ),
         RoundFinished(round=3, ranking=(), rounds_left=16),
         SearchFinished(result=result),
         GateStarted(incumbent=seed, finalists=(seed,), seed_prompt=None, queries=8),
@@ -67,6 +81,8 @@ def test_every_kind_of_event_has_a_key_that_says_what_happened() -> None:
         "candidate_proposed:c3.0.2",
         "proposal_failed:3:c2.0.1:2",
         "evaluation:3:c3.0.2:q1",
+        "candidate_dropped:3:c3.0.2",
+        "finalists_compared:3:c0:c3.0.2",
         "round_finished:3",
         "search_finished",
         "gate_started",

@@ -6,9 +6,11 @@ import pytest
 
 from app.jobs.event_bodies import criteria_body, event_body, event_type
 from optimizer.events import (
+    CandidateDropped,
     CandidateKept,
     CandidateProposed,
     EvaluationFinished,
+    FinalistsCompared,
     GateFinished,
     GateStarted,
     JudgeChecked,
@@ -148,6 +150,41 @@ EVENTS: list[tuple[SearchEvent, str, JsonObject]] = [
             "round": 1,
             "reward": None,
             "unscored_reason": "the judge refused",
+        },
+    ),
+    (
+        CandidateDropped(
+            round=1, candidate_id="c1.0.0", reason="unpromising", leader_id="c0", pairs=0, difference=None
+        ),
+        "candidate_dropped",
+        {
+            "round": 1,
+            "candidate_id": "c1.0.0",
+            "reason": "unpromising",
+            "leader_id": "c0",
+            "pairs": 0,
+            "difference": None,
+        },
+    ),
+    (
+        FinalistsCompared(
+            round=2,
+            first_id="c0",
+            second_id="c1.0.0",
+            pairs=4,
+            uncompared=1,
+            preference=0.5,
+            winner_id="c1.0.0",
+        ),
+        "finalists_compared",
+        {
+            "round": 2,
+            "first_id": "c0",
+            "second_id": "c1.0.0",
+            "pairs": 4,
+            "uncompared": 1,
+            "preference": 0.5,
+            "winner_id": "c1.0.0",
         },
     ),
     (

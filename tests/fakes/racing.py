@@ -1,0 +1,126 @@
+"""What a racing search needs beside a beam search's fakes: a reflector, a judge of pairs, a forecast."""
+
+from collections.abc import Callable, Sequence
+
+from typing_extensions import override
+
+from optimizer.brief import Brief
+from optimizer.budget import Budget
+from optimizer.preferences import Comparison, Preference
+from optimizer.prompt_lines import PromptLines, read_prompt, write_prompt
+from optimizer.protocols import PairwiseJudge, Reflector, SearchLimits
+from optimizer.seeds import content_seed
+from optimizer.types import Completion, Proposal, Query, Spend
+from tests.fakes.search import Pause, no_pause
+
+Propose = Callable[[Brief, int, int], Proposal]
+Prefer = Callable[[Query, str, str], Comparison]
+
+
+def aimed_proposal(brief: Brief, draw: int, position: int) -> Proposal:
+    """The parent with one more instruction, for the first aim in even positions and the last in odd ones."""
+    lines = read_prompt(brief.parent.system_prompt)
+    aim = brief.aims[0 if position % 2 == 0 else -1]
+    number = content_seed(0, "line", brief.parent.system_prompt, aim, str(position), draw=draw) % 50
+    added = (*lines.instructions, f"Mind {aim} in way {number}.")
+    text = write_prompt(PromptLines(introduction=lines.introduction, instructions=added))
+    return Proposal(system_prompt=text, rationale=f"more {aim}")
+
+
+class FakeReflector(Reflector):
+    """Writes proposals by a function of brief, draw and position.
+
+    Attributes:
+        briefs: the briefs that it was given.
+        draws: the draw of each of them.
+        made: every proposal that it gave.
+    """
+
+    def __init__(self, propose: Propose = aimed_proposal, *, pause: Pause = no_pause) -> None:
+        self._propose = propose
+        self._pause = pause
+        self.briefs: list[Brief] = []
+        self.draws: list[int] = []
+        self.made: list[Proposal] = []
+
+    @property
+    @override
+    def template_version(self) -> str:
+        return "fake-2"
+
+    @override
+    async def propose(self, brief: Brief, *, draw: int, count: int) -> Sequence[Proposal]:
+        self.briefs.append(brief)
+        self.draws.append(draw)
+        await self._pause()
+        found = [self._propose(brief, draw, position) for position in range(count)]
+        self.made += found
+        return found
+
+
+def longer_wins(query: Query, first: str, second: str) -> Comparison:
+    """Prefers the longer answer."""
+    return Preference(value=float((len(second) > len(first)) - (len(second) < len(first))))
+
+
+class FakePairwiseJudge(PairwiseJudge):
+    """Compares by a function of query and both texts; ``pairs`` is what it was asked, ``seeds`` with what."""
+
+    def __init__(self, prefer: Prefer = longer_wins, *, pause: Pause = no_pause) -> None:
+        self._prefer = prefer
+        self._pause = pause
+        self.pairs: list[tuple[str, str, str]] = []
+        self.seeds: list[int] = []
+
+    @override
+    async def compare(self, query: Query, first: Completion, second: Completion, *, seed: int) -> Comparison:
+        self.pairs.append((query.id, first.text, second.text))
+        self.seeds.append(seed)
+        for _ in range(2):
+            await self._pause()
+        return self._prefer(query, first.text, second.text)
+
+
+class PlannedCalls(SearchLimits):
+    """So many calls to plan with, None for no limit; ``asked`` is what the search wanted to make of them."""
+
+    def __init__(self, calls: int | None = None) -> None:
+        self._calls = calls
+        self.asked: list[int] = []
+
+    @override
+    def affordable_calls(self, made: int) -> int | None:
+        return None if self._calls is None else self._calls - made
+
+    @override
+    def exhausted(self, calls_needed: int) -> bool:
+        self.asked.append(calls_needed)
+        return False
+
+
+class BudgetedCalls(SearchLimits):
+    """What ``budget`` has left; a search believes that it has ``believed`` calls, by default as many."""
+
+    def __init__(self, budget: Budget, believed: int | None = None) -> None:
+        self._budget = budget
+        self._believed = budget.limits.calls if believed is None else believed
+
+    @override
+    def affordable_calls(self, made: int) -> int | None:
+        return None if self._believed is None else self._believed - made
+
+    @override
+    def exhausted(self, calls_needed: int) -> bool:
+        return self._budget.exhausted(calls_needed)
+
+
+def paying(budget: Budget, pause: Pause = no_pause) -> Pause:
+    """A call of ``budget``'s: none where it has no room, else one that takes as long as ``pause``."""
+    one = Spend(calls=1)
+
+    async def pay() -> None:
+        reservation = await budget.reserve(one)
+        await pause()
+        budget.settle(reservation, one)
+
+    return pay
