@@ -27,6 +27,12 @@ def aimed_proposal(brief: Brief, draw: int, position: int) -> Proposal:
     return Proposal(system_prompt=text, rationale=f"more {aim}")
 
 
+def rewritten_whole(brief: Brief, draw: int, position: int) -> Proposal:
+    """A prompt without a list."""
+    number = content_seed(0, "whole", brief.parent.system_prompt, str(position), draw=draw) % 1000
+    return Proposal(system_prompt=f"You mind {brief.aims[0]} in way {number}.", rationale="all new")
+
+
 class FakeReflector(Reflector):
     """Writes proposals by a function of brief, draw and position.
 
