@@ -9,6 +9,9 @@ from tests.fixtures.postgres import NOT_RUN, URL_VARIABLE
 
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.network"]
 
+# before numpy is imported: threads for matrices this small only wait for each other, for ten times as long
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 _LEAKING = ("DRPO_", "OPENAI_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
