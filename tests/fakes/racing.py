@@ -105,15 +105,15 @@ class PlannedCalls(SearchLimits):
 
 
 class BudgetedCalls(SearchLimits):
-    """What ``budget`` has left; a search believes that it has ``believed`` calls, by default as many."""
+    """What ``budget`` has left."""
 
-    def __init__(self, budget: Budget, believed: int | None = None) -> None:
+    def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._believed = budget.limits.calls if believed is None else believed
 
     @override
     def affordable_calls(self, made: int) -> int | None:
-        return None if self._believed is None else self._believed - made
+        limit = self._budget.limits.calls
+        return None if limit is None else limit - made
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
