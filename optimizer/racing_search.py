@@ -56,6 +56,8 @@ class _Progress:
 
     Attributes:
         pool / spare: the queries in use, and those that may join them.
+        round: the next one.
+        announced: the last one that began; the final has a number of its own, also after one that was cut.
         requests: requests to the proposer so far.
         leaders: the best candidate after each round.
     """
@@ -65,6 +67,7 @@ class _Progress:
     pool: list[Query]
     spare: list[Query]
     round: int = 0
+    announced: int = -1
     requests: int = 0
     leaders: list[str] = field(default_factory=list)
     winner: str = SEED_ID
@@ -221,7 +224,8 @@ class RacingSearch:
         return ranked[: progress.plan.block * progress.plan.blocks]
 
     async def _announce_round(self, progress: _Progress, queries: Sequence[Query]) -> None:
-        started = RoundStarted(round=progress.round, query_ids=tuple(query.id for query in queries))
+        progress.announced += 1
+        started = RoundStarted(round=progress.announced, query_ids=tuple(query.id for query in queries))
         await self._parts.observer.notify(started)
 
     async def _end_round(
@@ -251,7 +255,7 @@ class RacingSearch:
         standings = progress.standings
         await self._parts.observer.notify(
             RoundFinished(
-                round=progress.round,
+                round=progress.announced,
                 ranking=tuple(
                     RankedPath(
                         candidate_id=name,
@@ -273,7 +277,7 @@ class RacingSearch:
         standings, queries = progress.standings, [*progress.pool, *progress.spare]
         await self._announce_round(progress, progress.pool)
         try:
-            progress.winner = await final.run(queries, progress.round)
+            progress.winner = await final.run(queries, progress.announced)
         except BudgetExceededError:
             progress.winner = standings.leader()
         finalists = dict.fromkeys([progress.winner, *standings.best(self._racing.finalists)])
