@@ -16,8 +16,8 @@ def serving_cost(found: SearchResult, price: Price) -> JsonObject:
         price: what the target's tokens cost.
 
     Returns:
-        Under ``seed_prompt`` and ``best``: ``characters`` of the prompt, and for each 1,000 requests like those
-        of the search ``prompt_tokens``, ``completion_tokens`` and ``cost``; null where no answer said its usage.
+        Under ``seed_prompt`` and ``best``: ``characters`` of the prompt, and for 1,000 requests like those of
+        the search ``prompt_tokens``, ``completion_tokens`` and ``cost``; null where no answer said its usage.
     """
     return {
         "seed_prompt": _of(found, found.seed_prompt.id, found.seed_prompt.system_prompt, price),
@@ -26,13 +26,12 @@ def serving_cost(found: SearchResult, price: Price) -> JsonObject:
 
 
 def _of(found: SearchResult, candidate_id: str, system_prompt: str, price: Price) -> JsonObject:
-    usages = {
+    usages: dict[tuple[int, str], Usage | None] = {
         (item.round, item.rollout.query.id): item.rollout.usage
         for path in found.beam
         for step in path.steps
         if step.candidate.id == candidate_id
         for item in step.evaluations
-        if item.rollout.usage is not None
     }
     known = [usage for usage in usages.values() if usage is not None]
     shown: JsonObject = {
