@@ -77,7 +77,7 @@ def racing_calls_by_role(
     requests = plan.first_requests + (rounds - 1) * plan.requests
     queries = plan.screening + rounds * plan.fresh
     rollouts = max(0, plan.calls - requests - rates.query * queries) // rates.rollout
-    least = plan.screening + plan.entrants * plan.block
+    least = min(rollouts, plan.screening + plan.entrants * plan.block)
     answers = CallRange(low=least, expected=rollouts, high=rollouts)
     asked = rates.query * (queries + gate.queries)
     return {

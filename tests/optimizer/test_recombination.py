@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from optimizer import recombination
 from optimizer.posterior import CriterionPosterior, LinePriors, Posterior
 from optimizer.recombination import Bench, choose_instructions, choose_introduction
 
@@ -182,3 +183,8 @@ class TestTheIntroduction:
     @pytest.mark.parametrize(("price", "chosen"), [(0.0, "You are kind."), (0.1, "")])
     def test_its_words_have_to_bring_their_price(self, price: float, chosen: str) -> None:
         assert choose_introduction(["", "You are kind."], believed(OPENINGS), price=price) == chosen
+
+
+def test_the_local_search_ends_after_so_many_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recombination, "_MOST_CHANGES", 1)
+    assert len(choose(GOOD)) == 1
