@@ -14,6 +14,7 @@ from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_gro
 from app.jobs.recorder import RunRecorder
 from app.jobs.reserve import KeepForGate
 from app.jobs.scoring import ScoringModels, build_gate_scorers, build_pairwise_judge, build_scorer
+from app.jobs.serving_cost import serving_cost
 from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.registry import ModelRegistry
@@ -23,6 +24,7 @@ from optimizer.splitting import QuerySplit, split_queries
 from optimizer.types import (
     Example,
     JsonObject,
+    ModelRole,
     Query,
     SearchResult,
     Spend,
@@ -157,6 +159,9 @@ class OptimizationRun:
             compared = await comparison.run(found, examples, split.held_out)
             decisions.note_refusal(budget.refused_by)
         report = _report(split, models, scorer, grounds, spec)
+        if spec.replay is None:
+            price = self._models.price(ModelRole.TARGET, claim.optimization.target)
+            report["serving"] = serving_cost(found, price)
         return Finding(spec=spec, search=found, compared=compared, examples=examples, report=report)
 
     async def _grounds(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Grounds:
@@ -227,7 +232,6 @@ def _report(
     """What the result says beside the finding."""
     report: JsonObject = {
         "queries": {
-            "screening": len(split.screening),
             "search": len(split.search),
             "held_out": len(split.held_out),
         },

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer.config import PRESETS, RacingConfig, SearchConfig
-from optimizer.estimate import CallRates
+from optimizer.estimate import CallRates, GateSize
 from optimizer.plan import (
     DEFAULT_CALLS,
     LEAST_CALLS,
@@ -89,11 +89,15 @@ class TestRounds:
         assert left == [*range(rounds, -1, -1), 0, 0]
 
 
+def gate_of(queries: int) -> GateSize:
+    return GateSize(queries=queries, finalists=1, with_seed_prompt=False, judged_again=0)
+
+
 class TestCallsOfAJob:
     def test_a_job_takes_what_is_planned_and_the_gate(self) -> None:
         plan = plan_search(300, queries=400)
-        found = racing_calls_by_role(plan, held_out=10)
-        without = racing_calls_by_role(plan, held_out=0)
+        found = racing_calls_by_role(plan, gate=gate_of(10))
+        without = racing_calls_by_role(plan, gate=gate_of(0))
         assert set(found) == {ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE}
         assert sum(item.expected for item in without.values()) == pytest.approx(plan.calls, abs=2)
         more = {role: found[role].expected - without[role].expected for role in found}
@@ -109,7 +113,7 @@ class TestCallsOfAJob:
         self, calls: int, held_out: int, rate: CallRates
     ) -> None:
         found = racing_calls_by_role(
-            plan_search(calls, queries=400, rates=rate), held_out=held_out, rates=rate
+            plan_search(calls, queries=400, rates=rate), gate=gate_of(held_out), rates=rate
         )
         for item in found.values():
             assert 0 <= item.expected <= item.high

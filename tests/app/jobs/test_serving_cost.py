@@ -37,6 +37,7 @@ def _found(*steps: Step) -> SearchResult:
         best_reward=4.0,
         seed_prompt=SEED,
         beam=(BeamPath(steps=steps), BeamPath(steps=steps)),
+        finalists=(),
         rounds=1,
         stop_reason=StopReason.BUDGET,
         unscored=0,

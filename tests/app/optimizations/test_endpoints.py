@@ -24,7 +24,7 @@ async def test_a_finished_job_says_what_came_out(service: JobService) -> None:
     assert found["started_at"] <= found["finished_at"]
     result = found["result"]
     assert (result["stop_reason"], result["rounds"], result["evaluations"]) == ("depth", 2, 7)
-    assert result["queries"] == {"screening": 0, "search": 3, "held_out": 8}
+    assert result["queries"] == {"search": 3, "held_out": 8}
     assert result["models"]["target"] == "simulated/simulated-small"
     assert found["best"]["candidate_id"] == result["best_candidate_id"]
     assert found["best"]["reward"] == result["best_reward"]
