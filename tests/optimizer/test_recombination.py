@@ -93,6 +93,13 @@ class TestInstructions:
         assert choose(effects, price=0.2) == ("one two",)
         assert choose(effects, price=0.2, level=4.9) == ()
 
+    def test_a_choice_differs_from_where_it_began_by_thirty_changes_at_most(self) -> None:
+        effects: Effects = {
+            f"line {number}": {f"criterion {other}": 0.5 * (other == number) for other in range(35)}
+            for number in range(35)
+        }
+        assert len(choose(effects, most=40)) == 30
+
     def test_an_instruction_said_twice_is_said_once(self) -> None:
         assert choose(GOOD, "Be brief", "Be brief", "Go deep") == ("Be brief", "Go deep")
 
