@@ -11,7 +11,7 @@ from app.jobs.spec import JobSpec
 from optimizer.types import JsonObject
 from tests.app.jobs.service import JobService, failure, open_service, outcome
 
-_OF_THE_JOB_ALONE = ("prompt_version", "label_moved", "label_note", "replay")
+_OF_THE_JOB_ALONE = ("prompt_version", "label_moved", "label_note", "replay", "serving")
 QUICK: JsonObject = {"first_wait_seconds": 0.001, "max_wait_seconds": 0.002, "max_attempts": 20}
 
 
