@@ -49,6 +49,14 @@ class Case(_Value):
         return World(seed=self.world, target=target, character=KINDS[self.kind])
 
 
+class Size(_Value):
+    """How many worlds of a kind there are, and seeds in each; worlds are numbered from ``first_world``."""
+
+    worlds: int
+    seeds: int
+    first_world: int = FIRST_WORLD
+
+
 class Run(_Value):
     """One search and what the oracle says of it, on queries that it never saw.
 
@@ -90,11 +98,12 @@ class Plan(_Value):
     starts: tuple[str, ...] = tuple(STARTS)
 
 
-def cases(kinds: Iterable[str], worlds: range, *, seeds: int, held_out_seeds: int) -> Iterator[Case]:
-    """The cases of a report: fewer seeds for the held-out kinds than for the usual one."""
+def cases(kinds: Iterable[str], usual: Size, held_out: Size) -> Iterator[Case]:
+    """The cases of a report, from the same first world on in every kind."""
     for kind in kinds:
-        for seed in range(seeds if kind == USUAL else held_out_seeds):
-            for world in worlds:
+        size = usual if kind == USUAL else held_out
+        for seed in range(size.seeds):
+            for world in range(size.first_world, size.first_world + size.worlds):
                 yield Case(kind=kind, world=world, seed=seed)
 
 

@@ -56,12 +56,12 @@ def grouped(runs: Sequence[Run]) -> list[Group]:
     for kind in dict.fromkeys(run.case.kind for run in runs):
         chosen = tuple(run for run in runs if run.case.kind == kind)
         starts = list(dict.fromkeys(run.start for run in chosen))
-        held_out = "" if kind == USUAL else " (held out)"
-        groups.append(Group(title=f"{kind} worlds{held_out}", runs=chosen))
+        title = "usual worlds" if kind == USUAL else f"held-out worlds: {kind}"
+        groups.append(Group(title=title, runs=chosen))
         if kind == USUAL and len(starts) > 1:
             groups += [
                 Group(
-                    title=f"{kind} worlds, {start} first prompt",
+                    title=f"usual worlds, {start} first prompt",
                     runs=tuple(run for run in chosen if run.start == start),
                 )
                 for start in starts

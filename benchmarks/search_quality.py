@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.quality_report import report
-from benchmarks.quality_runs import FIRST_WORLD, KINDS, STARTS, Case, Plan, Run, cases, measure
+from benchmarks.quality_runs import FIRST_WORLD, KINDS, STARTS, Case, Plan, Run, Size, cases, measure
 from benchmarks.search_methods.table import METHODS
 
 CALLS = (150, 280, 600, 2000)
@@ -69,10 +69,17 @@ def read_options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--worlds", type=int, default=20, metavar="N", help="worlds of each kind (default: %(default)s)")
-    add("--first-world", type=int, default=FIRST_WORLD, metavar="SEED", help="default: %(default)s")
+    add("--worlds", type=int, default=20, metavar="N", help="usual worlds (default: %(default)s)")
     add("--seeds", type=int, default=3, metavar="N", help="in each usual world (default: %(default)s)")
-    add("--held-out-seeds", type=int, default=1, metavar="N", help="in each other one (default: %(default)s)")
+    add(
+        "--held-out-worlds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="of each other kind (default: %(default)s)",
+    )
+    add("--held-out-seeds", type=int, default=1, metavar="N", help="in each of them (default: %(default)s)")
+    add("--first-world", type=int, default=FIRST_WORLD, metavar="SEED", help="default: %(default)s")
     add("--calls", type=int, nargs="+", default=CALLS, metavar="N", help="budgets (default: %(default)s)")
     add("--methods", nargs="+", choices=METHODS, default=tuple(METHODS), help="default: all")
     add("--kinds", nargs="+", choices=KINDS, default=tuple(KINDS), help="default: all")
@@ -88,8 +95,10 @@ def main() -> None:
     plan = Plan(
         methods=tuple(options.methods), calls=tuple(sorted(options.calls)), starts=tuple(options.starts)
     )
-    worlds = range(options.first_world, options.first_world + options.worlds)
-    todo = list(cases(options.kinds, worlds, seeds=options.seeds, held_out_seeds=options.held_out_seeds))
+    first = options.first_world
+    usual = Size(worlds=options.worlds, seeds=options.seeds, first_world=first)
+    held_out = Size(worlds=options.held_out_worlds, seeds=options.held_out_seeds, first_world=first)
+    todo = list(cases(options.kinds, usual, held_out))
     runs: tuple[Run, ...] = ()
     for found in measure_all(todo, plan, options.processes):
         runs = in_order([*runs, *found], plan)

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.plot_search_quality import draw
 from benchmarks.quality_report import report
-from benchmarks.quality_runs import KINDS, USUAL, Case, Plan, Run, cases, measure
+from benchmarks.quality_runs import KINDS, USUAL, Case, Plan, Run, Size, cases, measure
 from benchmarks.quality_summary import captured, captured_ratio, grouped
 from benchmarks.search_quality import Record, in_order
 
@@ -78,7 +78,7 @@ def test_held_out_kinds_of_worlds_are_reported_apart() -> None:
         "usual worlds",
         "usual worlds, plain first prompt",
         "usual worlds, own first prompt",
-        "noisy worlds (held out)",
+        "held-out worlds: noisy",
     ]
 
 
@@ -97,9 +97,10 @@ def test_the_order_of_runs_does_not_depend_on_which_case_ended_first() -> None:
 
 def test_each_kind_of_world_differs_from_the_usual_one() -> None:
     assert len(KINDS) == len(set(KINDS.values())) == 6
-    chosen = list(cases(("usual", "noisy"), range(500, 503), seeds=3, held_out_seeds=1))
+    chosen = list(cases(("usual", "noisy"), Size(worlds=3, seeds=3), Size(worlds=2, seeds=1)))
     assert sum(case.kind == "usual" for case in chosen) == 9
-    assert sum(case.kind == "noisy" for case in chosen) == 3
+    assert sum(case.kind == "noisy" for case in chosen) == 2
+    assert {case.world for case in chosen} == {500, 501, 502}
     assert {case.place.target for case in chosen} == {"simulated-small", "simulated-chat"}
 
 
