@@ -29,7 +29,7 @@ def _section(group: Group) -> Iterator[str]:
     yield f"\nCaptured gain on simulated models, {group.title} ({group.size})\n"
     yield from _table(methods, budgets, gain)
     others = [method for method in methods if method != _FOREMOST]
-    if len(others) < len(methods):
+    if 0 < len(others) < len(methods):
         yield f"\nCaptured gain of `{_FOREMOST}` as a multiple of another's\n"
         yield from _table(others, budgets, ratio)
 
