@@ -67,15 +67,19 @@ class PromptService:
         """Point ``label`` of ``model`` elsewhere; it is served from now on.
 
         Raises:
-            NotFoundError: the model has no such version.
+            ApiError: 404, the model has no such version, or nobody knows the model.
             ConflictError: the label does not point where the caller expected.
         """
-        record = await self._prompts.move_label(
-            LabelMoveDraft(
-                model=model, label=label, version_id=move.version, actor=actor, reason=move.reason
-            ),
-            expected=move.expected if "expected" in move.model_fields_set else ANYTHING,
+        draft = LabelMoveDraft(
+            model=model, label=label, version_id=move.version, actor=actor, reason=move.reason
         )
+        expected = move.expected if "expected" in move.model_fields_set else ANYTHING
+        try:
+            record = await self._prompts.move_label(draft, expected=expected)
+        except NotFoundError as error:
+            if not await self._prompts.versions(model):
+                self._refuse_unknown(model)
+            raise not_found(f"{error}: see GET /v1/prompts/{model}/versions", param="version") from error
         self._resources.labelled.invalidate(model)
         return LabelObject(
             model=record.model, label=record.label, version=record.version_id, moved_at=record.moved_at

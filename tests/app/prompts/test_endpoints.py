@@ -97,8 +97,16 @@ async def test_a_version_of_another_model_is_a_404(service: JobService) -> None:
         == f"{SMALL} has no prompt version {version}"
     )
     failure(await service.client.get(f"{BASE}/versions/pv_none"), 404)
-    assert failure(await move(service, version), 404)["code"] == "not_found"
+    refused = failure(await move(service, version), 404)
+    assert (refused["code"], refused["param"]) == ("not_found", "version")
+    assert refused["message"].startswith(f"{SMALL} has no prompt version {version}: see GET")
     assert await service.label() is None
+
+
+async def test_a_label_of_a_model_that_nobody_knows_is_a_404_about_the_model(service: JobService) -> None:
+    body = {"version": await add_version(service.resources, "one"), "reason": "it reads better"}
+    refused = failure(await service.client.put("/v1/prompts/nobody/labels/production", json=body), 404)
+    assert (refused["code"], refused["param"]) == ("model_not_found", "model")
 
 
 async def test_a_label_moves_with_a_reason_and_leaves_a_trace(service: JobService) -> None:
