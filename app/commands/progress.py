@@ -145,15 +145,18 @@ def _left(job: JobJson) -> str:
         return "-"
     least, most = estimate["calls_left"], estimate["calls_left_max"]
     calls = _counted(least, "call") if least == most else f"{least} to {most} calls"
-    seconds = estimate["seconds_left"]
-    return calls if seconds is None else f"{calls}, about {duration(seconds)}"
+    seconds = job["progress"]["seconds_left"]
+    if seconds is None:
+        return calls
+    low, usual, high = (duration(seconds[end]) for end in ("low", "expected", "high"))
+    return f"{calls}, about {usual}" if low == high else f"{calls}, about {usual} ({low} to {high})"
 
 
 def _share(job: JobJson) -> float:
     if job["estimate"] is None:
         return 1.0 if job["status"] == "succeeded" else 0.0
-    done, left = job["usage"]["calls"], job["estimate"]["calls_left"]
-    return float(done / (done + left)) if done + left else 1.0
+    done, whole = job["progress"]["calls"], job["progress"]["calls_expected"]
+    return float(done / whole) if whole else 1.0
 
 
 def duration(seconds: float) -> str:

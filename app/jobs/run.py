@@ -19,6 +19,7 @@ from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
+from optimizer.budget import Budget
 from optimizer.events import SearchFinished
 from optimizer.splitting import QuerySplit, split_queries
 from optimizer.types import (
@@ -27,7 +28,6 @@ from optimizer.types import (
     ModelRole,
     Query,
     SearchResult,
-    Spend,
 )
 from rewards.catalog import CriteriaCatalog
 from rewards.types import RewardScorer
@@ -133,7 +133,7 @@ class OptimizationRun:
             self._store.progress,
             claim.lease,
             provenance,
-            spend=lambda: spend_json(budget.spent),
+            spend=lambda: spend_json(budget),
             answers_kept=scope.flush,
         )
         parts = SearchParts(
@@ -248,11 +248,13 @@ def _terms(scorer: RewardScorer) -> JsonObject:
     return {name: value for name, value in scorer.provenance().items() if name != "selections"}
 
 
-def spend_json(spend: Spend) -> JsonObject:
-    """``spend`` as rounds record it."""
+def spend_json(budget: Budget) -> JsonObject:
+    """What a job has taken by now, as rounds record it; seconds are those of work."""
+    spend = budget.spent
     return {
         "calls": spend.calls,
         "prompt_tokens": spend.prompt_tokens,
         "completion_tokens": spend.completion_tokens,
         "cost": spend.cost,
+        "seconds": round(budget.elapsed, 3),
     }

@@ -1,5 +1,6 @@
 """``/v1/optimizations``."""
 
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
@@ -103,9 +104,18 @@ async def follow_events(
     _: CurrentPrincipal,
     last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
 ) -> EventSourceResponse:
-    """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
-    await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-    return events_response(resources.optimizations, resources.progress, optimization_id, last_event_id)
+    """The job's events as SSE; ``Last-Event-ID`` names the last one already seen.
+
+    ``round_finished`` says in ``progress`` how far the job was then, and how long the rest was to take.
+    """
+    record = await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+    return events_response(
+        resources.optimizations,
+        resources.progress,
+        optimization_id,
+        last_event_id,
+        partial(OptimizationService(resources).tell_more, record),
+    )
 
 
 @router.post("/{optimization_id}/cancel")

@@ -8,7 +8,7 @@ from app.datasets.parsing import MAX_QUERIES, AnyQuery
 from app.jobs.banks.inputs import BankReference, ExampleInput, inline_or_stored
 from app.jobs.reward_spec import RewardSpec
 from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
-from app.optimizations.forecast_schemas import Forecast
+from app.optimizations.forecast_schemas import Forecast, Range
 from optimizer.config import SearchConfig
 from optimizer.gate_config import GateConfig
 from optimizer.types import JsonObject, JsonValue
@@ -95,8 +95,22 @@ class BestSoFar(BaseModel):
     reward: float | None
 
 
-class Progress(BaseModel):
-    """How far the job is.
+class RoundProgress(BaseModel):
+    """How far a job is.
+
+    Attributes:
+        calls / calls_expected: made so far, and in all if nothing more is skipped.
+        seconds_left: of work, pauses left out: before the first round by earlier jobs on these models, later
+            by what the waves of this one took; null where nothing was measured.
+    """
+
+    calls: int
+    calls_expected: int
+    seconds_left: Range | None
+
+
+class Progress(RoundProgress):
+    """How far the job is now.
 
     Attributes:
         phase: ``queued``, ``search``, ``gate`` or ``finished``.
@@ -117,12 +131,10 @@ class Estimate(BaseModel):
 
     Attributes:
         calls_left / calls_left_max: if nothing more is skipped, and at most.
-        seconds_left: at the pace so far; null before there is one.
     """
 
     calls_left: int
     calls_left_max: int
-    seconds_left: float | None
 
 
 class OptimizationObject(BaseModel):

@@ -1,6 +1,7 @@
 """Jobs: create, look at, cancel."""
 
 from app.optimizations.creation import build_spec, estimate_job
+from app.optimizations.estimates import progress_after
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.replays import build_replay
 from app.optimizations.schemas import (
@@ -12,7 +13,11 @@ from app.optimizations.schemas import (
 )
 from app.optimizations.views import best_candidate, show_candidates, show_evaluation, show_optimization
 from app.resources import Resources
+from optimizer.types import JsonObject
 from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
+from store.records.progress import EventRecord
+
+ROUND_FINISHED = "round_finished"
 
 
 class OptimizationService:
@@ -110,6 +115,16 @@ class OptimizationService:
             optimization_id, candidate_id=candidate_id, phase=phase
         )
         return [show_evaluation(record) for record in records]
+
+    async def tell_more(self, record: OptimizationRecord, event: EventRecord) -> JsonObject:
+        """What the stream says beside the fields of ``event``: with a round, how far the job was then."""
+        if event.type != ROUND_FINISHED:
+            return {}
+        rounds = await self._resources.tree.rounds(record.id)
+        known = [item for item in rounds if item.round <= int(str(event.body["round"]))]
+        if not known:
+            return {}
+        return {"progress": progress_after(record, known).model_dump(mode="json")}
 
     async def _show(self, record: OptimizationRecord) -> OptimizationObject:
         tree = self._resources.tree

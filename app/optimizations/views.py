@@ -8,7 +8,7 @@ from typing import Final, Literal
 from app.jobs.schemas import BudgetInput, OptimizationError
 from app.jobs.spec import JobSpec
 from app.jobs.spending import show_spend
-from app.optimizations.estimates import estimate_rest
+from app.optimizations.estimates import estimate_rest, progress_now
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     BestSoFar,
@@ -38,6 +38,8 @@ def show_optimization(
     """A job with its progress."""
     spec = JobSpec.from_json(record.spec)
     last = rounds[-1] if rounds else None
+    calls = sum(spend.calls for spend in share.by_role.values())
+    rest = estimate_rest(record, spec, rounds, counts, calls_spent=calls)
     return OptimizationObject(
         id=record.id,
         name=spec.name,
@@ -67,12 +69,11 @@ def show_optimization(
             rounds_left=None if last is None else last.rounds_left,
             evaluations=counts.search,
             unscored=counts.unscored,
+            **progress_now(record, spec, rounds, counts, calls_spent=calls).model_dump(),
         ),
         best=_best(record, last, best),
         usage=show_spend(share, replayed=_replayed(record)),
-        estimate=estimate_rest(
-            record, spec, rounds, counts, calls_spent=sum(spend.calls for spend in share.by_role.values())
-        ),
+        estimate=rest,
         estimate_before=None if spec.forecast is None else Forecast.model_validate(spec.forecast),
         result=record.result,
     )

@@ -91,7 +91,7 @@ class BankRun:
             self._store.progress,
             claim.lease,
             {"models": models, "rewriter_template_version": rewriter.template_version},
-            spend=lambda: spend_json(context.budget.spent),
+            spend=lambda: spend_json(context.budget),
             answers_kept=scope.flush,
         )
         stored = await self._store.prompts.example_bank(spec.drafts_id)

@@ -52,7 +52,7 @@ def test_a_running_job_shows_round_reward_spend_and_what_is_left() -> None:
     assert told["best so far"] == "4.12 of 5  (c2.0.1)"
     assert told["judged"] == "20 answers"
     assert told["spent"] == "60 calls, 1,234 tokens, 1 min 11 s"
-    assert told["left"] == "40 to 90 calls, about 1 min 2 s"
+    assert told["left"] == "40 to 90 calls, about 1 min 2 s (50 s to 1 min 20 s)"
 
 
 def test_a_waiting_job_shows_what_it_will_take() -> None:
@@ -113,7 +113,7 @@ def test_the_bar_grows_with_the_calls() -> None:
 
 
 def test_a_job_with_nothing_left_is_complete() -> None:
-    done = {**QUEUED, "estimate": {"calls_left": 0, "calls_left_max": 0, "seconds_left": None}}
+    done = {**QUEUED, "progress": {**QUEUED["progress"], "calls_expected": 0}}
     assert bar_of(done) == 50
 
 

@@ -37,13 +37,15 @@ async def test_a_job_is_accepted_and_shown_as_it_will_run(idle: JobService) -> N
         "rounds_left": None,
         "evaluations": 0,
         "unscored": 0,
+        "calls": 0,
+        "calls_expected": 3 + 6 + 11 + 40,
+        "seconds_left": None,
     }
     assert (shown["started_at"], shown["finished_at"], shown["error"], shown["best"]) == (None,) * 4
     assert shown["usage"]["calls"] == 0
     assert shown["estimate"] == {
         "calls_left": 3 + 6 + 11 + 40,
         "calls_left_max": 3 + 6 + 11 + 40,
-        "seconds_left": None,
     }
     assert await idle.get(f"/v1/optimizations/{shown['id']}") == shown
 

@@ -20,6 +20,9 @@ async def test_a_finished_job_says_what_came_out(service: JobService) -> None:
         "rounds_left": 0,
         "evaluations": 1 + 2 + 4,
         "unscored": 0,
+        "calls": found["usage"]["calls"],
+        "calls_expected": found["usage"]["calls"],
+        "seconds_left": {"low": 0.0, "expected": 0.0, "high": 0.0},
     }
     assert found["started_at"] <= found["finished_at"]
     result = found["result"]
@@ -54,7 +57,9 @@ async def test_a_running_job_shows_its_progress_and_an_estimate(service: JobServ
     assert shown["progress"]["phase"] == "search"
     assert (shown["progress"]["round"], shown["progress"]["rounds_left"]) == (1, 1)
     assert shown["estimate"]["calls_left"] == 11 + 40
-    assert shown["estimate"]["seconds_left"] >= 0
+    told = shown["progress"]
+    assert told["calls_expected"] == told["calls"] + 11 + 40
+    assert 0 < told["seconds_left"]["low"] <= told["seconds_left"]["expected"] <= told["seconds_left"]["high"]
     assert shown["best"]["reward"] is not None
     assert shown["result"] is None
     service.backend.opened.set()

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from app.jobs.spec import BudgetSpec, JobSpec
-from app.optimizations.estimates import estimate_rest
+from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec
+from app.optimizations.estimates import estimate_rest, progress_after, time_left
+from app.optimizations.forecast_schemas import Range
 from app.optimizations.schemas import Estimate
-from optimizer.config import SearchConfig
+from optimizer.config import PRESETS, SearchConfig
 from optimizer.gate_config import GateConfig
 from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
 from store.records.progress import RoundRecord
@@ -47,6 +48,7 @@ RECORD = OptimizationRecord(
     started_at=0.0,
     finished_at=None,
 )
+NONE_LEFT = Range(low=0, expected=0, high=0)
 NOTHING = EvaluationCounts(search=0, held_out=0, unscored=0, held_out_queries=0)
 SEED, FIRST, FULL, GATE = 3, 6, 11, 40
 """Calls of the seed prompt, a round of one lineage, a round of two, and the gate on eight queries."""
@@ -63,7 +65,7 @@ def rounds_at(
             ranking=tuple({"kept": kept} for kept in ((True, False) if number == 0 else (True, True, False))),
             best_candidate_id="c0",
             best_reward=3.0,
-            spend={},
+            spend={"calls": (SEED, SEED + FIRST, SEED + FIRST + FULL)[min(number, 2)], "seconds": at},
             rounds_left=rounds_left,
             at=at,
         )
@@ -84,6 +86,17 @@ def estimate(
     return found
 
 
+def left(
+    spec: JobSpec = SPEC,
+    rounds: list[RoundRecord] | None = None,
+    counts: EvaluationCounts = NOTHING,
+    *,
+    spent: int = 0,
+    elapsed: float = 0.0,
+) -> Range | None:
+    return time_left(replace(RECORD, elapsed_seconds=elapsed), spec, rounds or [], counts, calls_spent=spent)
+
+
 def with_budget(**limits: float) -> JobSpec:
     return SPEC.model_copy(update={"budget": BudgetSpec.model_validate(limits)})
 
@@ -101,7 +114,7 @@ def test_before_the_first_round_all_is_left() -> None:
     found = estimate()
     assert found.calls_left == SEED + FIRST + 2 * FULL + GATE
     assert found.calls_left_max > found.calls_left
-    assert found.seconds_left is None
+    assert left() is None
 
 
 @pytest.mark.parametrize(("queries", "rounds"), [(2, 0), (3, 1), (4, 2)])
@@ -125,16 +138,17 @@ def test_no_more_is_left_than_the_budget_has() -> None:
     found = estimate(with_budget(calls=50), rounds_at(0, 1, rounds_left=2), spent=20)
     assert (found.calls_left, found.calls_left_max) == (30, 30)
     found = estimate(with_budget(calls=50), rounds_at(0, 1, rounds_left=2), spent=57)
-    assert (found.calls_left, found.calls_left_max, found.seconds_left) == (0, 0, 0)
+    assert (found.calls_left, found.calls_left_max) == (0, 0)
+    assert left(with_budget(calls=50), rounds_at(0, 1, rounds_left=2), spent=57) == NONE_LEFT
 
 
 def test_the_gate_counts_down_to_zero_with_its_evaluations_and_its_selections() -> None:
     rounds = rounds_at(0, 10, 20, rounds_left=2)  # the budget ended the search early
     found = estimate(rounds=rounds, counts=gate(3, 2))
     assert found.calls_left == found.calls_left_max == GATE - 3 * 2 - 2
-    assert found.seconds_left == pytest.approx(10 * 32 / 40)
     found = estimate(rounds=rounds, counts=gate(16, 8))
-    assert (found.calls_left, found.calls_left_max, found.seconds_left) == (0, 0, 0)
+    assert (found.calls_left, found.calls_left_max) == (0, 0)
+    assert left(rounds=rounds, counts=gate(16, 8)) == NONE_LEFT
     assert estimate(rounds=rounds, counts=gate(20, 10)).calls_left == 0
 
 
@@ -148,23 +162,90 @@ def test_finalists_the_seed_prompt_and_second_judgements_are_part_of_the_gate() 
 def test_without_a_gate_a_finished_search_leaves_nothing() -> None:
     spec = SPEC.model_copy(update={"held_out_queries": 0, "search_queries": 3})
     assert estimate(spec, rounds_at(0, 1, 2)).calls_left == 0
-    assert estimate(spec, rounds_at(0, 4, rounds_left=1)).seconds_left == 4
+    assert left(spec, rounds_at(0, 1, 2)) == NONE_LEFT
 
 
-def test_the_pace_is_the_median_of_the_rounds() -> None:
-    rounds = rounds_at(0, 10, 20, 3600, 3610, rounds_left=1)  # the machine slept
-    assert estimate(rounds=rounds).seconds_left == pytest.approx(10 * (1 + 1))
+def at_pace(seconds_per_wave: float, count: int, *, rounds_left: int) -> list[RoundRecord]:
+    """Rounds of three waves, the seed prompt's of two, each call of which takes as long as the others."""
+    ends = [2 * seconds_per_wave + 3 * seconds_per_wave * number for number in range(count)]
+    return rounds_at(*ends, rounds_left=rounds_left)
 
 
-def test_the_time_between_two_attempts_is_no_pace() -> None:
-    rounds = rounds_at(0, 10, 9000, rounds_left=1, fences=(1, 1, 2))
-    assert estimate(rounds=rounds).seconds_left == pytest.approx(10 * (1 + 1))
-    rounds = rounds_at(0, 9000, rounds_left=1, fences=(1, 2))
-    assert estimate(rounds=rounds).seconds_left is None
+def test_the_time_left_is_that_of_the_waves_to_come() -> None:
+    spec = SPEC.model_copy(update={"held_out_queries": 0})
+    found = left(spec, at_pace(10, 3, rounds_left=1), elapsed=80.0)
+    assert found is not None
+    by_call = 10 * 3 / FULL * FULL
+    assert found.expected == pytest.approx((30 + by_call) / 2, rel=0.5)
+    assert found.low < found.expected < found.high
+
+
+def test_before_the_first_round_the_forecast_of_earlier_jobs_counts_down() -> None:
+    guess = {
+        name: {"low": 1, "expected": 2, "high": 3}
+        for name in ("calls", "prompt_tokens", "completion_tokens", "cost")
+    }
+    forecast = {
+        **guess,
+        "seconds": {"low": 50, "expected": 60, "high": 90},
+        "by_role": {},
+        "jobs_measured": 1,
+    }
+    spec = SPEC.model_copy(update={"forecast": forecast})
+    assert left(spec) == Range(low=50, expected=60, high=90)
+    assert left(spec, elapsed=55) == Range(low=0, expected=5, high=35)
+    unknown = SPEC.model_copy(update={"forecast": {**forecast, "seconds": None}})
+    assert left(unknown) is None
+
+
+def test_a_round_under_way_counts_down_but_not_below_the_rounds_after_it() -> None:
+    spec = SPEC.model_copy(update={"held_out_queries": 0})
+    rounds = at_pace(10, 2, rounds_left=2)
+    ends = [left(spec, rounds, elapsed=elapsed) for elapsed in (50.0, 60.0, 1000.0)]
+    expected = [item.expected for item in ends if item is not None]
+    assert expected[0] - expected[1] == pytest.approx(10)
+    assert expected[2] == pytest.approx(expected[0] / 2, abs=0.1)
+
+
+def test_time_in_which_nobody_worked_does_not_count() -> None:
+    rounds = [replace(item, at=item.at + 9000) for item in at_pace(10, 3, rounds_left=1)]
+    assert left(rounds=rounds, elapsed=80.0) == left(rounds=at_pace(10, 3, rounds_left=1), elapsed=80.0)
+
+
+def test_rounds_of_an_older_version_measure_nothing() -> None:
+    old = [replace(item, spend={"calls": 9}) for item in at_pace(10, 3, rounds_left=1)]
+    assert left(rounds=old) is None
+
+
+def test_a_job_that_has_ended_takes_no_more_time_and_a_replay_tells_none() -> None:
+    ended = replace(RECORD, status=OptimizationStatus.FAILED)
+    assert time_left(ended, SPEC, [], NOTHING, calls_spent=0) == NONE_LEFT
+    replayed = SPEC.model_copy(
+        update={"replay": ReplaySpec(of="opt_0", config=SPEC.config, exact=True, finished=True)}
+    )
+    assert left(replayed, at_pace(10, 3, rounds_left=1)) is None
+
+
+def test_a_racing_search_may_end_after_one_more_round() -> None:
+    spec = SPEC.model_copy(update={"config": PRESETS["default"], "held_out_queries": 0, "search_queries": 40})
+    one, ten = (left(spec, at_pace(10, 2, rounds_left=count), elapsed=50.0) for count in (1, 10))
+    assert one is not None
+    assert ten is not None
+    assert ten.low <= one.high
+    assert ten.high > 5 * one.high
 
 
 def test_no_more_seconds_are_left_than_the_budget_has() -> None:
-    record = replace(RECORD, elapsed_seconds=25.0)
-    rounds = rounds_at(0, 10, 20, rounds_left=1)
-    assert estimate(with_budget(seconds=30), rounds, record=record).seconds_left == 5
-    assert estimate(with_budget(seconds=20), rounds, record=record).seconds_left == 0
+    rounds = at_pace(10, 3, rounds_left=1)
+    found = left(with_budget(seconds=85), rounds, elapsed=80.0)
+    assert found is not None
+    assert found.high == 5
+    assert left(with_budget(seconds=80), rounds, elapsed=80.0) == NONE_LEFT
+
+
+def test_the_progress_after_a_round_is_that_of_its_moment() -> None:
+    rounds = at_pace(10, 3, rounds_left=1)
+    record = replace(RECORD, spec=SPEC.to_json(), elapsed_seconds=5000.0, status=OptimizationStatus.SUCCEEDED)
+    told = progress_after(record, rounds)
+    assert (told.calls, told.calls_expected) == (SEED + FIRST + FULL, SEED + FIRST + 2 * FULL + GATE)
+    assert told.seconds_left == left(rounds=rounds, elapsed=80.0)

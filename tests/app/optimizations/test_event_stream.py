@@ -58,6 +58,10 @@ async def test_events_are_numbered_without_gaps_and_end_with_the_job(sqlite_url:
     assert types[-1] == "optimization_finished"
     assert types.count("optimization_finished") == 1
     assert types.count("round_finished") == 3
+    told = [event["progress"] for event in events if event["type"] == "round_finished"]
+    assert [item["calls_expected"] - item["calls"] for item in told] == [6 + 11, 11, 0]
+    assert all(item["seconds_left"] is not None for item in told)
+    assert all("progress" not in event for event in events if event["type"] != "round_finished")
     assert types.count("evaluation_finished") == 7
     assert types.count("candidate_proposed") == 6
     assert events[-1]["status"] == "succeeded"
