@@ -18,7 +18,15 @@ _NO_KEY = "no-key-needed-on-loopback"
 
 
 class ServiceError(DrpoError):
-    """The service answered with an error."""
+    """The service answered with an error, or not at all.
+
+    Attributes:
+        status: of its answer; None where there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ApiClient:
@@ -64,7 +72,7 @@ class ApiClient:
             reason = str(error) or type(error).__name__
             raise ServiceError(f"the service at {self._http.base_url} cannot be reached: {reason}") from error
         if not response.is_success:
-            raise ServiceError(_message(response))
+            raise ServiceError(_message(response), status=response.status_code)
         try:
             return response.json()
         except ValueError as error:

@@ -1,6 +1,7 @@
 """``drpo optimize``: start a job, watch it, cancel it with Ctrl-C."""
 
 import asyncio
+import http
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from app.commands.api_client import ApiClient
+from app.commands.api_client import ApiClient, ServiceError
 from app.commands.progress import JobJson, describe_forecast, describe_step, render_job
 from app.commands.terminal import plain
 from app.jobs.schemas import FINAL_STATUSES
@@ -41,7 +42,7 @@ async def watch_job(
         if job["status"] in FINAL_STATUSES:
             return job
         if cancel.is_set() and not asked:
-            await client.post(f"{jobs}/{job_id}/cancel")
+            await _cancel(client, f"{jobs}/{job_id}/cancel")
             asked = True
             continue
         await _pause(cancel, asked=asked)
@@ -71,6 +72,14 @@ async def show_estimate(client: ApiClient, request: JobJson, console: Console) -
     """
     expected = await client.post(f"{_JOBS}/estimate", request)
     console.print(plain(f"expected: {describe_forecast(expected)}"), soft_wrap=True)
+
+
+async def _cancel(client: ApiClient, path: str) -> None:
+    try:
+        await client.post(path)
+    except ServiceError as error:
+        if error.status != http.HTTPStatus.CONFLICT:  # it has ended meanwhile
+            raise
 
 
 async def _pause(cancel: asyncio.Event, *, asked: bool) -> None:

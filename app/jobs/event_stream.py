@@ -9,7 +9,8 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from optimizer.types import JsonObject
 from store.progress import ProgressLog
 from store.records.progress import EventRecord
-from store.repositories.optimizations import FINISHED_EVENT, OptimizationRepository
+from store.repositories.optimization_rows import FINISHED_EVENT
+from store.repositories.optimizations import OptimizationRepository
 
 _WAIT_SECONDS = 15.0
 _HEARTBEAT_SECONDS = 10

@@ -81,7 +81,7 @@ class JobWorker:
         self._on_label_moved = on_label_moved
 
     async def work(self, claim: Claim, cancel: asyncio.Event) -> None:
-        """Run ``claim`` until it ends, its row asks for its end, or its lease is lost.
+        """Run ``claim`` until it ends, its row asks for its end or a pause, or its lease is lost.
 
         ``cancel`` makes the worker look at the row at once.
 
@@ -103,8 +103,11 @@ class JobWorker:
             await self._finish(claim, running, clock)
             return
         await _stop(running)
-        if watching.result() is BeatResult.CANCEL_REQUESTED:
+        found = watching.result()
+        if found is BeatResult.CANCEL_REQUESTED:
             await self._end(claim, OptimizationStatus.CANCELLED, clock)
+        elif found is BeatResult.PAUSE_REQUESTED:
+            await self._pause(claim, clock)
         else:
             _LOGGER.warning("%s: the lease is lost, another worker goes on", claim.lease.optimization_id)
 
@@ -125,8 +128,8 @@ class JobWorker:
                 if time.monotonic() - last_good > self._lease_seconds * _LAST_BEAT_SHARE:
                     return BeatResult.LOST
                 continue
-            if found is not BeatResult.HELD:
-                return found
+            if found.result is not BeatResult.HELD:
+                return found.result
             last_good = time.monotonic()
 
     async def _finish(
@@ -231,6 +234,14 @@ class JobWorker:
         except ConflictError:
             return None, f"{spec.label} was moved by somebody else while the job ran"
         return spec.label, finding.compared.conclusion.reason
+
+    async def _pause(self, claim: Claim, clock: "_Clock") -> None:
+        try:
+            paused = await self._store.optimizations.pause(claim.lease, elapsed=clock.lap())
+        except LostLeaseError:
+            _LOGGER.warning("%s: the lease is lost, another worker pauses it", claim.lease.optimization_id)
+            return
+        _LOGGER.info("%s %s", claim.lease.optimization_id, paused.status.value)
 
     async def _end(
         self,

@@ -1,6 +1,6 @@
 """Optimizations: the unit of work, with its lease."""
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, Index, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.clock import db_now
@@ -11,6 +11,8 @@ class Optimization(Base):
     """One optimization. ``fence`` grows with each owner; what an older owner writes is refused.
 
     ``kind`` says what it makes better: a prompt, or the answers of an example bank, which has no target.
+    ``status`` is written by ``store.job_states`` alone. A deleted one keeps its row, emptied, because prompt
+    versions refer to it and never change.
     """
 
     __tablename__ = "optimizations"
@@ -21,6 +23,7 @@ class Optimization(Base):
         Index(None, "created_at", "id"),
         Index(None, "status", "created_at"),
         Index(None, "kind", "created_at", "id"),
+        Index(None, "kind", "idempotency_key", unique=True),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -32,6 +35,17 @@ class Optimization(Base):
     fence: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[float | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    pause_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    paused_because: Mapped[StoredObject | None] = mapped_column(StoredJson)
+    probe_at: Mapped[float | None]
+    limits: Mapped[StoredObject | None] = mapped_column(StoredJson)
+    idempotency_key: Mapped[str | None]
+    request_hash: Mapped[str | None]
+    derived_from: Mapped[str | None]
+    schedule_id: Mapped[str | None]
+    spec_version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    software: Mapped[str | None]
     next_seq: Mapped[int] = mapped_column(default=1)
     error: Mapped[StoredObject | None] = mapped_column(StoredJson)
     result: Mapped[StoredObject | None] = mapped_column(StoredJson)
@@ -39,3 +53,4 @@ class Optimization(Base):
     created_at: Mapped[float] = mapped_column(default=db_now())
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
+    deleted_at: Mapped[float | None]

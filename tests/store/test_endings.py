@@ -11,7 +11,8 @@ from store.progress import ProgressLog
 from store.records.calls import CallSpend
 from store.records.optimizations import BeatResult, OptimizationStatus
 from store.records.progress import EventDraft, ProgressBatch
-from store.repositories.optimizations import FINISHED_EVENT, OptimizationRepository
+from store.repositories.optimization_rows import FINISHED_EVENT
+from store.repositories.optimizations import OptimizationRepository
 from tests.store.steps import TTL, new_lease, take_over
 
 LATE = ProgressBatch(events=(EventDraft(key="late", type="late", body={}),))
@@ -51,8 +52,8 @@ async def test_an_owner_who_claims_its_own_again_loses_the_lease_from_before(dat
     before = await new_lease(database, owner="ann")
     now = await take_over(database, before, owner="ann")
 
-    assert await repository.beat(before, ttl=TTL) is BeatResult.LOST
+    assert (await repository.beat(before, ttl=TTL)).result is BeatResult.LOST
     assert not await repository.release(before)
     with pytest.raises(LostLeaseError):
         await repository.finish(before, OptimizationStatus.FAILED)
-    assert await repository.beat(now, ttl=TTL) is BeatResult.HELD
+    assert (await repository.beat(now, ttl=TTL)).result is BeatResult.HELD

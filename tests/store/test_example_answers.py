@@ -8,7 +8,8 @@ from store.progress import ProgressLog
 from store.records.optimizations import JobKind, OptimizationStatus
 from store.records.progress import AnswerDraft, ExampleReward, ProgressBatch
 from store.repositories.example_answers import ExampleAnswerRepository
-from store.repositories.optimizations import FINISHED_EVENT, OptimizationRepository
+from store.repositories.optimization_rows import FINISHED_EVENT
+from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from tests.store.steps import TTL, take_over
 

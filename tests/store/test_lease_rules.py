@@ -72,7 +72,7 @@ class Owners(RuleBasedStateMachine):
     def beats(self, owner: str) -> None:
         if owner not in self._leases:
             return
-        result = self._runner.run(self._repository.beat(self._leases[owner], ttl=TTL))
+        result = self._runner.run(self._repository.beat(self._leases[owner], ttl=TTL)).result
         if self._is_valid(owner):
             self._alive = True
             assert result is (BeatResult.CANCEL_REQUESTED if self._cancelled else BeatResult.HELD)

@@ -10,16 +10,14 @@ from store.errors import ConflictError, LostLeaseError, NotFoundError
 from store.progress import ProgressLog
 from store.records.optimizations import (
     BeatResult,
+    JobKind,
+    JobTerms,
     Lease,
     OptimizationError,
     OptimizationStatus,
 )
-from store.repositories.optimizations import (
-    CANCEL_REQUESTED_EVENT,
-    FINISHED_EVENT,
-    STARTED_EVENT,
-    OptimizationRepository,
-)
+from store.repositories.optimization_rows import CANCEL_REQUESTED_EVENT, FINISHED_EVENT, STARTED_EVENT
+from store.repositories.optimizations import OptimizationRepository
 from tests.store.steps import TTL, expire, new_lease, new_optimization, take_over
 
 
@@ -40,11 +38,14 @@ async def test_a_new_optimization_waits_in_the_queue(database: Database) -> None
     assert made.spec == {"preset": "mini", "queries": [1, None]}
 
 
-async def test_an_id_is_taken_once(database: Database) -> None:
+async def test_an_idempotency_key_names_one_job_of_its_kind(database: Database) -> None:
     repository = OptimizationRepository(database)
-    await repository.create(spec={}, target="small", optimization_id="opt_mine")
+    terms = JobTerms(idempotency_key="mine", request_hash="sha")
+    made = await repository.create(spec={}, target="small", terms=terms)
+    assert await repository.by_idempotency_key("mine", kind=JobKind.PROMPT) == made
+    assert await repository.by_idempotency_key("mine", kind=JobKind.EXAMPLE_BANK) is None
     with pytest.raises(ConflictError):
-        await repository.create(spec={}, target="small", optimization_id="opt_mine")
+        await repository.create(spec={}, target="small", terms=terms)
 
 
 async def test_what_does_not_exist_is_not_found(database: Database) -> None:
@@ -115,8 +116,8 @@ async def test_a_stale_lease_is_claimed_again_under_a_higher_fence(database: Dat
     assert claim is not None
     assert claim.lease == Lease(optimization_id=first.optimization_id, owner="bob", fence=2)
     assert claim.optimization.started_at == before.started_at
-    assert await repository.beat(first, ttl=TTL) is BeatResult.LOST
-    assert await repository.beat(claim.lease, ttl=TTL) is BeatResult.HELD
+    assert (await repository.beat(first, ttl=TTL)).result is BeatResult.LOST
+    assert (await repository.beat(claim.lease, ttl=TTL)).result is BeatResult.HELD
 
 
 async def test_the_oldest_is_claimed_first(database: Database) -> None:
@@ -166,8 +167,8 @@ async def test_a_beat_keeps_the_lease_and_adds_the_time_worked(database: Databas
     lease = await new_lease(database)
     repository = OptimizationRepository(database)
     await expire(database, lease.optimization_id)
-    assert await repository.beat(lease, ttl=TTL, elapsed=1.5) is BeatResult.HELD
-    assert await repository.beat(lease, ttl=TTL, elapsed=2.0) is BeatResult.HELD
+    assert (await repository.beat(lease, ttl=TTL, elapsed=1.5)).result is BeatResult.HELD
+    assert (await repository.beat(lease, ttl=TTL, elapsed=2.0)).result is BeatResult.HELD
     assert await repository.claim_next(owner="bob", ttl=TTL) is None
     assert (await repository.get(lease.optimization_id)).elapsed_seconds == 3.5
 
@@ -180,14 +181,14 @@ async def test_a_beat_works_while_readers_and_writers_hold_every_other_connectio
     async with db.session() as one, db.session() as two:
         for session in (one, two):
             await session.execute(text("SELECT 1"))
-        assert await OptimizationRepository(db).beat(lease, ttl=TTL) is BeatResult.HELD
+        assert (await OptimizationRepository(db).beat(lease, ttl=TTL)).result is BeatResult.HELD
     await db.close()
 
 
 async def test_another_owners_name_does_not_keep_a_lease(database: Database) -> None:
     lease = await new_lease(database)
     thief = Lease(optimization_id=lease.optimization_id, owner="bob", fence=lease.fence)
-    assert await OptimizationRepository(database).beat(thief, ttl=TTL) is BeatResult.LOST
+    assert (await OptimizationRepository(database).beat(thief, ttl=TTL)).result is BeatResult.LOST
 
 
 async def test_a_released_optimization_is_claimed_without_waiting(database: Database) -> None:
@@ -218,7 +219,7 @@ async def test_finishing_ends_it_and_says_so(database: Database) -> None:
     assert ended.last_seq == finished.seq
     with pytest.raises(LostLeaseError):
         await repository.finish(lease, OptimizationStatus.FAILED)
-    assert await repository.beat(lease, ttl=TTL) is BeatResult.LOST
+    assert (await repository.beat(lease, ttl=TTL)).result is BeatResult.LOST
     assert await repository.claim_next(owner="bob", ttl=TTL) is None
 
 
@@ -255,7 +256,7 @@ async def test_finishing_in_a_transaction_that_fails_does_not_finish(database: D
         async with database.session() as session:
             await repository.finish(lease, OptimizationStatus.SUCCEEDED, session=session)
             raise ZeroDivisionError
-    assert await repository.beat(lease, ttl=TTL) is BeatResult.HELD
+    assert (await repository.beat(lease, ttl=TTL)).result is BeatResult.HELD
     assert await _event_types(database, lease.optimization_id) == [STARTED_EVENT]
 
 
@@ -280,7 +281,7 @@ async def test_a_running_one_learns_of_its_cancellation_at_the_next_beat(databas
     assert (asked.status, asked.cancel_requested) == (OptimizationStatus.RUNNING, True)
     assert asked.finished_at is None
     assert await repository.request_cancel(lease.optimization_id) == asked
-    assert await repository.beat(lease, ttl=TTL) is BeatResult.CANCEL_REQUESTED
+    assert (await repository.beat(lease, ttl=TTL)).result is BeatResult.CANCEL_REQUESTED
     ended = await repository.finish(lease, OptimizationStatus.CANCELLED)
     assert ended.status is OptimizationStatus.CANCELLED
     assert await repository.request_cancel(lease.optimization_id) == ended

@@ -11,7 +11,8 @@ from store.connections import Database
 from store.errors import ConflictError, LostLeaseError
 from store.progress import ProgressLog
 from store.records.progress import EventDraft, EventRecord, ProgressBatch, RoundDraft
-from store.repositories.optimizations import STARTED_EVENT, OptimizationRepository
+from store.repositories.optimization_rows import STARTED_EVENT
+from store.repositories.optimizations import OptimizationRepository
 from store.repositories.search_tree import EvaluationCounts, SearchTreeRepository
 from tests.store.steps import candidate, evaluation, event, new_lease, new_optimization, take_over
 

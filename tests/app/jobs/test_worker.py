@@ -11,7 +11,7 @@ from app.jobs.worker import JobWorker, WorkerStore
 from optimizer.errors import TemplateError
 from store.connections import Database
 from store.errors import LostLeaseError, StoreUnavailableError
-from store.records.optimizations import BeatResult, Claim, Lease, OptimizationStatus
+from store.records.optimizations import Beat, Claim, Lease, OptimizationStatus
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from tests.store.steps import TTL, new_optimization, take_over
@@ -49,7 +49,7 @@ class AwayRepository(OptimizationRepository):
         self.beaten = asyncio.Semaphore(0)
 
     @override
-    async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> BeatResult:
+    async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> Beat:
         self.beaten.release()
         if self.beats:
             self.beats -= 1

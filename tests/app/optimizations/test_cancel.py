@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.app.jobs.service import JobService, open_service
+from tests.app.jobs.service import JobService, failure, open_service
 
 
 def working() -> dict[str, asyncio.Task[object]]:
@@ -75,7 +75,11 @@ async def test_calls_under_way_at_the_end_count_as_spent(service: JobService) ->
 
 async def test_an_ended_job_stays_as_it_ended(service: JobService) -> None:
     done = await service.run(held_out=0)
-    shown = await cancel(service, done["id"])
+    refused = failure(await service.post(f"/v1/optimizations/{done['id']}/cancel"), 409)
+    assert (
+        f"{done['id']} is succeeded and cannot be cancelled; possible now: look at it" in refused["message"]
+    )
+    shown = await service.get(f"/v1/optimizations/{done['id']}")
     assert (shown["status"], shown["cancel_requested"]) == ("succeeded", False)
     assert shown["result"] == done["result"]
 

@@ -1,0 +1,305 @@
+"""The lease that decides who may work on an optimization.
+
+All times are the database's. At most one owner holds a valid fence at any moment; whoever takes over gets a
+higher one, and everything that an older owner still tries to write is refused.
+"""
+
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, func, not_, or_, select, update
+
+from store.clock import db_now
+from store.connections import Session
+from store.errors import LostLeaseError
+from store.job_states import ENDINGS, Cause, move
+from store.json_values import JsonObject
+from store.models.optimization import Optimization
+from store.records.optimizations import (
+    Beat,
+    BeatResult,
+    Claim,
+    Lease,
+    OptimizationError,
+    OptimizationRecord,
+    OptimizationStatus,
+    PauseCause,
+    PauseReason,
+)
+from store.records.progress import EventDraft
+from store.repositories.optimization_rows import (
+    STARTED_EVENT,
+    OptimizationRows,
+    finished_event,
+    paused_event,
+    to_record,
+)
+
+_REQUESTED = PauseReason(cause=PauseCause.REQUESTED, message="somebody asked for it")
+
+
+class OptimizationLeases(OptimizationRows):
+    """Taking jobs, keeping them, and giving them back or to their end."""
+
+    async def claim(self, optimization_id: str, *, owner: str, ttl: float) -> Claim | None:
+        """Become the owner of ``optimization_id`` for ``ttl`` seconds.
+
+        Returns:
+            None where a live owner has it, it has ended, waits paused, or is to be paused or cancelled.
+        """
+        async with self._db.session() as session:
+            return await self._take(session, optimization_id, owner, ttl)
+
+    async def claim_next(self, *, owner: str, ttl: float) -> Claim | None:
+        """Become the owner of an optimization that is queued or whose owner is gone.
+
+        The one with the highest priority comes first, among equals the oldest. Whatever was to be paused or
+        cancelled and has lost its owner is so before.
+
+        Returns:
+            None where there is none.
+        """
+        async with self._db.session() as session:
+            await self._settle_abandoned(session)
+            candidates = (
+                select(Optimization.id)
+                .where(_claimable())
+                .order_by(Optimization.priority.desc(), Optimization.created_at, Optimization.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            optimization_id = await session.scalar(candidates)
+            if optimization_id is None:
+                return None
+            return await self._take(session, optimization_id, owner, ttl)
+
+    async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> Beat:
+        """Keep the lease for another ``ttl`` seconds, and add ``elapsed`` seconds of work.
+
+        A lease that has run out is kept, too, as long as nobody else has taken it.
+        """
+        statement = (
+            _held(lease)
+            .values(
+                lease_until=db_now() + ttl,
+                elapsed_seconds=Optimization.elapsed_seconds + elapsed,
+            )
+            .returning(Optimization.cancel_requested, Optimization.pause_requested, Optimization.limits)
+        )
+
+        def work(connection: Connection) -> Beat:
+            row = connection.execute(statement).one_or_none()
+            if row is None:
+                return Beat(result=BeatResult.LOST)
+            cancel_requested, pause_requested, limits = row
+            if cancel_requested:
+                return Beat(result=BeatResult.CANCEL_REQUESTED, limits=limits)
+            result = BeatResult.PAUSE_REQUESTED if pause_requested else BeatResult.HELD
+            return Beat(result=result, limits=limits)
+
+        return await self._db.write(work, beat=True)
+
+    async def release(self, lease: Lease, *, elapsed: float = 0.0) -> bool:
+        """Give the lease back without ending the optimization: the next owner need not wait.
+
+        Returns:
+            Whether the lease was still ours.
+        """
+        statement = (
+            _held(lease)
+            .values(lease_until=0.0, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
+            .returning(Optimization.id)
+        )
+        return await self._db.write(lambda connection: connection.scalar(statement) is not None, beat=True)
+
+    async def finish(
+        self,
+        lease: Lease,
+        status: OptimizationStatus,
+        *,
+        result: JsonObject | None = None,
+        error: OptimizationError | None = None,
+        elapsed: float = 0.0,
+        session: Session | None = None,
+    ) -> OptimizationRecord:
+        """End the optimization, and announce it.
+
+        Args:
+            lease: ours.
+            status: a final one.
+            result: what came out of it.
+            error: why it failed.
+            elapsed: seconds of work to add.
+            session: a transaction to take part in, such as the one that adds the prompt version.
+
+        Raises:
+            LostLeaseError: it is not ours any more.
+            ValueError: ``status`` is not final.
+        """
+        if status not in ENDINGS:
+            raise ValueError(f"{status} does not end an optimization")
+        statement = _of(lease, move(ENDINGS[status])).values(
+            result=result,
+            error=None if error is None else {"code": error.code, "message": error.message},
+            lease_until=None,
+            finished_at=db_now(),
+            elapsed_seconds=Optimization.elapsed_seconds + elapsed,
+        )
+        async with self._db.session(session) as transaction:
+            row = await transaction.scalar(statement.returning(Optimization))
+            if row is None:
+                raise LostLeaseError(lease.optimization_id, lease.fence)
+            return await self._announce(transaction, row, finished_event(row))
+
+    async def pause(self, lease: Lease, *, elapsed: float = 0.0) -> OptimizationRecord:
+        """The work has stopped because a pause was asked for: the lease is free, nothing is lost.
+
+        Where the pause has been taken back meanwhile, the next worker goes on at once.
+
+        Raises:
+            LostLeaseError: it is not ours any more.
+        """
+        return await self._pause(lease, Cause.PAUSED, _REQUESTED, probe_at=None, elapsed=elapsed)
+
+    async def pause_for_backend(
+        self, lease: Lease, reason: PauseReason, *, probe_in: float, elapsed: float = 0.0
+    ) -> OptimizationRecord:
+        """The work has stopped because a backend is away; the job waits until a probe succeeds.
+
+        A pause that somebody has asked for meanwhile is theirs to end, and a cancellation ends the job.
+
+        Args:
+            lease: ours.
+            reason: with the backend's name.
+            probe_in: seconds until somebody should look whether the backend answers again.
+            elapsed: seconds of work to add.
+
+        Raises:
+            LostLeaseError: it is not ours any more.
+        """
+        return await self._pause(
+            lease, Cause.BACKEND_AWAY, reason, probe_at=db_now() + probe_in, elapsed=elapsed
+        )
+
+    async def expire_leases(self) -> int:
+        """Let all running optimizations be claimed at once.
+
+        Only for a process that knows itself to be the only one that runs them, at its start.
+
+        Returns:
+            How many were running.
+        """
+        statement = (
+            update(Optimization)
+            .where(Optimization.status == "running")
+            .values(lease_until=0.0)
+            .returning(Optimization.id)
+        )
+        async with self._db.session() as session:
+            return len((await session.scalars(statement)).all())
+
+    async def _take(self, session: Session, optimization_id: str, owner: str, ttl: float) -> Claim | None:
+        statement = (
+            move(Cause.CLAIMED)
+            .where(Optimization.id == optimization_id, _claimable())
+            .values(
+                owner=owner,
+                fence=Optimization.fence + 1,
+                lease_until=db_now() + ttl,
+                started_at=func.coalesce(Optimization.started_at, db_now()),
+            )
+        )
+        row = await session.scalar(statement.returning(Optimization))
+        if row is None:
+            return None
+        started = EventDraft(
+            key=f"{STARTED_EVENT}:{row.fence}", type=STARTED_EVENT, body={"attempt": row.fence}
+        )
+        record = await self._announce(session, row, started)
+        lease = Lease(optimization_id=row.id, owner=owner, fence=row.fence)
+        return Claim(lease=lease, optimization=record)
+
+    async def _pause(
+        self,
+        lease: Lease,
+        cause: Cause,
+        reason: PauseReason,
+        *,
+        probe_at: ColumnElement[float] | None,
+        elapsed: float,
+    ) -> OptimizationRecord:
+        async with self._db.session() as session:
+            row = await session.scalar(_held_row(lease))
+            if row is None:
+                raise LostLeaseError(lease.optimization_id, lease.fence)
+            worked: dict[str, object] = {
+                "elapsed_seconds": Optimization.elapsed_seconds + elapsed,
+                "lease_until": None,
+            }
+            if row.cancel_requested:
+                ended = _of(lease, move(Cause.CANCELLED)).values({**worked, "finished_at": db_now()})
+                row = (await session.scalars(ended.returning(Optimization))).one()
+                return await self._announce(session, row, finished_event(row))
+            if cause is Cause.PAUSED and not row.pause_requested:
+                free = _held(lease).values(worked | {"lease_until": 0.0}).returning(Optimization)
+                return to_record((await session.scalars(free)).one())
+            if row.pause_requested:
+                cause, reason, probe_at = Cause.PAUSED, _REQUESTED, None
+            paused = _of(lease, move(cause)).values(
+                {
+                    **worked,
+                    "pause_requested": False,
+                    "paused_because": reason.to_json(),
+                    "probe_at": probe_at,
+                }
+            )
+            row = (await session.scalars(paused.returning(Optimization))).one()
+            return await self._announce(session, row, paused_event(row))
+
+    async def _settle_abandoned(self, session: Session) -> None:
+        """Cancel and pause what was to be so and has lost its owner."""
+        abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
+        taken = {"fence": Optimization.fence + 1, "lease_until": None}
+        cancelled = move(Cause.CANCELLED).where(abandoned, Optimization.cancel_requested)
+        ended = cancelled.values(finished_at=db_now(), **taken).returning(Optimization)
+        for row in (await session.scalars(ended)).all():
+            await self._announce(session, row, finished_event(row))
+        stopped = (
+            move(Cause.PAUSED)
+            .where(abandoned, Optimization.pause_requested)
+            .values(pause_requested=False, paused_because=_REQUESTED.to_json(), **taken)
+            .returning(Optimization)
+        )
+        for row in (await session.scalars(stopped)).all():
+            await self._announce(session, row, paused_event(row))
+
+
+def _claimable() -> ColumnElement[bool]:
+    abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
+    return and_(
+        not_(Optimization.cancel_requested),
+        not_(Optimization.pause_requested),
+        or_(Optimization.status == "queued", abandoned),
+    )
+
+
+def _of(lease: Lease, statement: Update) -> Update:
+    return statement.where(
+        Optimization.id == lease.optimization_id,
+        Optimization.owner == lease.owner,
+        Optimization.fence == lease.fence,
+    )
+
+
+def _held(lease: Lease) -> Update:
+    return _of(lease, update(Optimization)).where(Optimization.status == "running")
+
+
+def _held_row(lease: Lease) -> Select[Optimization]:
+    return (
+        select(Optimization)
+        .where(
+            Optimization.id == lease.optimization_id,
+            Optimization.owner == lease.owner,
+            Optimization.fence == lease.fence,
+            Optimization.status == "running",
+        )
+        .with_for_update()
+    )
