@@ -22,6 +22,7 @@ from optimizer.errors import InvalidInputError
 from rewards.catalog import CriteriaCatalog
 from store.calls import CallLedger
 from store.connections import Database
+from store.hint_listener import HintListener
 from store.progress import ProgressLog
 from store.repositories.call_retention import CallRetention
 from store.repositories.capabilities import CapabilityRepository
@@ -34,6 +35,7 @@ from store.repositories.search_tree import SearchTreeRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
 from store.schema import is_current, upgrade
+from store.wakeups import Wakeups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +90,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             lease_seconds=settings.jobs.lease_seconds,
             on_label_moved=labelled.invalidate,
         )
-        runner = await stack.enter_async_context(_runner(settings.jobs, optimizations, worker))
+        await stack.enter_async_context(HintListener(database))
+        runner = await stack.enter_async_context(
+            _runner(settings.jobs, optimizations, worker, database.wakeups)
+        )
         retention = CallRetention(database)
         await stack.enter_async_context(LedgerSweeper(retention, optimizations, settings.ledger))
         yield Resources(
@@ -113,10 +118,13 @@ def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> Job
     return JobRuns(OptimizationRun(store, models, catalog, retrievers), BankRun(store, models, catalog))
 
 
-def _runner(settings: JobSettings, optimizations: OptimizationRepository, worker: JobWorker) -> LocalRunner:
+def _runner(
+    settings: JobSettings, optimizations: OptimizationRepository, worker: JobWorker, wakeups: Wakeups
+) -> LocalRunner:
     return LocalRunner(
         optimizations,
         worker,
+        wakeups,
         max_running=settings.max_running,
         lease_seconds=settings.lease_seconds,
         poll_seconds=settings.poll_seconds,

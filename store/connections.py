@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.errors import ConflictError, StoreUnavailableError, UnusableStoreError
+from store.hints import send_hint
 from store.json_values import to_json
 from store.wakeups import Wakeups
 
@@ -35,6 +36,14 @@ _AWAY_CLASSES: Final = frozenset({"08", "25", "53", "57"})
 """SQLSTATE classes that say nothing about the statement (appendix A of PostgreSQL's manual): connection, the
 transaction's state (it idled for too long, or the server is a standby), resources, operator."""
 _TOUCHED: Final = "touched_optimizations"
+_NETWORK: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""What libpq is told, so that a connection which has gone dead without a word is given up (seconds; ms)."""
 _DRIVERS: Final[dict[str, tuple[Dialect, str]]] = {
     "sqlite": ("sqlite", "sqlite+aiosqlite"),
     "sqlite+aiosqlite": ("sqlite", "sqlite+aiosqlite"),
@@ -60,6 +69,11 @@ def normalise_url(url: str) -> tuple[Dialect, URL]:
     if dialect == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ValueError("an SQLite database needs a file: its connections would not share a memory")
     return dialect, parsed.set(drivername=driver)
+
+
+def network_options(url: URL) -> dict[str, int]:
+    """What libpq is told about dead connections, where ``url`` does not say it."""
+    return {name: value for name, value in _NETWORK.items() if name not in url.query}
 
 
 class Database:
@@ -182,9 +196,13 @@ class Database:
         async with self._transaction(self._reads) as session:
             yield session
 
-    def touch(self, session: Session, optimization_id: str) -> None:
-        """Wake those who wait for ``optimization_id`` as soon as ``session`` has committed."""
-        session.info.setdefault(_TOUCHED, set()).add(optimization_id)
+    def touch(self, session: Session, optimization_id: str, *, for_workers: bool = False) -> None:
+        """Wake those who wait for ``optimization_id`` as soon as ``session`` has committed.
+
+        Those in all processes; see ``Wakeups.listen_for_work`` for what is ``for_workers``.
+        """
+        touched: dict[str, bool] = session.info.setdefault(_TOUCHED, {})
+        touched[optimization_id] = touched.get(optimization_id, False) or for_workers
 
     async def serialise(self, session: Session, name: str) -> None:
         """Let only one transaction with ``name`` go on at a time, until it ends."""
@@ -213,8 +231,12 @@ class Database:
         with _mapped_errors():
             async with turn, new_session as session, session.begin():
                 yield session
-        for optimization_id in session.info.get(_TOUCHED, ()):
-            self.wakeups.notify(optimization_id)
+                touched: dict[str, bool] = session.info.get(_TOUCHED, {})
+                for optimization_id, for_workers in touched.items():
+                    connection = await session.connection()
+                    await connection.run_sync(send_hint, optimization_id, for_workers=for_workers)
+        for optimization_id, for_workers in touched.items():
+            self.wakeups.notify(optimization_id, for_workers=for_workers)
 
 
 class _DirectConnection:
@@ -312,7 +334,7 @@ def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
 
 
 def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEngine:
-    connect_args: dict[str, Any] = {}
+    connect_args: dict[str, Any] = dict(network_options(url))
     if "options" not in url.query:
         # a frozen process must not hold row locks for longer than its lease
         connect_args["options"] = f"-c idle_in_transaction_session_timeout={_IDLE_IN_TRANSACTION_MS}"

@@ -10,6 +10,7 @@ from store.connections import Database
 from store.errors import LostLeaseError
 from store.event_log import append_events
 from store.fencing import held_seq
+from store.hints import send_hint
 from store.models.candidate import Candidate
 from store.models.evaluation import Evaluation
 from store.models.example_answer import ExampleAnswer
@@ -86,7 +87,8 @@ class ProgressLog:
     ) -> tuple[EventRecord, ...]:
         """The events after ``after_seq``, as soon as there is one.
 
-        What this process writes is seen at once, what others write after a poll.
+        What this process writes is seen at once; what others write, too, where a ``HintListener`` runs, and
+        after a poll otherwise.
 
         Returns:
             At most ``limit`` of them; none where ``timeout`` seconds have passed without.
@@ -122,7 +124,10 @@ class ProgressLog:
             connection.execute(insert_new(self._db.dialect, ExampleAnswer), rows)
         for finished in batch.rounds:
             self._add_round(connection, lease, finished)
-        return append_events(connection, lease.optimization_id, next_seq, batch.events)
+        added = append_events(connection, lease.optimization_id, next_seq, batch.events)
+        if added:
+            send_hint(connection, lease.optimization_id)
+        return added
 
     def _add_round(self, connection: Connection, lease: Lease, draft: RoundDraft) -> None:
         values = {

@@ -7,6 +7,7 @@ from typing import Protocol
 from app.jobs.decisions import Decisions
 from app.jobs.records import JobSelections, ReplayedCalls, ReplayedSelections
 from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec
+from app.jobs.tenure import Tenure
 from app.jobs.wiring import open_budget, open_context
 from app.llm.metering import Meter
 from app.llm.registry import RunContext
@@ -53,12 +54,12 @@ class Grounds:
 
 
 async def own_grounds(
-    claim: Claim, spec: AnySpec, scope: LedgerScope, selections: SelectionRepository
+    claim: Claim, tenure: Tenure, spec: AnySpec, scope: LedgerScope, selections: SelectionRepository
 ) -> Grounds:
     """The models, under the job's budget, with what earlier attempts have left in its ledger."""
     budget = open_budget(spec.budget, scope, elapsed=claim.optimization.elapsed_seconds)
     return Grounds(
-        context=open_context(claim, scope, budget, seed=spec.config.seed),
+        context=open_context(claim, scope, budget, seed=spec.config.seed, tenure=tenure),
         decisions=Decisions(scope.decisions, scope.decide),
         selections=await JobSelections.open(selections, claim.lease, answers_kept=scope.flush),
     )

@@ -2,6 +2,7 @@
 
 from app.jobs.banks.run import BankFinding, BankRun
 from app.jobs.run import Finding, OptimizationRun
+from app.jobs.tenure import Tenure
 from store.records.optimizations import Claim, JobKind
 
 
@@ -13,7 +14,7 @@ class JobRuns:
         self._prompts = prompts
         self._banks = banks
 
-    async def run(self, claim: Claim) -> Finding | BankFinding:
+    async def run(self, claim: Claim, tenure: Tenure) -> Finding | BankFinding:
         """What the job found.
 
         Raises:
@@ -21,5 +22,5 @@ class JobRuns:
             LostLeaseError: somebody else has it now.
         """
         if claim.optimization.kind is JobKind.EXAMPLE_BANK:
-            return await self._banks.run(claim)
-        return await self._prompts.run(claim)
+            return await self._banks.run(claim, tenure)
+        return await self._prompts.run(claim, tenure)

@@ -1,9 +1,11 @@
-"""The local runner: jobs of one database, run in this process."""
+"""The runner of a process: claims jobs of the database and works on them."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
+import socket
 from types import TracebackType
 from typing import Self
 
@@ -11,8 +13,15 @@ from app.jobs.worker import JobWorker
 from store.errors import StoreUnavailableError
 from store.records.optimizations import Claim
 from store.repositories.optimizations import OptimizationRepository
+from store.wakeups import Wakeups
 
 _LOGGER = logging.getLogger(__name__)
+_LAST_CLAIM_SECONDS = 2.0
+
+
+def worker_name() -> str:
+    """Who holds a job: machine, process, and something that no other process of that number has had."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class LocalRunner:
@@ -22,6 +31,7 @@ class LocalRunner:
         self,
         optimizations: OptimizationRepository,
         worker: JobWorker,
+        wakeups: Wakeups,
         *,
         max_running: int,
         lease_seconds: float,
@@ -32,24 +42,29 @@ class LocalRunner:
         Args:
             optimizations: where jobs wait.
             worker: works on them.
+            wakeups: tell when there is something to do.
             max_running: at once; 0 runs none.
             lease_seconds: how long a claim lasts without a beat.
-            poll_seconds: longest time until a job is seen that another process queued.
+            poll_seconds: longest time until a job is seen of which no hint has come.
         """
         self._optimizations = optimizations
         self._worker = worker
         self._max_running = max_running
         self._lease_seconds = lease_seconds
         self._poll_seconds = poll_seconds
-        self._owner = f"local-{secrets.token_hex(6)}"
+        self._wakeups = wakeups
+        self._hearing = contextlib.ExitStack()
+        self._owner = worker_name()
         self._wake = asyncio.Event()
         self._cancels: dict[str, asyncio.Event] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
+        self._is_retired = False
 
     async def __aenter__(self) -> Self:
         """Start to claim."""
         if self._max_running:
+            self._hearing.enter_context(self._wakeups.listen_for_work(self._hear))
             self._loop = asyncio.create_task(self._claim_forever(), name="local runner")
         return self
 
@@ -59,12 +74,26 @@ class LocalRunner:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop to claim and give back what is running; it goes on when a runner starts again."""
+        """Stop as ``retire`` does, and wait until all is given back."""
+        self.retire()
         tasks = [task for task in (self._loop, *self._running) if task is not None]
-        for task in tasks:
-            task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    @property
+    def owner(self) -> str:
+        """Under which name this process holds jobs."""
+        return self._owner
+
+    def retire(self) -> None:
+        """Stop to claim and begin to give back what is running; it goes on where another runner claims it."""
+        if self._is_retired:
+            return
+        self._is_retired = True
+        self._hearing.close()
+        for task in (self._loop, *self._running):
+            if task is not None:
+                task.cancel()
 
     def wake(self) -> None:
         """Look for waiting jobs now: one was just queued."""
@@ -76,12 +105,17 @@ class LocalRunner:
         if cancel is not None:
             cancel.set()
 
+    def _hear(self, optimization_id: str | None) -> None:
+        self.wake()
+        for job in tuple(self._cancels) if optimization_id is None else (optimization_id,):
+            self.cancel(job)
+
     async def _claim_forever(self) -> None:
         while True:
             self._wake.clear()
             try:
                 while len(self._running) < self._max_running:
-                    claim = await self._optimizations.claim_next(owner=self._owner, ttl=self._lease_seconds)
+                    claim = await self._claim()
                     if claim is None:
                         break
                     self._start(claim)
@@ -93,6 +127,20 @@ class LocalRunner:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
                     await self._wake.wait()
+
+    async def _claim(self) -> Claim | None:
+        """The next job; one that is claimed while this runner is told to stop is given back."""
+        claiming = asyncio.create_task(
+            self._optimizations.claim_next(owner=self._owner, ttl=self._lease_seconds)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait([claiming], timeout=_LAST_CLAIM_SECONDS)
+            if claiming.done() and claiming.exception() is None and (claim := claiming.result()) is not None:
+                await self._optimizations.release(claim.lease)
+            claiming.cancel()
+            raise
 
     def _start(self, claim: Claim) -> None:
         job = claim.lease.optimization_id

@@ -16,6 +16,7 @@ from app.jobs.reserve import KeepForGate
 from app.jobs.scoring import ScoringModels, build_gate_scorers, build_pairwise_judge, build_scorer
 from app.jobs.serving_cost import serving_cost
 from app.jobs.spec import JobSpec
+from app.jobs.tenure import Tenure
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
@@ -96,7 +97,7 @@ class OptimizationRun:
         self._retrievers = retrievers
         self._catalog = catalog
 
-    async def run(self, claim: Claim) -> Finding:
+    async def run(self, claim: Claim, tenure: Tenure) -> Finding:
         """Search and compare; what earlier attempts have paid for is taken from the ledger.
 
         However it ends, what it has paid for is on record then, or its loss is logged: after the lease is
@@ -108,17 +109,17 @@ class OptimizationRun:
         """
         spec = JobSpec.from_json(claim.optimization.spec)
         return await under_ledger(
-            self._store.ledger, claim.lease, lambda scope: self._attempt(claim, spec, scope)
+            self._store.ledger, claim.lease, lambda scope: self._attempt(claim, tenure, spec, scope)
         )
 
-    async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
+    async def _attempt(self, claim: Claim, tenure: Tenure, spec: JobSpec, scope: LedgerScope) -> Finding:
+        grounds = await self._grounds(claim, tenure, spec, scope)
         async with AsyncExitStack() as closing:
-            return await self._search(claim, spec, scope, closing)
+            return await self._search(claim, grounds, spec, scope, closing)
 
     async def _search(
-        self, claim: Claim, spec: JobSpec, scope: LedgerScope, closing: AsyncExitStack
+        self, claim: Claim, grounds: Grounds, spec: JobSpec, scope: LedgerScope, closing: AsyncExitStack
     ) -> Finding:
-        grounds = await self._grounds(claim, spec, scope)
         budget, decisions = grounds.context.budget, grounds.decisions
         models = await RunModels.open(
             self._models, claim.optimization.target, grounds.context, gate_judge=spec.gate_judge
@@ -164,9 +165,9 @@ class OptimizationRun:
             report["serving"] = serving_cost(found, price)
         return Finding(spec=spec, search=found, compared=compared, examples=examples, report=report)
 
-    async def _grounds(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Grounds:
+    async def _grounds(self, claim: Claim, tenure: Tenure, spec: JobSpec, scope: LedgerScope) -> Grounds:
         if spec.replay is None:
-            return await own_grounds(claim, spec, scope, self._store.selections)
+            return await own_grounds(claim, tenure, spec, scope, self._store.selections)
         return await replayed_grounds(spec, spec.replay, self._store.ledger, self._store.selections)
 
     def _target_api(self, target: str, spec: JobSpec) -> str:

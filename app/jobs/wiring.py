@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.jobs.records import StoredCalls
 from app.jobs.spec import BudgetSpec, JobSpec
+from app.jobs.tenure import Tenure
 from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
 from app.retrieval import RetrievalSpec, Retrievers
@@ -88,15 +89,19 @@ def open_budget(limits: BudgetSpec, scope: LedgerScope, *, elapsed: float) -> Bu
     )
 
 
-def open_context(claim: Claim, scope: LedgerScope, budget: Budget, *, seed: int) -> RunContext:
-    """What all models of a run share: its ledger, its budget and what it uses."""
-    return RunContext(
+def open_context(
+    claim: Claim, scope: LedgerScope, budget: Budget, *, seed: int, tenure: Tenure
+) -> RunContext:
+    """What all models of a run share: its ledger, its budget, what it uses, and whether it may go on."""
+    context = RunContext(
         scope=claim.lease.optimization_id,
         budget=budget,
         meter=Meter(),
         seed=seed,
         records=StoredCalls(scope),
     )
+    context.permit = tenure.assured
+    return context
 
 
 class PromptSearch(Protocol):

@@ -5,12 +5,14 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.jobs.banks.run import BankFinding
 from app.jobs.run import Finding
+from app.jobs.tenure import Tenure
+from app.jobs.watch import LeaseWatch
 from app.stored_examples import example_to_json
 from optimizer.errors import DrpoError, InvalidInputError, MisconfiguredError, ModelError
 from optimizer.types import JsonObject, StopReason
@@ -28,10 +30,9 @@ from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 
 _LOGGER = logging.getLogger(__name__)
-_BEATS_PER_LEASE = 4
-_LONGEST_BEAT = 1.0
-_LAST_BEAT_SHARE = 0.8
-"""Of a lease without a beat, after which a worker that cannot reach the store stops spending."""
+_GIVE_BACK_SECONDS = 5.0
+"""For giving back a lease, so that the next worker need not wait for its end."""
+_GIVE_BACK_PAUSE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +47,8 @@ class WorkerStore:
 class JobRun(Protocol):
     """What a job is."""
 
-    async def run(self, claim: Claim) -> Finding | BankFinding:
-        """What the job found.
+    async def run(self, claim: Claim, tenure: Tenure) -> Finding | BankFinding:
+        """What the job found; it asks for nothing while ``tenure`` is not sure.
 
         Raises:
             DrpoError: it cannot be done.
@@ -86,17 +87,20 @@ class JobWorker:
         ``cancel`` makes the worker look at the row at once.
 
         When this task itself is cancelled the lease is given back, so that the next worker need not wait.
+        That takes a few seconds at most, and is not cut short by being cancelled once more.
         """
         job = claim.optimization
         _LOGGER.info("%s begins on %s", job.id, job.target or "the answers of an example bank")
-        clock = _Clock()
-        running = asyncio.create_task(self._run.run(claim), name=f"run {claim.lease.optimization_id}")
-        watching = asyncio.create_task(self._watch(claim, clock, cancel))
+        clock, tenure = _Clock(), Tenure(self._lease_seconds)
+        running = asyncio.create_task(self._run.run(claim, tenure), name=f"run {job.id}")
+        watch = LeaseWatch(
+            self._store.optimizations, claim.lease, tenure, lease_seconds=self._lease_seconds, lap=clock.lap
+        )
+        watching = asyncio.create_task(watch.until_stopped(cancel))
         try:
             await asyncio.wait([running, watching], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await _stop(running, watching)
-            await self._store.optimizations.release(claim.lease, elapsed=clock.lap())
+            await _see_through(self._hand_over(claim, clock, running, watching))
             raise
         if running.done():
             await _stop(watching)
@@ -111,26 +115,32 @@ class JobWorker:
         else:
             _LOGGER.warning("%s: the lease is lost, another worker goes on", claim.lease.optimization_id)
 
-    async def _watch(self, claim: Claim, clock: "_Clock", cancel: asyncio.Event) -> BeatResult:
-        """Beat until the job is to be stopped; says why."""
-        pause = min(self._lease_seconds / _BEATS_PER_LEASE, _LONGEST_BEAT)
-        last_good = time.monotonic()
+    async def _hand_over(
+        self,
+        claim: Claim,
+        clock: "_Clock",
+        running: "asyncio.Task[Finding | BankFinding]",
+        watching: "asyncio.Task[BeatResult]",
+    ) -> None:
+        await _stop(running, watching)
+        await self._give_back(claim, clock)
+
+    async def _give_back(self, claim: Claim, clock: "_Clock") -> None:
+        """Give the lease back as soon as the store can be reached; where it stays away the lease runs out."""
+        try:
+            async with asyncio.timeout(_GIVE_BACK_SECONDS):
+                await self._release_when_possible(claim, clock)
+        except TimeoutError:
+            _LOGGER.warning("%s: its lease could not be given back and runs out", claim.lease.optimization_id)
+
+    async def _release_when_possible(self, claim: Claim, clock: "_Clock") -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await cancel.wait()
-            cancel.clear()  # or a store that is away would be asked without a pause
             try:
-                found = await self._store.optimizations.beat(
-                    claim.lease, ttl=self._lease_seconds, elapsed=clock.lap()
-                )
+                await self._store.optimizations.release(claim.lease, elapsed=clock.lap())
             except StoreUnavailableError:
-                if time.monotonic() - last_good > self._lease_seconds * _LAST_BEAT_SHARE:
-                    return BeatResult.LOST
-                continue
-            if found.result is not BeatResult.HELD:
-                return found.result
-            last_good = time.monotonic()
+                await asyncio.sleep(_GIVE_BACK_PAUSE)
+            else:
+                return
 
     async def _finish(
         self, claim: Claim, running: "asyncio.Task[Finding | BankFinding]", clock: "_Clock"
@@ -146,6 +156,7 @@ class JobWorker:
             _LOGGER.warning("%s: the lease is lost, another worker goes on", job)
         except StoreUnavailableError:
             _LOGGER.exception("%s: the store went away; the job goes on when it is back", job)
+            await self._give_back(claim, clock)
         except DrpoError as error:
             await self._end(claim, OptimizationStatus.FAILED, clock, error=_explain(error))
         except Exception:
@@ -297,6 +308,15 @@ def _explain(error: DrpoError) -> OptimizationError:
     elif isinstance(error, ModelError):
         code = "backend_unavailable"
     return OptimizationError(code=code, message=str(error))
+
+
+async def _see_through(work: Coroutine[object, object, None]) -> None:
+    """Let ``work`` come to its end, however often this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    task.result()
 
 
 async def _stop(*tasks: "asyncio.Task[Finding | BankFinding] | asyncio.Task[BeatResult]") -> None:

@@ -18,6 +18,7 @@ from app.llm.local_embeddings import LocalEmbedder
 from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.passthrough import Passthrough
+from app.llm.permitted import Permit, PermittedModel, always
 from app.llm.prices import Price
 from app.llm.probe import Prober
 from app.llm.replay import Replay
@@ -43,6 +44,7 @@ class RunContext:
         seed: the run's seed.
         ledger: its call ledger, or None for a run that keeps none.
         replay: the record that all its roles answer from, or None for a run that asks models.
+        permit: asked before each request.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class RunContext:
         replay: Replay | None = None,
     ) -> None:
         """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
+        self.permit: Permit = always
         self.replay = replay
         self.budget = budget
         self.meter = meter
@@ -256,6 +259,7 @@ class ModelRegistry:
         """``model`` with everything around it that a run needs."""
         origin, backend = assignment.origin, assignment.backend
         model = MeteredModel(model, run.meter, role=role, price=backend.price, clock=self._clock)
+        model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, backend.price)
         model = ConcurrencyLimitedModel(model, backend.limiter)
         model = RetryingModel(

@@ -10,6 +10,7 @@ from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
 from app.llm.http_scorer import BACKEND, HttpScorerModel, ScorerPlace
 from app.llm.ledger import LedgeredModel
 from app.llm.metering import MeteredModel
+from app.llm.permitted import PermittedModel
 from app.llm.prices import CallsOnly
 from app.llm.registry import RunContext
 from app.llm.retry import RetryingModel, Sleep
@@ -37,6 +38,7 @@ async def open_scorer(
     scorer = HttpScorerModel(place, clock=time.monotonic)
     try:
         model: ChatModel = MeteredModel(scorer, run.meter, role=role, price=price, clock=time.monotonic)
+        model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, price)
         model = ConcurrencyLimitedModel(model, AdaptiveLimiter(settings.http_max_concurrency))
         model = RetryingModel(

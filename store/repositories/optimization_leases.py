@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Update, and_, func, no
 from store.clock import db_now
 from store.connections import Session
 from store.errors import LostLeaseError
+from store.hints import send_hint
 from store.job_states import ENDINGS, Cause, move
 from store.json_values import JsonObject
 from store.models.optimization import Optimization
@@ -107,7 +108,17 @@ class OptimizationLeases(OptimizationRows):
             .values(lease_until=0.0, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
             .returning(Optimization.id)
         )
-        return await self._db.write(lambda connection: connection.scalar(statement) is not None, beat=True)
+
+        def work(connection: Connection) -> bool:
+            if connection.scalar(statement) is None:
+                return False
+            send_hint(connection, lease.optimization_id, for_workers=True)
+            return True
+
+        released = await self._db.write(work, beat=True)
+        if released:
+            self._db.wakeups.notify(lease.optimization_id, for_workers=True)
+        return released
 
     async def finish(
         self,
@@ -238,6 +249,7 @@ class OptimizationLeases(OptimizationRows):
                 row = (await session.scalars(ended.returning(Optimization))).one()
                 return await self._announce(session, row, finished_event(row))
             if cause is Cause.PAUSED and not row.pause_requested:
+                self._db.touch(session, row.id, for_workers=True)
                 free = _held(lease).values(worked | {"lease_until": 0.0}).returning(Optimization)
                 return to_record((await session.scalars(free)).one())
             if row.pause_requested:

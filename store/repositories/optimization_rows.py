@@ -23,6 +23,11 @@ RESUMED_EVENT = "optimization_resumed"
 CHANGED_EVENT = "optimization_changed"
 FINISHED_EVENT = "optimization_finished"
 
+_FOR_WORKERS = frozenset(
+    {CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED_EVENT, CHANGED_EVENT}
+)
+"""Something is asked of the owner, or waits for one."""
+
 
 class OptimizationRows:
     """What all operations on the table share."""
@@ -35,7 +40,7 @@ class OptimizationRows:
         """Append ``event`` in the transaction that makes it true."""
         connection = await session.connection()
         await connection.run_sync(append_events, row.id, row.next_seq, [event])
-        self._db.touch(session, row.id)
+        self._db.touch(session, row.id, for_workers=event.type in _FOR_WORKERS)
         await session.refresh(row)
         return to_record(row)
 

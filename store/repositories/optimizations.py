@@ -55,6 +55,7 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl):
         async with self._db.session(session) as transaction:
             row = (await transaction.scalars(statement.returning(Optimization))).one()
             if result is None:
+                self._db.touch(transaction, row.id, for_workers=True)
                 return to_record(row)
             return await self._announce(transaction, row, finished_event(row))
 

@@ -8,6 +8,7 @@ from app.jobs.banks.recorder import BankRecorder
 from app.jobs.banks.spec import BankSpec, draft_from_json
 from app.jobs.grounds import own_grounds
 from app.jobs.run import JobStore, spend_json, under_ledger
+from app.jobs.tenure import Tenure
 from app.llm.registry import ModelRegistry
 from app.stored_examples import example_to_json
 from optimizer.errors import InvalidInputError
@@ -55,7 +56,7 @@ class BankRun:
         self._models = models
         self._catalog = catalog
 
-    async def run(self, claim: Claim) -> BankFinding:
+    async def run(self, claim: Claim, tenure: Tenure) -> BankFinding:
         """Refine; what earlier attempts have paid for is taken from the ledger.
 
         Raises:
@@ -64,11 +65,11 @@ class BankRun:
         """
         spec = BankSpec.from_json(claim.optimization.spec)
         return await under_ledger(
-            self._store.ledger, claim.lease, lambda scope: self._attempt(claim, spec, scope)
+            self._store.ledger, claim.lease, lambda scope: self._attempt(claim, tenure, spec, scope)
         )
 
-    async def _attempt(self, claim: Claim, spec: BankSpec, scope: LedgerScope) -> BankFinding:
-        grounds = await own_grounds(claim, spec, scope, self._store.selections)
+    async def _attempt(self, claim: Claim, tenure: Tenure, spec: BankSpec, scope: LedgerScope) -> BankFinding:
+        grounds = await own_grounds(claim, tenure, spec, scope, self._store.selections)
         config, context = spec.config, grounds.context
         rewriter_model = await self._models.open_role(ModelRole.REWRITER, None, context)
         judge_model = await self._models.open_role(ModelRole.EXAMPLE_JUDGE, None, context)

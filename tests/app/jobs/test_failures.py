@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from app.jobs.banks.run import BankFinding
 from app.jobs.run import Finding
+from app.jobs.tenure import Tenure
 from app.jobs.worker import JobRun
 from optimizer.types import JsonObject
 from store.records.optimizations import Claim
@@ -108,10 +109,10 @@ class BrokenRun(JobRun):
         self._inner = inner
 
     @override
-    async def run(self, claim: Claim) -> Finding | BankFinding:
+    async def run(self, claim: Claim, tenure: Tenure) -> Finding | BankFinding:
         if claim.optimization.spec["name"] == "broken":
             raise ZeroDivisionError("a secret of the internals")
-        return await self._inner.run(claim)
+        return await self._inner.run(claim, tenure)
 
 
 def break_runs(service: JobService) -> None:

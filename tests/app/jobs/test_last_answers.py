@@ -9,6 +9,7 @@ from typing_extensions import override
 from app.jobs import run as run_module
 from app.jobs.run import Finding, JobStore, OptimizationRun
 from app.jobs.spec import JobSpec
+from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker, WorkerStore
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
@@ -81,7 +82,7 @@ class AbruptRun(OptimizationRun):
         self.answered = asyncio.Event()
 
     @override
-    async def _attempt(self, claim: Claim, spec: JobSpec, scope: LedgerScope) -> Finding:
+    async def _attempt(self, claim: Claim, tenure: Tenure, spec: JobSpec, scope: LedgerScope) -> Finding:
         for number in range(ANSWERS):
             await scope.intend(str(number), role="judge", model="backend/model")
         self._ledger.gate.clear()
@@ -191,7 +192,7 @@ async def test_a_lease_that_is_lost_does_not_hide_why_the_job_failed(
 ) -> None:
     claim = await new_claim(database, database_url)
     run = AbruptRun(database, ledger, TemplateError("a known one"))
-    running = asyncio.create_task(run.run(claim))
+    running = asyncio.create_task(run.run(claim, Tenure(60)))
     await run.answered.wait()
     await take_over(database, claim.lease)
     ledger.gate.set()
@@ -210,7 +211,7 @@ async def test_a_store_that_is_too_slow_is_not_waited_for_for_ever(
     monkeypatch.setattr(run_module, "_FLUSH_SECONDS", 0.01)
     claim = await new_claim(database, database_url)
     with pytest.raises(TemplateError, match="a known one"):
-        await AbruptRun(database, ledger, TemplateError("a known one")).run(claim)
+        await AbruptRun(database, ledger, TemplateError("a known one")).run(claim, Tenure(60))
     assert any("too slow" in record.getMessage() for record in caplog.records)
     ledger.gate.set()
 
@@ -220,7 +221,7 @@ async def test_a_second_cancel_does_not_cost_the_last_answers(
 ) -> None:
     claim = await new_claim(database, database_url)
     run = AbruptRun(database, ledger, None)
-    running = asyncio.create_task(run.run(claim))
+    running = asyncio.create_task(run.run(claim, Tenure(60)))
     await run.answered.wait()
     for _ in range(2):
         running.cancel()

@@ -55,6 +55,7 @@ def runner(
     return LocalRunner(
         OptimizationRepository(database),
         worker,
+        database.wakeups,
         max_running=max_running,
         lease_seconds=60,
         poll_seconds=poll_seconds,
@@ -158,7 +159,7 @@ async def test_a_store_that_failed_is_asked_again(
     flaky = FlakyRepository(database)
     flaky.error = error
     worker = GatedWorker(flaky)
-    waiting = LocalRunner(flaky, worker, max_running=1, lease_seconds=60, poll_seconds=0.01)
+    waiting = LocalRunner(flaky, worker, database.wakeups, max_running=1, lease_seconds=60, poll_seconds=0.01)
     async with waiting:
         assert await worker.begun.get() == job
     assert flaky.failures == 0

@@ -7,6 +7,7 @@ import pytest
 from typing_extensions import override
 
 from app.jobs.run import Finding, OptimizationRun
+from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker, WorkerStore
 from optimizer.errors import TemplateError
 from store.connections import Database
@@ -31,7 +32,7 @@ class ScriptedRun(OptimizationRun):
         self.cancelled = False
 
     @override
-    async def run(self, claim: Claim) -> Finding:
+    async def run(self, claim: Claim, tenure: Tenure) -> Finding:
         try:
             await self.open.wait()
         except asyncio.CancelledError:
