@@ -1,9 +1,9 @@
-"""``drpo serve | migrate | optimize | examples | replay | ledger | prompts | chat | demo``."""
+"""``drpo serve | worker | migrate | optimize | examples | replay | ledger | prompts | chat | demo``."""
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,30 +11,36 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 
 from app.commands.api_client import ApiClient, api_client, is_running, local_url, parse_setting, read_base_url
 from app.commands.chat import ask
 from app.commands.demo import run_demo
 from app.commands.examples import build_bank, print_bank, read_examples
+from app.commands.invocation import (
+    INTERRUPTED,
+    ConfigOption,
+    JsonOption,
+    KeyOption,
+    UrlOption,
+    errors,
+    out,
+    run_work,
+)
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
 from app.commands.optimize import show_estimate
+from app.commands.processes import migrate, serve, worker
 from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
 from app.commands.terminal import plain
 from app.configuration import read_secret
 from app.logs import configure_logging
-from app.migrate import migrate as run_migrations
-from app.server import embedded_service, run
-from app.server import serve as run_service
-from app.settings import JobSettings, load_settings, with_server
+from app.server import embedded_service
+from app.settings import load_settings, with_options
 from optimizer.errors import DrpoError
 from store.errors import StoreError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="Align a language model without training it.",
@@ -43,25 +49,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold keys
 )
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file; default: DRPO_CONFIG, else ./drpo.toml")
-]
-UrlOption = Annotated[
-    str | None, typer.Option(help="A running service; default: the configured one, else one is started here")
-]
-KeyOption = Annotated[
-    Path | None, typer.Option("--api-key-file", help="File with the key of the service at --url")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON")]
-
-
-def _out() -> Console:
-    """Made when it is used: what the environment says about the terminal is read when one is made."""
-    return Console()
-
-
-def _errors() -> Console:
-    return Console(stderr=True)
+for command in (serve, worker, migrate):
+    app.command()(command)
 
 
 def main() -> None:
@@ -69,7 +58,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (DrpoError, StoreError) as error:
-        _errors().print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
+        errors().print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
         sys.exit(1)
 
 
@@ -103,7 +92,7 @@ async def _service(
         yield _Service(base_url=configured, api_key=key)
         return
     if not for_jobs:
-        settings = settings.model_copy(update={"jobs": JobSettings(max_running=0)})
+        settings = with_options(settings, "jobs", max_running=0)
     async with embedded_service(settings) as base_url:
         yield _Service(base_url=base_url, api_key=key)
 
@@ -118,38 +107,6 @@ async def _client(
         api_client(service.base_url, service.api_key) as client,
     ):
         yield client
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return run(work)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(INTERRUPTED) from None
-
-
-@app.command()
-def serve(
-    config: ConfigOption = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
-) -> None:
-    """Run the service: API and jobs in one process."""
-    settings = with_server(load_settings(config), host=host, port=port)
-    configure_logging(settings.logging.level)
-
-    def announce(base_url: str) -> None:
-        _errors().print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
-
-    _run(run_service(settings, announce))
-
-
-@app.command()
-def migrate(config: ConfigOption = None) -> None:
-    """Bring the database schema up to date."""
-    settings = load_settings(config)
-    configure_logging(settings.logging.level)
-    _run(run_migrations(settings))
-    _out().print("the schema is up to date")
 
 
 @app.command()
@@ -197,11 +154,11 @@ def optimize(
         async with _client(config, url, api_key_file, for_jobs=True) as client:
             if queries is not None:
                 request["queries"] = await _upload(client, queries)
-            console = _errors() if as_json else _out()
+            console = errors() if as_json else out()
             await show_estimate(client, request, console)
             return await run_optimize(client, request, console)
 
-    _end_with(_run(work()), as_json=as_json)
+    _end_with(run_work(work()), as_json=as_json)
 
 
 @app.command("examples")
@@ -237,13 +194,13 @@ def build_examples(
         if file is not None:
             request["examples"] = await read_examples(file)
         async with _client(config, url, api_key_file, for_jobs=True) as client:
-            return await build_bank(client, request, _errors() if as_json else _out())
+            return await build_bank(client, request, errors() if as_json else out())
 
-    bank = _run(work())
+    bank = run_work(work())
     if as_json:
-        _out().print_json(json.dumps(bank))
+        out().print_json(json.dumps(bank))
     else:
-        print_bank(_out(), bank)
+        print_bank(out(), bank)
     raise typer.Exit(_exit_code(bank["status"]))
 
 
@@ -262,9 +219,9 @@ def replay(
 
     async def work() -> dict[str, Any]:
         async with _client(config, url, api_key_file, for_jobs=True) as client:
-            return await run_optimize(client, request, _errors() if as_json else _out(), path=path)
+            return await run_optimize(client, request, errors() if as_json else out(), path=path)
 
-    _end_with(_run(work()), as_json=as_json)
+    _end_with(run_work(work()), as_json=as_json)
 
 
 @app.command()
@@ -281,11 +238,11 @@ def ledger(
             found: dict[str, Any] = await client.get("/v1/ledger")
             return found
 
-    found = _run(work())
+    found = run_work(work())
     if as_json:
-        _out().print_json(json.dumps(found))
+        out().print_json(json.dumps(found))
     else:
-        show_ledger(_out(), found)
+        show_ledger(out(), found)
 
 
 @app.command()
@@ -304,13 +261,13 @@ def prompts(
             listed: list[dict[str, Any]] = (await client.get(path))["data"]
             return listed
 
-    found = _run(work())
+    found = run_work(work())
     if as_json:
-        _out().print_json(json.dumps(found))
+        out().print_json(json.dumps(found))
     elif model is None:
-        show_models(_out(), found)
+        show_models(out(), found)
     else:
-        show_versions(_out(), found)
+        show_versions(out(), found)
 
 
 @app.command()
@@ -331,26 +288,26 @@ def chat(
     async def work() -> None:
         async with _service(config, url, api_key_file) as service:
             request: dict[str, Any] = {"model": model, "message": message, "drpo": extension}
-            await ask(service.base_url, service.api_key, request, answers=_out(), notes=_errors())
+            await ask(service.base_url, service.api_key, request, answers=out(), notes=errors())
 
-    _run(work())
+    run_work(work())
 
 
 @app.command()
 def demo() -> None:
     """Run a search on the simulated backend and ask through the result; nothing is kept."""
     configure_logging("WARNING")
-    status = _run(run_demo(_out()))
+    status = run_work(run_demo(out()))
     if status != "succeeded":
         raise typer.Exit(_exit_code(status))
-    show_next_steps(_out(), sys.argv[0])
+    show_next_steps(out(), sys.argv[0])
 
 
 def _end_with(job: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _out().print_json(json.dumps(job))
+        out().print_json(json.dumps(job))
     else:
-        print_result(_out(), job)
+        print_result(out(), job)
     raise typer.Exit(_exit_code(job["status"]))
 
 

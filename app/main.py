@@ -45,3 +45,13 @@ def create_app(resources: Resources) -> FastAPI:
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
     return app
+
+
+def create_probe_app(resources: Resources) -> FastAPI:
+    """The application of a worker, which answers probes alone."""
+    app = FastAPI(title="drpo worker", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.resources = resources
+    install_error_handlers(app)
+    app.include_router(health_router)
+    app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
+    return app

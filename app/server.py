@@ -3,49 +3,21 @@
 import asyncio
 import contextlib
 import gc
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
-import uvicorn
 import uvloop
 from fastapi import FastAPI
 from threadpoolctl import threadpool_limits
-from typing_extensions import override
 
-from app.main import create_app
+from app.database import require_shared_database
+from app.listening import Server, listen, running, stopped_by_signals, url_of
+from app.main import create_app, create_probe_app
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from optimizer.errors import InvalidInputError
 
 T = TypeVar("T")
-
-_SHUTDOWN_SECONDS = 5
-_BACKLOG = 2048
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class _Server(uvicorn.Server):
-    """Tells when it listens, and leaves signals to its caller.
-
-    uvicorn's own handling raises the signal again once it has stopped: the process would be killed before the
-    resources are closed.
-    """
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    @override
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    @override
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -72,12 +44,28 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             change.
     """
     async with open_resources(settings) as resources:
-        with await _listen(settings.server.host, settings.server.port) as listener:
-            server = _Server(_config(_settled_app(resources)))
-            with _stopped_by_signals(server):
-                async with _running(server, listener) as serving:
-                    on_ready(_url(listener))
-                    await asyncio.wait([serving])  # unlike awaiting it, this does not cancel it with us
+        await _until_stopped(resources, create_app(resources), "server", on_ready)
+
+
+async def work(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Work on jobs until SIGINT or SIGTERM, and answer probes; what is running is handed over then.
+
+    Args:
+        settings: where to answer probes, how many jobs, and everything else.
+        on_ready: told the base URL of the probes as soon as they are answered.
+
+    Raises:
+        InvalidInputError: the settings, the address or the store cannot be used; the message says what to
+            change.
+    """
+    require_shared_database(settings)
+    if settings.jobs.max_running == 0:
+        raise InvalidInputError(
+            "jobs.max_running is 0: a worker would do nothing; set it to the number of jobs to run at once",
+            param="jobs.max_running",
+        )
+    async with open_resources(settings) as resources:
+        await _until_stopped(resources, create_probe_app(resources), "worker", on_ready)
 
 
 @contextlib.asynccontextmanager
@@ -88,73 +76,32 @@ async def embedded_service(settings: Settings) -> AsyncIterator[str]:
         InvalidInputError: the settings or the store cannot be used.
     """
     async with open_resources(settings) as resources:
-        with await _listen("127.0.0.1", 0) as listener:
-            async with _running(_Server(_config(_settled_app(resources))), listener):
-                yield _url(listener)
+        with await listen("127.0.0.1", 0, setting="server") as listener:
+            app = create_app(resources)
+            _settle()
+            async with running(Server(app), listener):
+                yield url_of(listener)
 
 
-@contextlib.asynccontextmanager
-async def _running(server: _Server, listener: socket.socket) -> "AsyncIterator[asyncio.Task[None]]":
-    """``server`` while the block runs; the task ends when the server does."""
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        await server.ready.wait()
-        yield serving
-    finally:
-        server.should_exit = True
-        await serving
+async def _until_stopped(
+    resources: Resources, app: FastAPI, group: str, on_ready: Callable[[str], None]
+) -> None:
+    """Answer with ``app`` at the address in the settings' ``group`` until a signal comes."""
+    address = resources.settings.server if group == "server" else resources.settings.worker
+    with await listen(address.host, address.port, setting=group) as listener:
+        _settle()
+        server = Server(app)
+        # jobs are handed over at once: open requests must not hold them back
+        with stopped_by_signals(server, resources.runner.retire):
+            async with running(server, listener) as serving:
+                on_ready(url_of(listener))
+                await asyncio.wait([serving])  # unlike awaiting it, this does not cancel it with us
 
 
-@contextlib.contextmanager
-def _stopped_by_signals(server: _Server) -> Iterator[None]:
-    """Let the first signal stop ``server`` in peace, and a second SIGINT at once."""
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, server.handle_exit, number, None)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+def _settle() -> None:
+    """Take all that was loaded out of garbage collection.
 
-
-async def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket: whether the address can be used is known before anything is served."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family = min((item[0] for item in found), key=lambda kind: kind is not socket.AF_INET)
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise InvalidInputError(
-            f"cannot listen on {host}, port {port}: {error.strerror or error}; set another server.host or "
-            "server.port (--host, --port)",
-            param="server.port",
-        ) from error
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _settled_app(resources: Resources) -> FastAPI:
-    """The application, with all that was loaded for it taken out of garbage collection.
-
-    What is loaded stays for ever; walking through it held the loop for 0.2 s now and then.
+    It stays for ever; walking through it held the loop for 0.2 s now and then.
     """
-    app = create_app(resources)
     gc.collect()
     gc.freeze()
-    return app
-
-
-def _config(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own ASGI types are narrower than Starlette's
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-    )

@@ -37,6 +37,7 @@ from app.configuration import (
     refuse_unknown,
     simulated_world,
 )
+from app.job_settings import JobSettings, WorkerSettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
 from optimizer.errors import InvalidInputError
@@ -205,20 +206,6 @@ class ChatSettings(Group):
     refresh_seconds: Seconds = 1.0
 
 
-class JobSettings(Group):
-    """Optimizations.
-
-    Attributes:
-        max_running: at once in this process; 0 leaves them to other workers.
-        lease_seconds: a job whose worker is silent for this long is taken over.
-        poll_seconds: longest time until a waiting job is seen.
-    """
-
-    max_running: int = Field(default=2, ge=0, le=1000)
-    lease_seconds: Seconds = 30.0
-    poll_seconds: Seconds = 1.0
-
-
 BackendName = Annotated[str, Field(pattern="^[^/]+$")]
 """A model's full name is ``backend/model``, and has to be read again."""
 
@@ -260,6 +247,7 @@ class Settings(BaseSettings):
     chat: ChatSettings = ChatSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
+    worker: WorkerSettings = WorkerSettings()
     ledger: LedgerSettings = LedgerSettings()
     logging: LoggingSettings = LoggingSettings()
 
@@ -349,16 +337,18 @@ def load_settings(config: Path | None = None) -> Settings:
         raise explain(error) from None
 
 
-def with_server(settings: Settings, *, host: str | None, port: int | None) -> Settings:
-    """``settings`` with another address to listen on; None leaves what is there.
+def with_options(
+    settings: Settings, group: Literal["server", "worker", "jobs"], **options: str | int | None
+) -> Settings:
+    """``settings`` with other values in one group; None leaves what is there.
 
     Raises:
-        InvalidInputError: the address cannot be used, such as one beyond loopback without a key.
+        InvalidInputError: they cannot be used, such as a host beyond loopback without a key.
     """
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    server = {**settings.server.model_dump(), **given}
+    given = {name: value for name, value in options.items() if value is not None}
+    changed = {**dict(settings)[group].model_dump(), **given}
     try:
-        return Settings.model_validate({**dict(settings), "server": server})
+        return Settings.model_validate({**dict(settings), group: changed})
     except ValidationError as error:
         raise explain(error) from None
 

@@ -17,6 +17,7 @@ _NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.get("/livez", summary="Is the process alive?")
+@router.get("/healthz", summary="The same as /livez")
 async def livez() -> Alive:
     """Always ok: the process answers."""
     return Alive(version=VERSION)

@@ -9,6 +9,8 @@ import socket
 from types import TracebackType
 from typing import Self
 
+from app.job_settings import JobSettings
+from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker
 from store.errors import StoreUnavailableError
 from store.records.optimizations import Claim
@@ -32,10 +34,7 @@ class LocalRunner:
         optimizations: OptimizationRepository,
         worker: JobWorker,
         wakeups: Wakeups,
-        *,
-        max_running: int,
-        lease_seconds: float,
-        poll_seconds: float,
+        settings: JobSettings,
     ) -> None:
         """A runner.
 
@@ -43,15 +42,13 @@ class LocalRunner:
             optimizations: where jobs wait.
             worker: works on them.
             wakeups: tell when there is something to do.
-            max_running: at once; 0 runs none.
-            lease_seconds: how long a claim lasts without a beat.
-            poll_seconds: longest time until a job is seen of which no hint has come.
+            settings: how many at once, and how often to look.
         """
         self._optimizations = optimizations
         self._worker = worker
-        self._max_running = max_running
-        self._lease_seconds = lease_seconds
-        self._poll_seconds = poll_seconds
+        self._max_running = settings.max_running
+        self._lease_seconds = settings.lease_seconds
+        self._poll_seconds = settings.poll_seconds
         self._wakeups = wakeups
         self._hearing = contextlib.ExitStack()
         self._owner = worker_name()
@@ -115,10 +112,11 @@ class LocalRunner:
             self._wake.clear()
             try:
                 while len(self._running) < self._max_running:
+                    tenure = Tenure(self._lease_seconds)
                     claim = await self._claim()
                     if claim is None:
                         break
-                    self._start(claim)
+                    self._start(claim, tenure)
             except StoreUnavailableError as error:
                 _LOGGER.warning("waiting for the store: %s", error)
             except Exception:
@@ -142,10 +140,10 @@ class LocalRunner:
             claiming.cancel()
             raise
 
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Claim, tenure: Tenure) -> None:
         job = claim.lease.optimization_id
         cancel = self._cancels[job] = asyncio.Event()
-        task = asyncio.create_task(self._worker.work(claim, cancel), name=f"work {job}")
+        task = asyncio.create_task(self._worker.work(claim, cancel, tenure), name=f"work {job}")
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(job, done))
 

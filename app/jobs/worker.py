@@ -81,17 +81,18 @@ class JobWorker:
         self._lease_seconds = lease_seconds
         self._on_label_moved = on_label_moved
 
-    async def work(self, claim: Claim, cancel: asyncio.Event) -> None:
+    async def work(self, claim: Claim, cancel: asyncio.Event, tenure: Tenure | None = None) -> None:
         """Run ``claim`` until it ends, its row asks for its end or a pause, or its lease is lost.
 
-        ``cancel`` makes the worker look at the row at once.
+        ``cancel`` makes the worker look at the row at once. ``tenure`` has begun before the job was claimed;
+        by default it begins now.
 
         When this task itself is cancelled the lease is given back, so that the next worker need not wait.
         That takes a few seconds at most, and is not cut short by being cancelled once more.
         """
         job = claim.optimization
         _LOGGER.info("%s begins on %s", job.id, job.target or "the answers of an example bank")
-        clock, tenure = _Clock(), Tenure(self._lease_seconds)
+        clock, tenure = _Clock(), tenure or Tenure(self._lease_seconds)
         running = asyncio.create_task(self._run.run(claim, tenure), name=f"run {job.id}")
         watch = LeaseWatch(
             self._store.optimizations, claim.lease, tenure, lease_seconds=self._lease_seconds, lap=clock.lap

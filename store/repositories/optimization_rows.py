@@ -23,9 +23,7 @@ RESUMED_EVENT = "optimization_resumed"
 CHANGED_EVENT = "optimization_changed"
 FINISHED_EVENT = "optimization_finished"
 
-_FOR_WORKERS = frozenset(
-    {CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED_EVENT, CHANGED_EVENT}
-)
+_FOR_WORKERS = frozenset({CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED_EVENT, CHANGED_EVENT})
 """Something is asked of the owner, or waits for one."""
 
 

@@ -146,7 +146,7 @@ async def test_no_route_of_the_api_is_forgotten(sqlite_url: str) -> None:
                 )
                 if response.status_code != 401:
                     open_ones.append(path)
-    assert sorted(open_ones) == ["/health", "/livez", "/readyz"]
+    assert sorted(open_ones) == ["/health", "/healthz", "/livez", "/readyz"]
 
 
 async def test_with_the_right_key_requests_are_answered_and_the_key_goes_nowhere(

@@ -14,7 +14,8 @@ from tests.app.command_line import drpo
 MODEL = "simulated-small"
 KEY = "sk-ours-0123456789abcdef"
 SMALL = ("--preset", "mini", "--set", "depth=2", "--set", "minibatch_size=2", "--held-out", "8")
-COMMANDS = ("serve", "migrate", "optimize", "examples", "replay", "ledger", "prompts", "chat", "demo")
+PROCESSES = ("serve", "worker", "migrate")
+COMMANDS = (*PROCESSES, "optimize", "examples", "replay", "ledger", "prompts", "chat", "demo")
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 

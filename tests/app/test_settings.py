@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import BackendSettings, ServerSettings, Settings, load_settings, with_server
+from app.settings import BackendSettings, ServerSettings, Settings, load_settings, with_options
 from optimizer.errors import InvalidInputError
 
 ANYWHERE = "0.0.0.0"  # noqa: S104
@@ -209,11 +209,11 @@ def test_a_key_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_another_address_is_checked_like_a_configured_one() -> None:
     settings = Settings.model_validate({"server": {"port": 1, "max_body_bytes": 2048}})
-    moved = with_server(settings, host="::1", port=2).server
+    moved = with_options(settings, "server", host="::1", port=2).server
     assert (moved.host, moved.port, moved.max_body_bytes) == ("::1", 2, 2048)
-    assert with_server(settings, host=None, port=None) == settings
+    assert with_options(settings, "server", host=None, port=None) == settings
     with pytest.raises(InvalidInputError, match="can be reached from other machines"):
-        with_server(settings, host=ANYWHERE, port=None)
+        with_options(settings, "server", host=ANYWHERE, port=None)
 
 
 def test_the_database_s_password_does_not_show() -> None:

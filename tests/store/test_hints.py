@@ -64,7 +64,7 @@ async def test_a_job_that_is_rolled_back_is_not_heard(here: Database, postgres_u
     async with another_process(postgres_url) as (_, ears):
         with contextlib.suppress(ZeroDivisionError):
             async with here.session() as session:
-                await repository.create(spec={}, target="small", optimization_id="opt_never", session=session)
+                await repository.create(spec={}, target="small", session=session)
                 raise ZeroDivisionError
         kept = await new_optimization(here)
         assert await ears.heard.get() == kept

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 from typing_extensions import override
 
+from app.job_settings import JobSettings
 from app.jobs.local import LocalRunner
+from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker
 from optimizer.types import JsonObject
 from store.connections import Database
@@ -36,7 +38,7 @@ class GatedWorker(JobWorker):
         self.fails = False
 
     @override
-    async def work(self, claim: Claim, cancel: asyncio.Event) -> None:
+    async def work(self, claim: Claim, cancel: asyncio.Event, tenure: Tenure | None = None) -> None:
         self.at_work += 1
         self.begun.put_nowait(claim.lease.optimization_id)
         try:
@@ -56,9 +58,7 @@ def runner(
         OptimizationRepository(database),
         worker,
         database.wakeups,
-        max_running=max_running,
-        lease_seconds=60,
-        poll_seconds=poll_seconds,
+        JobSettings(max_running=max_running, lease_seconds=60, poll_seconds=poll_seconds),
     )
 
 
@@ -159,7 +159,8 @@ async def test_a_store_that_failed_is_asked_again(
     flaky = FlakyRepository(database)
     flaky.error = error
     worker = GatedWorker(flaky)
-    waiting = LocalRunner(flaky, worker, database.wakeups, max_running=1, lease_seconds=60, poll_seconds=0.01)
+    settings = JobSettings(max_running=1, lease_seconds=60, poll_seconds=0.01)
+    waiting = LocalRunner(flaky, worker, database.wakeups, settings)
     async with waiting:
         assert await worker.begun.get() == job
     assert flaky.failures == 0

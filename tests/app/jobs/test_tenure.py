@@ -9,7 +9,7 @@ from typing_extensions import override
 from app.jobs.tenure import Tenure, awake_or_asleep
 from app.jobs.watch import LeaseWatch
 from store.connections import Database
-from store.records.optimizations import BeatResult, Lease
+from store.records.optimizations import Beat, BeatResult, Lease
 from store.repositories.optimizations import OptimizationRepository
 from tests.app.jobs.service import open_service
 from tests.app.jobs.test_lease import state, usurp, worker_of
@@ -66,7 +66,7 @@ async def test_a_worker_that_wakes_sends_nothing_before_it_knows_whose_the_job_i
 ) -> None:
     """Twelve calls are announced and wait for the one place that there is when the process freezes."""
     clock = Clock()
-    monkeypatch.setattr("app.jobs.worker.Tenure", lambda seconds: Tenure(seconds, clock))
+    monkeypatch.setattr("app.jobs.local.Tenure", lambda seconds: Tenure(seconds, clock))
     monkeypatch.setattr("app.jobs.watch._LONGEST_PAUSE", 1e9)  # no beat comes by itself
     async with open_service(
         database_url, backend={"max_concurrency": 1}, jobs={"lease_seconds": 1e9}
@@ -95,7 +95,7 @@ async def test_a_worker_that_wakes_in_time_goes_on(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr("app.jobs.worker.Tenure", lambda seconds: Tenure(seconds, clock))
+    monkeypatch.setattr("app.jobs.local.Tenure", lambda seconds: Tenure(seconds, clock))
     async with open_service(
         database_url, backend={"max_concurrency": 1}, jobs={"lease_seconds": 60.0}
     ) as service:
@@ -113,7 +113,7 @@ class HangingRepository(OptimizationRepository):
     """Never answers a beat."""
 
     @override
-    async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> BeatResult:
+    async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> Beat:
         while True:  # as a connection to nowhere, it does not even listen when it is told to stop
             try:
                 await asyncio.Event().wait()
@@ -134,4 +134,4 @@ async def test_a_store_that_hangs_costs_the_job_and_not_more(database: Database)
     repository.closed = True
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
-    assert (await OptimizationRepository(database).beat(lease, ttl=TTL)) is BeatResult.HELD
+    assert (await OptimizationRepository(database).beat(lease, ttl=TTL)).result is BeatResult.HELD

@@ -1,0 +1,26 @@
+"""Settings of jobs: how many a process runs, how long a lease lasts, and where a worker answers probes."""
+
+from pydantic import Field
+
+from app.backend_settings import Group, Seconds
+
+
+class JobSettings(Group):
+    """Optimizations.
+
+    Attributes:
+        max_running: at once in this process; 0 leaves them to other workers.
+        lease_seconds: a job whose worker is silent for this long is taken over.
+        poll_seconds: longest time until a waiting job is seen of which no hint has come.
+    """
+
+    max_running: int = Field(default=2, ge=0, le=1000)
+    lease_seconds: Seconds = 12.0
+    poll_seconds: Seconds = 1.0
+
+
+class WorkerSettings(Group):
+    """Where ``drpo worker`` answers probes, and nothing else; needs no key."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8001, ge=0, le=65535)
