@@ -1,5 +1,6 @@
 """Opening the store: whose the database is, and whether its schema fits."""
 
+import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from app.settings import Settings
 from optimizer.errors import InvalidInputError
 from store.connections import Database, normalise_url
 from store.repositories.optimizations import OptimizationRepository
-from store.schema import is_current, upgrade
+from store.schema import SchemaState, schema_state, upgrade
+
+_LOGGER = logging.getLogger(__name__)
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack) -> Database:
@@ -26,11 +29,14 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> Database:
     stack.push_async_callback(database.close)
     if database.lock_path is not None:
         _lock(database.lock_path, stack)
+    state = await schema_state(database)
+    if state is SchemaState.OUTDATED and database.dialect == "sqlite":
         await upgrade(url)
+    else:
+        _check(state)
+    if database.dialect == "sqlite":
         # whoever ran a job on this file is dead, or the lock would not be ours
         await OptimizationRepository(database).expire_leases()
-    elif not await is_current(database):
-        raise InvalidInputError("the database schema is not up to date: run 'drpo migrate'")
     return database
 
 
@@ -50,6 +56,22 @@ def require_shared_database(settings: Settings) -> None:
             "database.url to PostgreSQL, or let 'drpo serve' run the jobs, as it does by default",
             param="database.url",
         )
+
+
+def _check(state: SchemaState) -> None:
+    match state:
+        case SchemaState.OUTDATED:
+            raise InvalidInputError("the database schema is not up to date: run 'drpo migrate'")
+        case SchemaState.UNKNOWN:
+            raise InvalidInputError(
+                "the database has a schema that this version of drpo cannot work with: use the newer version "
+                "that has upgraded it, or name another database",
+                param="database.url",
+            )
+        case SchemaState.NEWER:
+            _LOGGER.warning("a newer version of drpo has upgraded the database; this one goes on with it")
+        case SchemaState.CURRENT:
+            pass
 
 
 def _lock(path: Path, stack: AsyncExitStack) -> None:

@@ -1,6 +1,7 @@
 """The schema: all tables, and bringing a database to the current revision."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from functools import cache
 from importlib import resources
 from types import ModuleType
@@ -11,7 +12,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from store.connections import Database
 from store.errors import UnusableStoreError
@@ -64,6 +65,23 @@ METADATA: Final = Base.metadata
 _MIGRATION_LOCK: Final = 0x6472706F  # any constant: two processes must not migrate at once
 
 
+class SchemaState(StrEnum):
+    """How the schema of a database stands to this code."""
+
+    CURRENT = "current"
+    OUTDATED = "outdated"
+    """It has to be upgraded first."""
+    NEWER = "newer"
+    """A newer version has upgraded it and has left everything in it that this code uses."""
+    UNKNOWN = "unknown"
+    """Something that this code uses is not in it."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether this code can work with it."""
+        return self in {SchemaState.CURRENT, SchemaState.NEWER}
+
+
 @cache
 def head_revision() -> str:
     """The newest revision that this code knows."""
@@ -100,6 +118,40 @@ async def current_revision(db: Database) -> str | None:
 async def is_current(db: Database) -> bool:
     """Whether ``db`` is at the newest revision."""
     return await current_revision(db) == head_revision()
+
+
+async def schema_state(db: Database) -> SchemaState:
+    """How the schema of ``db`` stands to this code.
+
+    Raises:
+        StoreUnavailableError: the database cannot be reached.
+    """
+    revision = await current_revision(db)
+    if revision == head_revision():
+        return SchemaState.CURRENT
+    if revision is None or revision in _known_revisions():
+        return SchemaState.OUTDATED
+    async with db.read() as session:
+        connection = await session.connection()
+        missing = await connection.run_sync(_missing_columns)
+    return SchemaState.UNKNOWN if missing else SchemaState.NEWER
+
+
+@cache
+def _known_revisions() -> frozenset[str]:
+    return frozenset(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _missing_columns(connection: Connection) -> frozenset[str]:
+    """Columns that this code uses and the database does not have."""
+    inspector = inspect(connection)
+    present = frozenset(inspector.get_table_names())
+    return frozenset(
+        f"{table.name}.{column}"
+        for table in METADATA.sorted_tables
+        for column in set(table.columns.keys())
+        - ({found["name"] for found in inspector.get_columns(table.name)} if table.name in present else set())
+    )
 
 
 def _revision_of(connection: Connection) -> str | None:

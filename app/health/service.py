@@ -5,7 +5,7 @@ import asyncio
 from app.health.schemas import Checks, Readiness
 from store.connections import Database
 from store.errors import StoreError
-from store.schema import is_current
+from store.schema import schema_state
 
 _PATIENCE_SECONDS = 2.0
 
@@ -14,9 +14,9 @@ async def check_readiness(database: Database) -> Readiness:
     """Look at the database; one that hangs counts as unreachable."""
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            current = await is_current(database)
+            state = await schema_state(database)
     except (StoreError, TimeoutError):
         return Readiness(status="unavailable", checks=Checks(database="unreachable", schema="unknown"))
-    if not current:
+    if not state.fits:
         return Readiness(status="unavailable", checks=Checks(database="ok", schema="outdated"))
     return Readiness(status="ok", checks=Checks(database="ok", schema="ok"))

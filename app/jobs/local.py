@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from app.job_settings import JobSettings
+from app.jobs.software import this_software
 from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker
 from store.errors import StoreUnavailableError
@@ -129,7 +130,9 @@ class LocalRunner:
     async def _claim(self) -> Claim | None:
         """The next job; one that is claimed while this runner is told to stop is given back."""
         claiming = asyncio.create_task(
-            self._optimizations.claim_next(owner=self._owner, ttl=self._lease_seconds)
+            self._optimizations.claim_next(
+                owner=self._owner, ttl=self._lease_seconds, software=this_software()
+            )
         )
         try:
             return await asyncio.shield(claiming)

@@ -186,6 +186,19 @@ class OptimizationRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Software:
+    """What wants to work on optimizations.
+
+    Attributes:
+        name: two with the same name find each other's calls in the ledger.
+        spec_version: specs above this one it cannot read.
+    """
+
+    name: str
+    spec_version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """An optimization that is now ours to work on."""
 

@@ -4,7 +4,9 @@ All times are the database's. At most one owner holds a valid fence at any momen
 higher one, and everything that an older owner still tries to write is refused.
 """
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, and_, func, not_, or_, select, update
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Select, Update, and_, case, func, not_, or_, select, update
 
 from store.clock import db_now
 from store.connections import Session
@@ -23,6 +25,7 @@ from store.records.optimizations import (
     OptimizationStatus,
     PauseCause,
     PauseReason,
+    Software,
 )
 from store.records.progress import EventDraft
 from store.repositories.optimization_rows import (
@@ -33,26 +36,38 @@ from store.repositories.optimization_rows import (
     to_record,
 )
 
+ANY_SOFTWARE: Final = Software(name="any", spec_version=2**31)
+_LEFT_TO_OTHERS_SECONDS: Final = 60.0
+_JUST_ENDED: Final = db_now() - 0.01
+"""Not long ago: other software leaves the job to workers of its own kind for a while."""
 _REQUESTED = PauseReason(cause=PauseCause.REQUESTED, message="somebody asked for it")
 
 
 class OptimizationLeases(OptimizationRows):
     """Taking jobs, keeping them, and giving them back or to their end."""
 
-    async def claim(self, optimization_id: str, *, owner: str, ttl: float) -> Claim | None:
-        """Become the owner of ``optimization_id`` for ``ttl`` seconds.
+    async def claim(
+        self, optimization_id: str, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE
+    ) -> Claim | None:
+        """Become the owner of ``optimization_id`` for ``ttl`` seconds; see ``claim_next`` for the rest.
 
         Returns:
             None where a live owner has it, it has ended, waits paused, or is to be paused or cancelled.
         """
         async with self._db.session() as session:
-            return await self._take(session, optimization_id, owner, ttl)
+            return await self._take(session, optimization_id, owner, ttl, software)
 
-    async def claim_next(self, *, owner: str, ttl: float) -> Claim | None:
+    async def claim_next(self, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE) -> Claim | None:
         """Become the owner of an optimization that is queued or whose owner is gone.
 
         The one with the highest priority comes first, among equals the oldest. Whatever was to be paused or
         cancelled and has lost its owner is so before.
+
+        Args:
+            owner: who wants it.
+            ttl: seconds that the lease lasts without a beat.
+            software: what the owner is. A spec that it cannot read stays for others. What other software has
+                begun is left to that for a minute after the lease has ended: its calls would not be found.
 
         Returns:
             None where there is none.
@@ -61,7 +76,7 @@ class OptimizationLeases(OptimizationRows):
             await self._settle_abandoned(session)
             candidates = (
                 select(Optimization.id)
-                .where(_claimable())
+                .where(_claimable(software))
                 .order_by(Optimization.priority.desc(), Optimization.created_at, Optimization.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -69,7 +84,7 @@ class OptimizationLeases(OptimizationRows):
             optimization_id = await session.scalar(candidates)
             if optimization_id is None:
                 return None
-            return await self._take(session, optimization_id, owner, ttl)
+            return await self._take(session, optimization_id, owner, ttl, software)
 
     async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> Beat:
         """Keep the lease for another ``ttl`` seconds, and add ``elapsed`` seconds of work.
@@ -105,7 +120,7 @@ class OptimizationLeases(OptimizationRows):
         """
         statement = (
             _held(lease)
-            .values(lease_until=0.0, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
+            .values(lease_until=_JUST_ENDED, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
             .returning(Optimization.id)
         )
 
@@ -206,12 +221,15 @@ class OptimizationLeases(OptimizationRows):
         async with self._db.session() as session:
             return len((await session.scalars(statement)).all())
 
-    async def _take(self, session: Session, optimization_id: str, owner: str, ttl: float) -> Claim | None:
+    async def _take(
+        self, session: Session, optimization_id: str, owner: str, ttl: float, software: Software
+    ) -> Claim | None:
         statement = (
             move(Cause.CLAIMED)
-            .where(Optimization.id == optimization_id, _claimable())
+            .where(Optimization.id == optimization_id, _claimable(software))
             .values(
                 owner=owner,
+                software=software.name,
                 fence=Optimization.fence + 1,
                 lease_until=db_now() + ttl,
                 started_at=func.coalesce(Optimization.started_at, db_now()),
@@ -250,7 +268,7 @@ class OptimizationLeases(OptimizationRows):
                 return await self._announce(session, row, finished_event(row))
             if cause is Cause.PAUSED and not row.pause_requested:
                 self._db.touch(session, row.id, for_workers=True)
-                free = _held(lease).values(worked | {"lease_until": 0.0}).returning(Optimization)
+                free = _held(lease).values(worked | {"lease_until": _JUST_ENDED}).returning(Optimization)
                 return to_record((await session.scalars(free)).one())
             if row.pause_requested:
                 cause, reason, probe_at = Cause.PAUSED, _REQUESTED, None
@@ -283,9 +301,12 @@ class OptimizationLeases(OptimizationRows):
             await self._announce(session, row, paused_event(row))
 
 
-def _claimable() -> ColumnElement[bool]:
-    abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
+def _claimable(software: Software) -> ColumnElement[bool]:
+    is_ours = or_(Optimization.software.is_(None), Optimization.software == software.name)
+    ended_before = case((is_ours, db_now()), else_=db_now() - _LEFT_TO_OTHERS_SECONDS)
+    abandoned = and_(Optimization.status == "running", Optimization.lease_until < ended_before)
     return and_(
+        Optimization.spec_version <= software.spec_version,
         not_(Optimization.cancel_requested),
         not_(Optimization.pause_requested),
         or_(Optimization.status == "queued", abandoned),

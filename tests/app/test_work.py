@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from app.jobs.software import this_software
 from app.server import work
 from app.settings import Settings
 from app.version import VERSION
@@ -86,7 +87,9 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_job_free_for_the_next_on
         async with working(settings):
             await service.wait_for(job, "optimization_started")
         database = Database(postgres_url)
-        claim = await OptimizationRepository(database).claim(job, owner="next", ttl=60)
+        claim = await OptimizationRepository(database).claim(
+            job, owner="next", ttl=60, software=this_software()
+        )
         await database.close()
         assert claim is not None
         assert claim.lease.fence == 2

@@ -54,7 +54,7 @@ async def test_a_database_that_hangs_is_not_ready(sqlite_url: str, monkeypatch: 
         await asyncio.Event().wait()
         return True
 
-    monkeypatch.setattr("app.health.service.is_current", hang)
+    monkeypatch.setattr("app.health.service.schema_state", hang)
     monkeypatch.setattr("app.health.service._PATIENCE_SECONDS", 0.01)
     async with open_service(sqlite_url) as service:
         ready = await service.client.get("/readyz")

@@ -14,7 +14,8 @@ from app.jobs.worker import JobWorker
 from optimizer.types import JsonObject
 from store.connections import Database
 from store.errors import StoreUnavailableError
-from store.records.optimizations import Claim, OptimizationStatus
+from store.records.optimizations import Claim, OptimizationStatus, Software
+from store.repositories.optimization_leases import ANY_SOFTWARE
 from store.repositories.optimizations import OptimizationRepository
 from tests.app.jobs.service import JobService, open_service
 
@@ -136,11 +137,11 @@ class FlakyRepository(OptimizationRepository):
     error: Exception = StoreUnavailableError("it is away")
 
     @override
-    async def claim_next(self, *, owner: str, ttl: float) -> Claim | None:
+    async def claim_next(self, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE) -> Claim | None:
         if self.failures:
             self.failures -= 1
             raise self.error
-        return await super().claim_next(owner=owner, ttl=ttl)
+        return await super().claim_next(owner=owner, ttl=ttl, software=software)
 
 
 @pytest.mark.parametrize(
