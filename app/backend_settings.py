@@ -21,11 +21,17 @@ class TimeoutSettings(Group):
         connect_seconds: until the connection stands.
         read_seconds: between two pieces of a response; the first one may have to wait for a model to load.
         total_seconds: for a whole response that is not streamed.
+        first_token_seconds: until a stream's first frame; comments that keep its connection alive are none.
+        idle_seconds: between two frames of a stream.
+        stream_seconds: for a whole stream.
     """
 
     connect_seconds: Seconds = 10.0
     read_seconds: Seconds = 120.0
     total_seconds: Seconds = 600.0
+    first_token_seconds: Seconds = 300.0
+    idle_seconds: Seconds = 120.0
+    stream_seconds: Seconds = 3600.0
 
 
 class RetrySettings(Group):

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.database import open_database
 from app.jobs.banks.run import BankRun
@@ -14,6 +14,7 @@ from app.jobs.sweeper import LedgerSweeper
 from app.jobs.worker import JobWorker, WorkerStore
 from app.labelled_prompts import LabelledPrompts
 from app.llm.registry import ModelRegistry
+from app.outcomes import OutcomeFeed
 from app.retrieval import Retrievers
 from app.settings import Settings
 from rewards.catalog import CriteriaCatalog
@@ -50,6 +51,7 @@ class Resources:
     datasets: DatasetRepository
     labelled: LabelledPrompts
     runner: LocalRunner
+    outcomes: OutcomeFeed = field(default_factory=OutcomeFeed)
 
 
 @asynccontextmanager

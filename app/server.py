@@ -75,12 +75,18 @@ async def embedded_service(settings: Settings) -> AsyncIterator[str]:
     Raises:
         InvalidInputError: the settings or the store cannot be used.
     """
-    async with open_resources(settings) as resources:
-        with await listen("127.0.0.1", 0, setting="server") as listener:
-            app = create_app(resources)
-            _settle()
-            async with running(Server(app), listener):
-                yield url_of(listener)
+    async with open_resources(settings) as resources, embedded_app(resources) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def embedded_app(resources: Resources) -> AsyncIterator[str]:
+    """Serve ``resources`` on a free loopback port while the block runs; gives the base URL."""
+    with await listen("127.0.0.1", 0, setting="server") as listener:
+        app = create_app(resources)
+        _settle()
+        async with running(Server(app), listener):
+            yield url_of(listener)
 
 
 async def _until_stopped(

@@ -200,10 +200,12 @@ class ChatSettings(Group):
     Attributes:
         caller_system: the caller's own system message goes ``after`` ours, ``before`` it, or ``replace``s it.
         refresh_seconds: age at which the labels held in memory are read again.
+        keep_alive_seconds: a stream that sends nothing for so long gets a comment.
     """
 
     caller_system: Literal["after", "before", "replace"] = "after"
     refresh_seconds: Seconds = 1.0
+    keep_alive_seconds: Seconds = 15.0
 
 
 BackendName = Annotated[str, Field(pattern="^[^/]+$")]

@@ -5,14 +5,15 @@ from typing import Protocol
 import orjson
 from typing_extensions import override
 
+from app.errors import answer_to
 from app.llm.sse import DONE, payload
-from app.llm.wire import read_json
-from optimizer.errors import MalformedResponseError
-from optimizer.types import JsonObject, JsonValue
+from app.llm.wire import read_json, read_usage
+from optimizer.errors import MalformedResponseError, ModelError
+from optimizer.types import JsonObject, JsonValue, Usage
 
 
 class AnswerShape(Protocol):
-    """Turns a backend's JSON into that of chat completions."""
+    """Turns a backend's JSON into that of the API that was asked."""
 
     def whole(self, reply: JsonObject) -> JsonObject:
         """A whole answer."""
@@ -23,8 +24,8 @@ class AnswerShape(Protocol):
         ...
 
 
-class ChatAnswers(AnswerShape):
-    """What a chat backend sends has the right shape already."""
+class SameShape(AnswerShape):
+    """What the backend sends has the right shape already."""
 
     @override
     def whole(self, reply: JsonObject) -> JsonObject:
@@ -35,25 +36,16 @@ class ChatAnswers(AnswerShape):
         return event
 
 
-class AnswerReader:
-    """Reads one response.
+class Reader(Protocol):
+    """Reads one response of a backend, and writes what the caller is sent.
 
     Attributes:
         told_model: the model id that the backend reports, as soon as it was seen.
+        usage: the token counts that it reports, as soon as they were seen.
     """
 
-    def __init__(self, *, model: str, backend: str, shape: AnswerShape) -> None:
-        """A reader of one response.
-
-        Args:
-            model: what the caller asked for.
-            backend: the backend's configured name.
-            shape: how its answers become chat completions.
-        """
-        self.told_model: str | None = None
-        self._model = model
-        self._backend = backend
-        self._shape = shape
+    told_model: str | None
+    usage: Usage | None
 
     def whole(self, body: bytes) -> bytes:
         """The answer in a 2xx body.
@@ -61,39 +53,117 @@ class AnswerReader:
         Raises:
             MalformedResponseError: it is none.
         """
-        reply = self._read(body)
-        if not isinstance(reply.get("choices"), list):
-            raise self._malformed("an answer without choices")
-        return self._written(self._shape.whole(reply))
+        ...
 
     def frame(self, frame: bytes) -> bytes:
-        """One frame of a stream: the same bytes, unless the model's name or the shape has to change.
+        """What one frame of a stream, ``[DONE]`` among them, becomes; nothing where the caller needs none.
 
         Raises:
             MalformedResponseError: its data is no JSON object that can be sent on.
         """
+        ...
+
+    def broken(self, error: ModelError) -> bytes:
+        """The last frame of a stream that breaks with ``error``."""
+        ...
+
+
+class AnswerReader(Reader):
+    """Reads chat completions, plain completions and embeddings."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        backend: str,
+        shape: AnswerShape,
+        holding: str = "choices",
+        hides_usage: bool = False,
+    ) -> None:
+        """A reader of one response.
+
+        Args:
+            model: what the caller asked for.
+            backend: the backend's configured name.
+            shape: how its answers become what the caller's API has.
+            holding: the field that makes a whole answer one.
+            hides_usage: whether the caller did not ask for the token counts that a stream ends with.
+        """
+        self.told_model: str | None = None
+        self.usage: Usage | None = None
+        self._model = model
+        self._backend = backend
+        self._shape = shape
+        self._holding = holding
+        self._hides_usage = hides_usage
+
+    @override
+    def whole(self, body: bytes) -> bytes:
+        return self._written(self.read_whole(body))
+
+    @override
+    def frame(self, frame: bytes) -> bytes:
         if frame == DONE:
             return frame
         event = self._read(payload(frame))
+        same = event.get("model") == self._model
+        if self._hides_usage and "usage" in event:
+            same = False
+            if event.pop("usage") and not event.get("choices"):
+                return b""
         shaped = self._shape.chunk(event)
-        if shaped is event and event.get("model") == self._model:
+        if same and shaped is event:
             return frame
         return b"data: " + self._written(shaped) + b"\n\n"
+
+    @override
+    def broken(self, error: ModelError) -> bytes:
+        return b"data: " + orjson.dumps(told_error(error)) + b"\n\n"
+
+    def read_whole(self, body: bytes) -> JsonObject:
+        """The answer in a 2xx body, in the caller's shape.
+
+        Raises:
+            MalformedResponseError: it is none.
+        """
+        reply = self._read(body)
+        if not isinstance(reply.get(self._holding), list):
+            raise self.malformed(f"an answer without {self._holding}")
+        return self._shape.whole(reply)
+
+    def read_event(self, frame: bytes) -> JsonObject:
+        """One event of a stream, in the caller's shape.
+
+        Raises:
+            MalformedResponseError: its data is no JSON object.
+        """
+        return self._shape.chunk(self._read(payload(frame)))
+
+    def malformed(self, what: str) -> MalformedResponseError:
+        """The error that says what the backend has sent."""
+        return MalformedResponseError(f"backend {self._backend} sent {what}", backend=self._backend)
 
     def _written(self, answer: JsonObject) -> bytes:
         try:
             return orjson.dumps({**answer, "model": self._model})
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-            raise self._malformed("an answer that is nested too deeply") from None
+            raise self.malformed("an answer that is nested too deeply") from None
 
     def _read(self, content: bytes) -> JsonObject:
         value: JsonValue = read_json(content, backend=self._backend)
         if not isinstance(value, dict):
-            raise self._malformed("a value that is no JSON object")
+            raise self.malformed("a value that is no JSON object")
         told = value.get("model")
         if isinstance(told, str) and told:
             self.told_model = told
+        if value.get("usage"):
+            self.usage = read_usage(value["usage"]) or self.usage
         return value
 
-    def _malformed(self, what: str) -> MalformedResponseError:
-        return MalformedResponseError(f"backend {self._backend} sent {what}", backend=self._backend)
+
+def told_error(error: ModelError) -> JsonObject:
+    """The envelope of a failure after the status was sent."""
+    answer = answer_to(error)
+    if answer is None:
+        raise error
+    return answer.body()

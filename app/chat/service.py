@@ -3,48 +3,21 @@
 from dataclasses import dataclass
 
 from app.chat.alignment import Alignment, align, chat_body
-from app.chat.answers import AnswerReader, AnswerShape, ChatAnswers
+from app.chat.answers import AnswerReader, AnswerShape, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
-from app.chat.headers import answer_headers
+from app.chat.calls import PreparedCall
 from app.chat.schemas import AlignmentOptions, ChatRequest
+from app.chat.usage import ask_for_usage
 from app.errors import invalid_request, not_found
 from app.labelled_prompts import PRODUCTION, LabelledPrompts, ServedPrompt
 from app.llm.capabilities import Capabilities
-from app.llm.passthrough import Passthrough
 from app.llm.registry import ModelRegistry
-from app.llm.wire import PATHS, Path
+from app.llm.wire import PATHS
 from app.settings import TargetSettings
 from optimizer.errors import InvalidInputError
 from optimizer.rendering import CallerSystem
-from optimizer.types import JsonObject, ModelRole
+from optimizer.types import ModelRole
 from store.errors import NotFoundError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatCall:
-    """A call that is ready to be sent; nothing of ours is held open for it.
-
-    Attributes:
-        upstream: whom to send it to.
-        path / body: what to send.
-        reader: reads the answer.
-        upstream_model: the configured name of the model there.
-        version_id: the prompt version that aligns it, or None.
-        found_by: what found the examples that are shown; None where there are none.
-    """
-
-    upstream: Passthrough
-    path: Path
-    body: JsonObject
-    reader: AnswerReader
-    upstream_model: str
-    version_id: str | None
-    found_by: str | None = None
-
-    def headers(self) -> dict[str, str]:
-        """The answer's headers; once some of it was read they name the model that the backend reports."""
-        told = self.reader.told_model or self.upstream_model
-        return answer_headers(upstream_model=told, version_id=self.version_id, found_by=self.found_by)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +34,7 @@ class ChatService:
     labelled: LabelledPrompts
     caller_system: CallerSystem
 
-    async def prepare(self, request: ChatRequest) -> ChatCall:
+    async def prepare(self, request: ChatRequest) -> PreparedCall:
         """Find the version and align the request. The database is not used any more afterwards.
 
         Raises:
@@ -76,18 +49,25 @@ class ChatService:
         if prompt is not None:
             policy = request.options.caller_system or self.caller_system
             alignment = await align(prompt, CallerSystem(policy), request.messages)
-        shape: AnswerShape = ChatAnswers()
+        shape: AnswerShape = SameShape()
         if target.api == "completions":
             shape = CompletionAnswers()
             body = completions_body(request, alignment, model=target.model)
         else:
             can = await self._capabilities(request.model, alignment)
             body = chat_body(request, alignment, model=target.model, can=can)
-        return ChatCall(
+        hides_usage = request.stream and ask_for_usage(
+            body, can=self.models.known_capabilities(request.model)
+        )
+        return PreparedCall(
             upstream=self.models.passthrough(request.model),
             path=PATHS[target.api],
             body=body,
-            reader=AnswerReader(model=request.model, backend=target.backend, shape=shape),
+            reader=AnswerReader(
+                model=request.model, backend=target.backend, shape=shape, hides_usage=hides_usage
+            ),
+            model=request.model,
+            backend=target.backend,
             upstream_model=target.model,
             version_id=None if prompt is None else prompt.version.id,
             found_by=None if alignment is None else alignment.found_by,

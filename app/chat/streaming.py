@@ -2,14 +2,14 @@
 
 import logging
 
-import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
+from app.chat.calls import PreparedCall
+from app.chat.delivery import AnswerRecord
 from app.chat.disconnects import ClientLeftError, while_client_listens
-from app.chat.service import ChatCall
-from app.errors import answer_to
+from app.chat.keep_alive import KeepAlive
 from optimizer.errors import ModelError
 
 _LOGGER = logging.getLogger(__name__)
@@ -24,12 +24,22 @@ class StreamedAnswer(Response):
     """Makes the call when it is sent, so that a client that leaves at any time ends it.
 
     Nothing is sent before the backend's first frame is there: until then a failure has its own status. After
-    it, a failure is an error frame, and the stream ends without ``[DONE]``.
+    it, a failure is an error frame, and the stream ends without ``[DONE]``. A frame is read from the backend
+    when the client has taken the one before, but for what the connections hold.
     """
 
-    def __init__(self, call: ChatCall) -> None:
+    def __init__(self, call: PreparedCall, record: AnswerRecord, *, keep_alive_seconds: float) -> None:
+        """The answer of ``call``.
+
+        Args:
+            call: not sent yet.
+            record: hears how it goes.
+            keep_alive_seconds: a comment is sent where nothing else was for so long.
+        """
         super().__init__()
         self._call = call
+        self._record = record
+        self._keep_alive_seconds = keep_alive_seconds
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +49,8 @@ class StreamedAnswer(Response):
             ModelError: no stream began; nothing was sent.
         """
         try:
-            await while_client_listens(receive, self._relay(send))
+            with self._record.kept():
+                await while_client_listens(receive, self._relay(send))
         except ClientLeftError:
             _LOGGER.info("a client left its stream from %s", self._call.upstream_model)
 
@@ -50,22 +61,15 @@ class StreamedAnswer(Response):
             headers = _STREAM_HEADERS | call.headers()
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": raw})
-            try:
-                await _send_piece(send, first)
-                async for frame in stream.frames:
-                    await _send_piece(send, reader.frame(frame))
-            except ModelError as error:
-                _LOGGER.warning("a stream from %s broke: %s", call.upstream_model, error)
-                await _send_piece(send, _error_frame(error))
+            async with KeepAlive(send, seconds=self._keep_alive_seconds) as pieces:
+                try:
+                    await pieces.send(first)
+                    self._record.first_frame_sent()
+                    async for frame in stream.frames:
+                        if piece := reader.frame(frame):
+                            await pieces.send(piece)
+                except ModelError as error:
+                    self._record.end("failed", error)
+                    _LOGGER.warning("a stream from %s broke: %s", call.upstream_model, error)
+                    await pieces.send(reader.broken(error))
         await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_piece(send: Send, piece: bytes) -> None:
-    await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-def _error_frame(error: ModelError) -> bytes:
-    answer = answer_to(error)
-    if answer is None:
-        raise error
-    return b"data: " + orjson.dumps(answer.body()) + b"\n\n"

@@ -6,16 +6,19 @@ user meets still slows the search down.
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import httpx
+from typing_extensions import override
 
 from app.llm.concurrency import AdaptiveLimiter
 from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
 from app.llm.http import BackendClient, RawResponse, encode, post, read_bounded
 from app.llm.sse import DONE, FrameSplitter, payload
+from app.llm.stream_patience import StreamPatience
 from app.llm.wire import Path, read_json
 from app.settings import BackendSettings
 from optimizer.errors import BackendUnavailableError, MalformedResponseError
@@ -39,7 +42,32 @@ class RawStream:
     frames: AsyncIterator[bytes]
 
 
-class Passthrough:
+class Upstream(Protocol):
+    """Whom a served request is sent to: one model of one backend, or whatever chooses between several.
+
+    Who takes another backend instead does so before the first frame only: what was sent on stands.
+    """
+
+    async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
+        """POST ``body`` and give back the whole 2xx response.
+
+        Raises:
+            ModelError: there is none; cancelling closes the connection.
+        """
+        ...
+
+    def stream(self, body: bytes | JsonObject, path: Path) -> AbstractAsyncContextManager[RawStream]:
+        """POST ``body``, which asks for a stream, and wait for the first frame.
+
+        Leaving the context closes the connection, wherever the stream is.
+
+        Raises:
+            ModelError: no stream began. Later errors come out of ``frames``.
+        """
+        ...
+
+
+class Passthrough(Upstream):
     """One model's raw interface."""
 
     def __init__(
@@ -63,34 +91,25 @@ class Passthrough:
         self._limiter = limiter
         self.origin = origin
 
+    @override
     async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
-        """POST ``body`` and give back the whole 2xx response.
-
-        Raises:
-            ModelError: there is none; cancelling closes the connection.
-        """
         content = self._encode(body)
         async with self._limiter.watch():
             response = await post(self._client, path, content, origin=self.origin, settings=self._settings)
             self._refuse_error(response.body, response.status)
         return response
 
+    @override
     @asynccontextmanager
     async def stream(self, body: bytes | JsonObject, path: Path) -> AsyncIterator[RawStream]:
-        """POST ``body``, which asks for a stream, and wait for the first frame.
-
-        Leaving the context closes the connection, wherever the stream is.
-
-        Raises:
-            ModelError: no stream began. Later errors come out of ``frames``.
-        """
         content = self._encode(body)
+        patience = StreamPatience(self._settings.timeouts, backend=self.origin.backend)
         async with contextlib.AsyncExitStack() as stack:
             async with self._limiter.watch():
-                response = await self._open(content, path)
+                response = await patience.wait(self._open(content, path))
                 stack.push_async_callback(_close, response)
-                await self._check(response)
-                frames = self._frames(response)
+                await patience.wait(self._check(response))
+                frames = self._frames(response, patience)
                 stack.push_async_callback(frames.aclose)
                 first = await anext(frames)
             yield RawStream(
@@ -120,16 +139,20 @@ class Passthrough:
                 status=response.status_code,
             )
 
-    async def _frames(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async def _frames(
+        self, response: httpx.Response, patience: StreamPatience
+    ) -> AsyncGenerator[bytes, None]:
         backend = self.origin.backend
         splitter = FrameSplitter()
+        chunks = response.aiter_bytes()
         with transport_errors(self.origin):
-            async for chunk in response.aiter_bytes():
+            while (chunk := await patience.wait(anext(chunks, None))) is not None:
                 for frame in splitter.feed(chunk):
                     self._refuse_error(frame, response.status_code, framed=True)
                     yield frame
                     if frame == DONE:
                         return
+                    patience.frame_came()
                 if splitter.pending > self._settings.max_response_bytes:
                     raise MalformedResponseError(
                         f"backend {backend} sent a frame without an end "

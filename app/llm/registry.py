@@ -176,6 +176,15 @@ class ModelRegistry:
         """
         return await self._find_capabilities(self._assignment(role, target))
 
+    def known_capabilities(self, target: str) -> Capabilities | None:
+        """What a target can do, as far as that is in memory or in the settings: it is not asked."""
+        assignment = self._assignment(ModelRole.TARGET, target)
+        settings, origin = assignment.backend.settings, assignment.origin
+        found = self._capabilities.get((origin.backend, origin.model, assignment.api))
+        if found is None and (settings.kind == "simulated" or settled_by(settings.capabilities)):
+            found = Capabilities()
+        return None if found is None else found.overridden_by(settings.capabilities)
+
     async def open_role(
         self, role: ModelRole, target: str | None, run: RunContext, *, judge: str | None = None
     ) -> ChatModel:

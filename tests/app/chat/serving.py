@@ -8,7 +8,7 @@ import httpx
 
 from app.main import create_app
 from app.resources import Resources, open_resources
-from app.server import embedded_service
+from app.server import embedded_app
 from app.settings import Settings
 from optimizer.types import JsonObject
 from store.connections import Database
@@ -159,18 +159,27 @@ class Listening:
 
     url: str
     fake: FakeOpenAIServer
-    prompts: PromptRepository
+    resources: Resources
+
+    @property
+    def prompts(self) -> PromptRepository:
+        """Its prompt versions."""
+        return self.resources.prompts
 
 
 @asynccontextmanager
 async def serve_service(
-    database_url: str, *, backend: JsonObject | None = None, server: JsonObject | None = None
+    database_url: str,
+    *,
+    backend: JsonObject | None = None,
+    capabilities: JsonObject | None = None,
+    **groups: object,
 ) -> AsyncIterator[Listening]:
     """The whole service over real HTTP; see ``settings_for``."""
     async with serve() as fake:
-        settings = settings_for(database_url, fake, backend=backend, server=server or {})
-        async with embedded_service(settings) as url, open_prompts(database_url) as prompts:
-            yield Listening(url=url, fake=fake, prompts=prompts)
+        settings = settings_for(database_url, fake, backend=backend, capabilities=capabilities, **groups)
+        async with open_resources(settings) as resources, embedded_app(resources) as url:
+            yield Listening(url=url, fake=fake, resources=resources)
 
 
 @asynccontextmanager

@@ -2,15 +2,15 @@ import json
 
 import pytest
 
-from app.chat.answers import AnswerReader, ChatAnswers
+from app.chat.answers import AnswerReader, SameShape
 from app.chat.base_models import CompletionAnswers
 from app.chat.headers import answer_headers
 from app.llm.sse import DONE
 from optimizer.errors import MalformedResponseError
 
 
-def reader(shape: ChatAnswers | CompletionAnswers | None = None) -> AnswerReader:
-    return AnswerReader(model="ours", backend="b", shape=shape or ChatAnswers())
+def reader(shape: SameShape | CompletionAnswers | None = None) -> AnswerReader:
+    return AnswerReader(model="ours", backend="b", shape=shape or SameShape())
 
 
 def test_the_answer_bears_the_name_that_was_asked_for() -> None:

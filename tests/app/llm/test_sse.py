@@ -48,3 +48,11 @@ def test_the_end_counts_without_its_blank_line_and_nothing_else_does() -> None:
     assert splitter.feed(b'data: {"half"') == []
     assert splitter.finish() == []
     assert splitter.pending == 0
+
+
+def test_a_huge_frame_in_tiny_pieces_is_put_together_in_time_that_grows_with_its_length() -> None:
+    frame = b"data: " + b"x" * 2_000_000 + b"\n\n"  # quadratic work would take minutes: the test's limit
+    splitter = FrameSplitter()
+    frames = [made for start in range(0, len(frame), 8) for made in splitter.feed(frame[start : start + 8])]
+    assert frames == [frame]
+    assert splitter.pending == 0

@@ -1,0 +1,38 @@
+"""A call that is ready to be sent: whom to, what, and how its answer is read."""
+
+from dataclasses import dataclass
+
+from app.chat.answers import Reader
+from app.chat.headers import answer_headers
+from app.llm.passthrough import Upstream
+from app.llm.wire import Path
+from optimizer.types import JsonObject
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedCall:
+    """A call that is ready to be sent; nothing of ours is held open for it.
+
+    Attributes:
+        upstream: whom to send it to.
+        path / body: what to send.
+        reader: reads the answer.
+        model / backend / upstream_model: what the caller asked for, and the configured names of who is asked.
+        version_id: the prompt version that aligns it, or None.
+        found_by: what found the examples that are shown; None where there are none.
+    """
+
+    upstream: Upstream
+    path: Path
+    body: JsonObject
+    reader: Reader
+    model: str
+    backend: str
+    upstream_model: str
+    version_id: str | None = None
+    found_by: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """The answer's headers; once some of it was read they name the model that the backend reports."""
+        told = self.reader.told_model or self.upstream_model
+        return answer_headers(upstream_model=told, version_id=self.version_id, found_by=self.found_by)

@@ -1,0 +1,110 @@
+"""Sending a prepared call and giving its answer to the caller, whole or streamed."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from app.auth import Principal
+from app.chat.calls import PreparedCall
+from app.chat.disconnects import ClientLeftError, while_client_listens
+from app.errors import answer_to
+from app.outcomes import Ending, Outcome, OutcomeFeed
+
+CLIENT_LEFT = 499  # nobody reads it: the connection is closed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """A request as it came in; ``at`` in monotonic seconds."""
+
+    request_id: str
+    caller: str
+    endpoint: str
+    at: float
+
+    @classmethod
+    def of(cls, request: Request, principal: Principal) -> "Arrival":
+        """The arrival of ``request``, now."""
+        return cls(
+            request_id=request.state.request_id,
+            caller=principal.name,
+            endpoint=request.url.path,
+            at=time.monotonic(),
+        )
+
+
+class AnswerRecord:
+    """Notes how one answer goes, and announces its outcome once."""
+
+    def __init__(self, call: PreparedCall, arrival: Arrival, feed: OutcomeFeed, *, streamed: bool) -> None:
+        self._call = call
+        self._arrival = arrival
+        self._feed = feed
+        self._streamed = streamed
+        self._first: float | None = None
+        self._ended = False
+
+    def first_frame_sent(self) -> None:
+        """The answer has begun."""
+        self._first = time.monotonic()
+
+    def end(self, ending: Ending, error: BaseException | None = None) -> None:
+        """Announce the end, of which the first one counts."""
+        if self._ended:
+            return
+        self._ended = True
+        call, arrival = self._call, self._arrival
+        told = answer_to(error) if isinstance(error, Exception) else None
+        self._feed.announce(
+            Outcome(
+                request_id=arrival.request_id,
+                caller=arrival.caller,
+                endpoint=arrival.endpoint,
+                model=call.model,
+                backend=call.backend,
+                upstream_model=call.reader.told_model or call.upstream_model,
+                version_id=call.version_id,
+                streamed=self._streamed,
+                ending=ending,
+                error_code=None if told is None else told.code,
+                usage=call.reader.usage,
+                first_seconds=None if self._first is None else self._first - arrival.at,
+                seconds=time.monotonic() - arrival.at,
+            )
+        )
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the record of an answer that is given inside, however that ends."""
+        try:
+            yield
+        except ClientLeftError:
+            self.end("client_left")
+            raise
+        except BaseException as error:
+            self.end("failed", error)
+            raise
+        self.end("answered")
+
+
+async def whole_answer(request: Request, call: PreparedCall, record: AnswerRecord) -> Response:
+    """The answer to a request whose client may leave meanwhile.
+
+    Raises:
+        ModelError: there is none.
+    """
+    try:
+        with record.kept():
+            return await while_client_listens(request.receive, _asked(call))
+    except ClientLeftError:
+        return Response(status_code=CLIENT_LEFT)
+
+
+async def _asked(call: PreparedCall) -> Response:
+    response = await call.upstream.send(call.body, call.path)
+    answer = call.reader.whole(response.body)
+    return Response(answer, headers=call.headers(), media_type="application/json")

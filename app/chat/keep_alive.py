@@ -1,0 +1,66 @@
+"""Comments in a stream that has gone quiet, so that proxies in between do not take it for dead."""
+
+import asyncio
+from types import TracebackType
+from typing import Final, Self
+
+from starlette.types import Send
+
+COMMENT: Final = b": keep-alive\n\n"
+_SOON: Final = 0.01
+"""Seconds until another look while something is being sent."""
+
+
+class KeepAlive:
+    """Sends pieces of a body, and a comment wherever none came for a while.
+
+    One timer serves a whole stream: a piece only notes its time.
+    """
+
+    def __init__(self, send: Send, *, seconds: float) -> None:
+        """Pieces go to ``send``; a comment follows after ``seconds`` without one."""
+        self._send = send
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._comment: asyncio.Future[None] | None = None
+        self._sending = False
+
+    async def __aenter__(self) -> Self:
+        self._timer = self._loop.call_later(self._seconds, self._look)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()
+            await asyncio.wait({self._comment})
+
+    async def send(self, piece: bytes) -> None:
+        """Send ``piece``, which ends where an event ends."""
+        self._sending = True
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        self._sending = False
+        self._last = self._loop.time()
+
+    def _look(self) -> None:
+        quiet = self._loop.time() - self._last
+        is_commenting = self._comment is not None and not self._comment.done()
+        if quiet >= self._seconds and not self._sending and not is_commenting:
+            self._comment = asyncio.ensure_future(self.send(COMMENT))
+            self._comment.add_done_callback(_retrieve)
+            quiet = 0.0
+        self._timer = self._loop.call_later(max(self._seconds - quiet, _SOON), self._look)
+
+
+def _retrieve(comment: asyncio.Future[None]) -> None:
+    """Look at a failure, which the next piece meets as well, so that the loop does not report it as lost."""
+    if not comment.cancelled():
+        comment.exception()

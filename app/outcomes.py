@@ -1,0 +1,68 @@
+"""How served requests end: announced once each, to whoever counts, bills or reports them."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from optimizer.types import Usage
+
+_LOGGER = logging.getLogger(__name__)
+
+Ending: TypeAlias = Literal["answered", "failed", "client_left"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How one request for a model ended.
+
+    Attributes:
+        request_id / caller: as in the answer's header; the principal's name.
+        endpoint: path of the endpoint that was asked, such as ``/v1/chat/completions``.
+        model / backend / upstream_model: what the caller asked for, and who was asked.
+        version_id: the prompt version that aligned it, or None.
+        streamed: whether the answer was a stream.
+        ending: ``answered`` to its end; ``failed``, before or in the answer; or the client left.
+        error_code: of a failure, as the client was told.
+        usage: as the backend has reported it so far; None where it has not.
+        first_seconds: from the request to the answer's first frame; None where there was none.
+        seconds: from the request to the end.
+    """
+
+    request_id: str
+    caller: str
+    endpoint: str
+    model: str
+    backend: str
+    upstream_model: str
+    version_id: str | None
+    streamed: bool
+    ending: Ending
+    error_code: str | None
+    usage: Usage | None
+    first_seconds: float | None
+    seconds: float
+
+
+OutcomeListener: TypeAlias = Callable[[Outcome], None]
+"""Takes note at once and waits for nothing: it is called between a request's last byte and its end."""
+
+
+class OutcomeFeed:
+    """Passes outcomes on."""
+
+    def __init__(self) -> None:
+        """A feed to which nobody listens yet."""
+        self._listeners: list[OutcomeListener] = []
+
+    def listen(self, listener: OutcomeListener) -> None:
+        """Tell ``listener`` of every outcome from now on."""
+        self._listeners.append(listener)
+
+    def announce(self, outcome: Outcome) -> None:
+        """Tell everybody; a listener that fails is logged and hurts neither the request nor the others."""
+        for listener in self._listeners:
+            try:
+                listener(outcome)
+            except Exception:
+                _LOGGER.exception("an outcome of %s was lost to a listener", outcome.request_id)
