@@ -1,61 +1,86 @@
-"""Who is asking. One key for everything for now; without a key the service listens on loopback only.
+"""Who is asking, and whether they may: the principal of every request, and the scope of every endpoint.
 
-Without a key the browser of whoever runs the service is what can be abused: any page it shows may send
-requests to loopback. So there a request has to come from no page, or from one of this machine.
+Without a key the service listens on loopback only, and the browser of whoever runs it is what can be abused:
+any page it shows may send requests to loopback. So there a request has to come from no page, or from one of
+this machine.
 """
 
 import hashlib
 import hmac
 import ipaddress
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import FastAPI, Request, Security
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.models import HTTPBearer
+from fastapi.routing import iter_route_contexts
+from fastapi.security.base import SecurityBase
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from app.errors import ApiError, ErrorAnswer
+from app.access.key_text import prefix_of
+from app.access.keyring import KeyProblem
+from app.access.principal import Principal, Scope, operator
+from app.errors import ApiError, ErrorAnswer, answer_to
+from store.errors import StoreError
+
+LOCAL: Final = operator("local")
+KEY_OF_THE_SETTINGS: Final = operator("api_key")
 
 _BEARER = "bearer "
 _PROTECTED = "/v1/"
+_PROBLEMS: Final = {
+    KeyProblem.UNKNOWN: "the API key is missing or wrong: send 'Authorization: Bearer <key>'",
+    KeyProblem.EXPIRED: "the API key has expired: ask whoever runs this service for another one",
+    KeyProblem.REVOKED: "the API key was revoked: ask whoever runs this service for another one",
+}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Principal:
-    """The caller, as audit logs name it."""
+class Keys(Protocol):
+    """Stored keys."""
 
-    name: str
+    async def find(self, text: str) -> Principal | KeyProblem:
+        """Whom ``text`` stands for."""
+        ...
 
 
 class Authenticator:
-    """Checks API keys in constant time; it holds the key's hash, never the key."""
+    """Checks API keys in constant time; of the settings' key it holds the hash, never the key."""
 
-    def __init__(self, api_key: str | None) -> None:
-        """An authenticator that wants ``api_key``; where that is None, it only refuses foreign pages."""
+    def __init__(self, api_key: str | None, keys: Keys) -> None:
+        """An authenticator.
+
+        Args:
+            api_key: may do everything; where it is None, whoever sends no stored key may; no foreign page.
+            keys: the stored ones.
+        """
         self._digest = None if api_key is None else hashlib.sha256(api_key.encode()).digest()
+        self._keys = keys
 
-    def authenticate(self, headers: Headers) -> Principal:
+    async def authenticate(self, headers: Headers) -> Principal:
         """The principal behind a request.
 
         Raises:
             ApiError: 401, the key is missing or wrong; 403, without a key, a web page from elsewhere asks.
+            StoreUnavailableError: the database is away, and nothing is known about the key.
         """
-        if self._digest is None:
-            _refuse_foreign_pages(headers)
-            return Principal(name="local")
         header = headers.get("authorization", "")
         given = header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
-        if not hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._digest):
-            raise ApiError(
-                ErrorAnswer(
-                    status=401,
-                    message="the API key is missing or wrong: send 'Authorization: Bearer <key>'",
-                    type="authentication_error",
-                    code="invalid_api_key",
-                )
-            )
-        return Principal(name="api_key")
+        is_ours = hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._digest or b"")
+        if is_ours:
+            return KEY_OF_THE_SETTINGS
+        if prefix_of(given) is not None:
+            found = await self._keys.find(given)
+            if isinstance(found, KeyProblem):
+                raise _unauthorized(found)
+            return found
+        if self._digest is not None:
+            raise _unauthorized(KeyProblem.UNKNOWN)
+        _refuse_foreign_pages(headers)
+        return LOCAL
 
 
 class AuthenticationMiddleware:
@@ -66,25 +91,86 @@ class AuthenticationMiddleware:
         self._app = app
         self._authenticator = authenticator
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["path"].startswith(_PROTECTED):
             try:
-                principal = self._authenticator.authenticate(Headers(scope=scope))
-            except ApiError as error:
-                await error.answer.response()(scope, receive, send)
+                principal = await self._authenticator.authenticate(Headers(scope=scope))
+            except (ApiError, StoreError) as error:
+                answer = answer_to(error)
+                if answer is None:
+                    raise
+                await answer.response()(scope, receive, send)
                 return
             scope.setdefault("state", {})["principal"] = principal
         await self._app(scope, receive, send)
 
 
-async def authenticated(request: Request) -> Principal:
-    """The caller of ``request``, whom the middleware has let in."""
-    principal: Principal = request.state.principal
-    return principal
+class Requires(SecurityBase):
+    """The dependency of every endpoint below ``/v1/``: the caller, who has one of some scopes."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        """Let in whoever has one of ``scopes``."""
+        self.scopes = scopes
+        self.model = HTTPBearer(description="A key of POST /v1/keys, or server.api_key of the settings.")
+        self.scheme_name = "api_key"
+
+    async def __call__(self, request: Request) -> Principal:
+        """The caller, whom the middleware has named.
+
+        Raises:
+            ApiError: 403, it has none of the scopes.
+        """
+        principal: Principal = request.state.principal
+        if not any(principal.may(scope) for scope in self.scopes):
+            wanted = " or ".join(self.scopes)
+            raise ApiError(
+                ErrorAnswer(
+                    status=403,
+                    message=f"this API key may not do that: it needs the scope {wanted}",
+                    type="permission_error",
+                    code="insufficient_scope",
+                )
+            )
+        return principal
 
 
-CurrentPrincipal = Annotated[Principal, Depends(authenticated)]
+ServingPrincipal = Annotated[Principal, Security(Requires(Scope.SERVE), scopes=[Scope.SERVE])]
+OptimizingPrincipal = Annotated[Principal, Security(Requires(Scope.OPTIMIZE), scopes=[Scope.OPTIMIZE])]
+AdminPrincipal = Annotated[Principal, Security(Requires(Scope.ADMIN), scopes=[Scope.ADMIN])]
+AnyPrincipal = Annotated[Principal, Security(Requires(*Scope), scopes=[*Scope])]
+
+
+def required_scopes(app: FastAPI) -> dict[str, frozenset[Scope]]:
+    """For each route below ``/v1/``, as "methods path": the scopes of which it requires one."""
+    return {
+        f"{'|'.join(sorted(route.methods or ()))} {route.path}": frozenset(
+            _required(getattr(route, "dependant", None))
+        )
+        for route in iter_route_contexts(app.routes)
+        # what has no path of its own may answer below any
+        if route.path is None or route.path.startswith(_PROTECTED)
+    }
+
+
+def _required(dependant: Dependant | None) -> Iterator[Scope]:
+    if dependant is None:
+        return
+    if isinstance(dependant.call, Requires):
+        yield from dependant.call.scopes
+    for below in dependant.dependencies:
+        yield from _required(below)
+
+
+def _unauthorized(problem: KeyProblem) -> ApiError:
+    return ApiError(
+        ErrorAnswer(
+            status=401,
+            message=_PROBLEMS[problem],
+            type="authentication_error",
+            code="invalid_api_key",
+        )
+    )
 
 
 def _refuse_foreign_pages(headers: Headers) -> None:

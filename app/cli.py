@@ -1,19 +1,18 @@
-"""``drpo serve | worker | migrate | optimize | examples | replay | ledger | prompts | chat | demo``."""
+"""``drpo``: serve, worker, migrate, optimize, examples, replay, ledger, keys, prompts, chat, demo."""
 
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from app.commands.api_client import ApiClient, api_client, is_running, local_url, parse_setting, read_base_url
+from app.commands.api_client import ApiClient, parse_setting
 from app.commands.chat import ask
+from app.commands.connection import open_client as _client
+from app.commands.connection import open_service as _service
 from app.commands.demo import run_demo
 from app.commands.examples import build_bank, print_bank, read_examples
 from app.commands.invocation import (
@@ -26,6 +25,7 @@ from app.commands.invocation import (
     out,
     run_work,
 )
+from app.commands.keys import app as keys_app
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
@@ -35,10 +35,7 @@ from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
 from app.commands.terminal import plain
-from app.configuration import read_secret
 from app.logs import configure_logging
-from app.server import embedded_service
-from app.settings import load_settings, with_options
 from optimizer.errors import DrpoError
 from store.errors import StoreError
 
@@ -51,6 +48,7 @@ app = typer.Typer(
 
 for command in (serve, worker, migrate):
     app.command()(command)
+app.add_typer(keys_app, name="keys")
 
 
 def main() -> None:
@@ -60,53 +58,6 @@ def main() -> None:
     except (DrpoError, StoreError) as error:
         errors().print(plain(f"drpo: {error}", style="red"), soft_wrap=True)
         sys.exit(1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Service:
-    """Where a command finds the service."""
-
-    base_url: str
-    api_key: str | None
-
-
-@asynccontextmanager
-async def _service(
-    config: Path | None, url: str | None, key_file: Path | None, *, for_jobs: bool = False
-) -> AsyncIterator[_Service]:
-    """The service that a command talks to: at ``url``, the configured one, or one started here.
-
-    One started here works on jobs only where the command is ``for_jobs``: looking at prompts must not go on
-    with, and pay for, a job that an earlier process left behind.
-    """
-    configure_logging("WARNING")
-    if url is not None:
-        given = None if key_file is None else read_secret(key_file, "--api-key-file").get_secret_value()
-        yield _Service(base_url=read_base_url(url), api_key=given)
-        return
-    settings = load_settings(config)
-    secret = settings.server.read_api_key()
-    key = None if secret is None else secret.get_secret_value()
-    configured = local_url(settings.server.host, settings.server.port)
-    if settings.server.port and await is_running(configured):
-        yield _Service(base_url=configured, api_key=key)
-        return
-    if not for_jobs:
-        settings = with_options(settings, "jobs", max_running=0)
-    async with embedded_service(settings) as base_url:
-        yield _Service(base_url=base_url, api_key=key)
-
-
-@asynccontextmanager
-async def _client(
-    config: Path | None, url: str | None, key_file: Path | None, *, for_jobs: bool = False
-) -> AsyncIterator[ApiClient]:
-    """A client of ``_service``."""
-    async with (
-        _service(config, url, key_file, for_jobs=for_jobs) as service,
-        api_client(service.base_url, service.api_key) as client,
-    ):
-        yield client
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 from fastapi import FastAPI
 
-from app.auth import AuthenticationMiddleware, Authenticator
+from app.auth import AuthenticationMiddleware, Authenticator, required_scopes
 from app.chat.endpoints import router as chat_router
 from app.datasets.endpoints import router as datasets_router
 from app.errors import install_error_handlers
 from app.example_banks.endpoints import router as example_banks_router
 from app.health.endpoints import router as health_router
+from app.keys.endpoints import router as keys_router
 from app.ledger.endpoints import router as ledger_router
 from app.middleware import RequestContextMiddleware
 from app.models.endpoints import router as models_router
@@ -35,13 +36,16 @@ def create_app(resources: Resources) -> FastAPI:
         models_router,
         chat_router,
         optimizations_router,
+        keys_router,
         ledger_router,
         prompts_router,
         datasets_router,
         example_banks_router,
     ):
         app.include_router(router)
-    authenticator = Authenticator(None if key is None else key.get_secret_value())
+    if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:
+        raise RuntimeError(f"these routes do not say which scope they require: {unguarded}")
+    authenticator = Authenticator(None if key is None else key.get_secret_value(), resources.access.ring)
     app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
     app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
     return app

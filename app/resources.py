@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+from app.access.opened import Access, open_access
 from app.database import open_database
 from app.jobs.banks.run import BankRun
 from app.jobs.kinds import JobRuns
@@ -50,6 +51,7 @@ class Resources:
     prompts: PromptRepository
     datasets: DatasetRepository
     labelled: LabelledPrompts
+    access: Access
     runner: LocalRunner
     outcomes: OutcomeFeed = field(default_factory=OutcomeFeed)
 
@@ -68,17 +70,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         stack.push_async_callback(models.aclose)
         ledger = await stack.enter_async_context(CallLedger(database))
         progress = ProgressLog(database)
-        prompts, datasets = PromptRepository(database), DatasetRepository(database)
+        stores = _stores(database, ledger, progress)
+        prompts = stores.prompts
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
-        stores = JobStore(
-            ledger=ledger,
-            progress=progress,
-            datasets=datasets,
-            prompts=prompts,
-            selections=SelectionRepository(database),
-        )
         worker = JobWorker(
             WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
             _runs(stores, models, retrievers),
@@ -101,10 +97,21 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             retention=retention,
             progress=progress,
             prompts=prompts,
-            datasets=datasets,
+            datasets=stores.datasets,
             labelled=labelled,
+            access=await stack.enter_async_context(open_access(database, settings)),
             runner=runner,
         )
+
+
+def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> JobStore:
+    return JobStore(
+        ledger=ledger,
+        progress=progress,
+        datasets=DatasetRepository(database),
+        prompts=PromptRepository(database),
+        selections=SelectionRepository(database),
+    )
 
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:

@@ -18,6 +18,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
+from app.access_settings import KeySettings
 from app.backend_settings import (
     CapabilityOverrides,
     Group,
@@ -247,6 +248,7 @@ class Settings(BaseSettings):
     judges: dict[Annotated[str, Field(pattern=NAME_PATTERN)], RoleSettings] = Field(default_factory=dict)
     rewards: RewardSettings = RewardSettings()
     chat: ChatSettings = ChatSettings()
+    api_keys: KeySettings = KeySettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()

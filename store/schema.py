@@ -17,6 +17,8 @@ from sqlalchemy import Connection, inspect, text
 from store.connections import Database
 from store.errors import UnusableStoreError
 from store.models import (
+    api_key,
+    api_key_change,
     backend_capability,
     call_summary,
     candidate,
@@ -41,6 +43,8 @@ from store.models.base import Base
 
 # naming the modules is what puts their tables into the metadata
 MODEL_MODULES: Final[tuple[ModuleType, ...]] = (
+    api_key,
+    api_key_change,
     backend_capability,
     call_summary,
     candidate,

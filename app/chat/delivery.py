@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.auth import Principal
+from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.errors import answer_to

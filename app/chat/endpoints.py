@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.auth import CurrentPrincipal
+from app.auth import ServingPrincipal
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
 from app.chat.openapi import DOCUMENTATION, RESPONSES
 from app.chat.reading import read_request
@@ -24,7 +24,7 @@ router = APIRouter(tags=["chat"])
     openapi_extra=DOCUMENTATION,
 )
 async def create_chat_completion(
-    request: Request, resources: CurrentResources, principal: CurrentPrincipal
+    request: Request, resources: CurrentResources, principal: ServingPrincipal
 ) -> Response:
     """Answer as the model, aligned by its labelled prompt version.
 
@@ -36,6 +36,7 @@ async def create_chat_completion(
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
     asked = read_request(content, request.headers)
+    principal.check_model(asked.model, resources.models.target_names())
     chat = resources.settings.chat
     service = ChatService(
         models=resources.models,

@@ -51,11 +51,24 @@ class ApiClient:
             InvalidInputError: the body holds a number that JSON does not know, such as nan.
             ServiceError: the service cannot be reached, or refuses.
         """
-        try:
-            content = json.dumps(body, allow_nan=False)
-        except ValueError:
-            raise InvalidInputError("nan and inf are no numbers that can be used here") from None
-        return await self._send("POST", path, content=content, headers={"content-type": "application/json"})
+        return await self._send_json("POST", path, body)
+
+    async def patch(self, path: str, body: object) -> Any:
+        """The JSON that ``PATCH path`` gives.
+
+        Raises:
+            InvalidInputError: the body holds a number that JSON does not know, such as nan.
+            ServiceError: the service cannot be reached, or refuses.
+        """
+        return await self._send_json("PATCH", path, body)
+
+    async def delete(self, path: str) -> Any:
+        """The JSON that ``DELETE path`` gives.
+
+        Raises:
+            ServiceError: the service cannot be reached, or refuses.
+        """
+        return await self._send("DELETE", path)
 
     async def upload(self, path: str, name: str, content: bytes) -> Any:
         """The JSON that uploading a file gives.
@@ -64,6 +77,13 @@ class ApiClient:
             ServiceError: the service cannot be reached, or refuses.
         """
         return await self._send("POST", path, files={"file": (name, content)})
+
+    async def _send_json(self, method: str, path: str, body: object) -> Any:
+        try:
+            content = json.dumps(body, allow_nan=False)
+        except ValueError:
+            raise InvalidInputError("nan and inf are no numbers that can be used here") from None
+        return await self._send(method, path, content=content, headers={"content-type": "application/json"})
 
     async def _send(self, method: str, path: str, **how: Any) -> Any:
         try:

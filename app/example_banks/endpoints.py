@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse
 
-from app.auth import CurrentPrincipal
+from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.example_banks.schemas import AnswerList, CreateExampleBank, ExampleBankObject, ExampleBankPage
 from app.example_banks.service import ExampleBankService
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/example-banks", tags=["example banks"])
 
 @router.post("", status_code=202)
 async def create_example_bank(
-    request: CreateExampleBank, resources: CurrentResources, _: CurrentPrincipal
+    request: CreateExampleBank, resources: CurrentResources, _: OptimizingPrincipal
 ) -> ExampleBankObject:
     """Store a bank of in-context examples, and queue a job that makes its answers better."""
     return await ExampleBankService(resources).create(request)
@@ -26,7 +26,7 @@ async def create_example_bank(
 @router.get("")
 async def list_example_banks(
     resources: CurrentResources,
-    _: CurrentPrincipal,
+    _: OptimizingPrincipal,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     status: OptimizationStatus | None = None,
@@ -43,7 +43,7 @@ async def list_example_banks(
 
 @router.get("/{bank_id}")
 async def get_example_bank(
-    bank_id: str, resources: CurrentResources, _: CurrentPrincipal
+    bank_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> ExampleBankObject:
     """One bank: its job's progress and spend, and each example's reward before and after."""
     return await ExampleBankService(resources).get(bank_id)
@@ -51,7 +51,7 @@ async def get_example_bank(
 
 @router.get("/{bank_id}/answers")
 async def list_answers(
-    bank_id: str, resources: CurrentResources, _: CurrentPrincipal, example_id: str | None = None
+    bank_id: str, resources: CurrentResources, _: OptimizingPrincipal, example_id: str | None = None
 ) -> AnswerList:
     """The answers that were tried, with scores, reasons and provenance."""
     return AnswerList(data=await ExampleBankService(resources).answers(bank_id, example_id=example_id))
@@ -61,7 +61,7 @@ async def list_answers(
 async def follow_events(
     bank_id: str,
     resources: CurrentResources,
-    _: CurrentPrincipal,
+    _: OptimizingPrincipal,
     last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
 ) -> EventSourceResponse:
     """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
@@ -71,7 +71,7 @@ async def follow_events(
 
 @router.post("/{bank_id}/cancel")
 async def cancel_example_bank(
-    bank_id: str, resources: CurrentResources, _: CurrentPrincipal
+    bank_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> ExampleBankObject:
     """Ask for the end of the job; everything it has done is kept."""
     return await ExampleBankService(resources).cancel(bank_id)

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.auth import CurrentPrincipal
+from app.auth import AnyPrincipal
 from app.dependencies import CurrentResources
 from app.models.schemas import ModelCard, ModelList
 from app.models.service import find_model, list_models
@@ -11,12 +11,12 @@ router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models", summary="List models")
-async def get_models(resources: CurrentResources, _: CurrentPrincipal) -> ModelList:
-    """The configured targets."""
-    return list_models(resources.settings)
+async def get_models(resources: CurrentResources, principal: AnyPrincipal) -> ModelList:
+    """The configured targets that the key may ask."""
+    return list_models(resources.settings, principal)
 
 
 @router.get("/v1/models/{model:path}", summary="Retrieve a model")
-async def get_model(model: str, resources: CurrentResources, _: CurrentPrincipal) -> ModelCard:
+async def get_model(model: str, resources: CurrentResources, principal: AnyPrincipal) -> ModelCard:
     """One target; its name may hold slashes."""
-    return find_model(resources.settings, model)
+    return find_model(resources.settings, model, principal)

@@ -1,28 +1,28 @@
 """The configured targets as models."""
 
-from app.errors import not_found
+from app.access.principal import Principal
 from app.models.schemas import ModelCard, ModelList
 from app.settings import SIMULATED_BACKEND, Settings
 
 
-def list_models(settings: Settings) -> ModelList:
-    """All targets, in the order of the settings."""
-    return ModelList(data=[find_model(settings, name) for name in settings.targets])
+def list_models(settings: Settings, principal: Principal) -> ModelList:
+    """The targets that ``principal`` may ask, in the order of the settings."""
+    names = (name for name in settings.targets if principal.may_ask(name))
+    return ModelList(data=[_card(settings, name) for name in names])
 
 
-def find_model(settings: Settings, name: str) -> ModelCard:
+def find_model(settings: Settings, name: str, principal: Principal) -> ModelCard:
     """The target called ``name``.
 
     Raises:
-        ApiError: 404, there is none; the message lists those that exist.
+        ApiError: 404, ``principal`` may ask none of that name; the message lists those that it may.
     """
-    target = settings.targets.get(name)
-    if target is None:
-        known = ", ".join(settings.targets)
-        raise not_found(
-            f"there is no model {name!r}: use one of {known}", param="model", code="model_not_found"
-        )
-    owner = target.backend
+    principal.check_model(name, settings.targets)
+    return _card(settings, name)
+
+
+def _card(settings: Settings, name: str) -> ModelCard:
+    owner = settings.targets[name].backend
     if settings.backends[owner].kind == "simulated" and SIMULATED_BACKEND not in owner:
         owner = f"{owner} ({SIMULATED_BACKEND})"
     return ModelCard(id=name, owned_by=owner)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query
 from sse_starlette import EventSourceResponse
 
-from app.auth import CurrentPrincipal
+from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.event_stream import events_response
 from app.optimizations.forecast_schemas import Forecast
@@ -26,24 +26,26 @@ router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"])
 
 @router.post("", status_code=202)
 async def create_optimization(
-    request: CreateOptimization, resources: CurrentResources, _: CurrentPrincipal
+    request: CreateOptimization, resources: CurrentResources, principal: OptimizingPrincipal
 ) -> OptimizationObject:
     """Queue a job."""
+    principal.check_model(request.target, resources.models.target_names())
     return await OptimizationService(resources).create(request)
 
 
 @router.post("/estimate")
 async def estimate_optimization(
-    request: CreateOptimization, resources: CurrentResources, _: CurrentPrincipal
+    request: CreateOptimization, resources: CurrentResources, principal: OptimizingPrincipal
 ) -> Forecast:
     """What a job would take: calls, tokens, money and time as ranges; it is checked, and nothing is made."""
+    principal.check_model(request.target, resources.models.target_names())
     return await OptimizationService(resources).estimate(request)
 
 
 @router.get("")
 async def list_optimizations(
     resources: CurrentResources,
-    _: CurrentPrincipal,
+    _: OptimizingPrincipal,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     status: OptimizationStatus | None = None,
@@ -60,7 +62,7 @@ async def list_optimizations(
 
 @router.get("/{optimization_id}")
 async def get_optimization(
-    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> OptimizationObject:
     """One job with its progress, its best prompt so far, its spend and what is left."""
     return await OptimizationService(resources).get(optimization_id)
@@ -68,7 +70,7 @@ async def get_optimization(
 
 @router.post("/{optimization_id}/replay", status_code=202)
 async def replay_optimization(
-    optimization_id: str, request: ReplayOptimization, resources: CurrentResources, _: CurrentPrincipal
+    optimization_id: str, request: ReplayOptimization, resources: CurrentResources, _: OptimizingPrincipal
 ) -> OptimizationObject:
     """Queue a replay of a job that has ended, under its settings or others, from its recorded calls alone."""
     return await OptimizationService(resources).replay(optimization_id, request)
@@ -76,7 +78,7 @@ async def replay_optimization(
 
 @router.get("/{optimization_id}/candidates")
 async def list_candidates(
-    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> CandidateList:
     """The search tree."""
     return CandidateList(data=await OptimizationService(resources).candidates(optimization_id))
@@ -86,7 +88,7 @@ async def list_candidates(
 async def list_evaluations(
     optimization_id: str,
     resources: CurrentResources,
-    _: CurrentPrincipal,
+    _: OptimizingPrincipal,
     candidate_id: str | None = None,
     phase: Literal["search", "held_out"] | None = None,
 ) -> EvaluationList:
@@ -101,7 +103,7 @@ async def list_evaluations(
 async def follow_events(
     optimization_id: str,
     resources: CurrentResources,
-    _: CurrentPrincipal,
+    _: OptimizingPrincipal,
     last_event_id: Annotated[int, Header(ge=0, le=2**63 - 1)] = 0,
 ) -> EventSourceResponse:
     """The job's events as SSE; ``Last-Event-ID`` names the last one already seen.
@@ -120,7 +122,7 @@ async def follow_events(
 
 @router.post("/{optimization_id}/cancel")
 async def cancel_optimization(
-    optimization_id: str, resources: CurrentResources, _: CurrentPrincipal
+    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> OptimizationObject:
     """Ask for the end of a job; everything it has done is kept."""
     return await OptimizationService(resources).cancel(optimization_id)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.auth import CurrentPrincipal
+from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.prompts.schemas import (
     LABEL_PATTERN,
@@ -21,20 +21,20 @@ router = APIRouter(prefix="/v1/prompts", tags=["prompts"])
 
 
 @router.get("")
-async def list_served_prompts(resources: CurrentResources, _: CurrentPrincipal) -> ServedPromptList:
+async def list_served_prompts(resources: CurrentResources, _: OptimizingPrincipal) -> ServedPromptList:
     """The prompt that each model is answered with."""
     return ServedPromptList(data=await PromptService(resources).served())
 
 
 @router.get("/{model:path}/versions")
-async def list_versions(model: str, resources: CurrentResources, _: CurrentPrincipal) -> PromptVersionList:
+async def list_versions(model: str, resources: CurrentResources, _: OptimizingPrincipal) -> PromptVersionList:
     """A model's versions, newest first, without their examples."""
     return PromptVersionList(data=await PromptService(resources).versions(model))
 
 
 @router.get("/{model:path}/versions/{version_id}")
 async def get_version(
-    model: str, version_id: str, resources: CurrentResources, _: CurrentPrincipal
+    model: str, version_id: str, resources: CurrentResources, _: OptimizingPrincipal
 ) -> PromptVersionObject:
     """One version with its examples."""
     return await PromptService(resources).version(model, version_id)
@@ -46,13 +46,13 @@ async def move_label(
     label: Annotated[str, Path(pattern=LABEL_PATTERN)],
     move: MoveLabel,
     resources: CurrentResources,
-    principal: CurrentPrincipal,
+    principal: OptimizingPrincipal,
 ) -> LabelObject:
     """Point a label to a version; the move is written to the audit log."""
     return await PromptService(resources).move_label(model, label, move, actor=principal.name)
 
 
 @router.get("/{model:path}/label-moves")
-async def list_label_moves(model: str, resources: CurrentResources, _: CurrentPrincipal) -> LabelMoveList:
+async def list_label_moves(model: str, resources: CurrentResources, _: OptimizingPrincipal) -> LabelMoveList:
     """The audit log of a model's labels, newest first."""
     return LabelMoveList(data=await PromptService(resources).history(model))

@@ -3,7 +3,10 @@ import logging
 import pytest
 from starlette.datastructures import Headers
 
-from app.auth import Authenticator, Principal
+from app.access.key_text import new_key
+from app.access.keyring import KeyProblem
+from app.access.principal import Principal, Scope, operator
+from app.auth import Authenticator
 from app.errors import ApiError
 from app.settings import Settings
 from tests.app.chat.serving import MODEL, add_version, open_service, question
@@ -12,19 +15,44 @@ KEY = "sk-ours-0123456789abcdef"
 LOCAL = Headers({"host": "127.0.0.1:8000"})
 
 
+STORED = new_key()
+SERVING = Principal(name="key_1", scopes=frozenset({Scope.SERVE}))
+
+
+class Keys:
+    """One stored key."""
+
+    async def find(self, text: str) -> Principal | KeyProblem:
+        return SERVING if text == STORED else KeyProblem.REVOKED
+
+
+def authenticator(api_key: str | None) -> Authenticator:
+    return Authenticator(api_key, Keys())
+
+
 def with_key(authorization: str) -> Headers:
     return Headers({"host": "127.0.0.1:8000", "authorization": authorization})
 
 
-def test_without_a_key_everybody_is_let_in() -> None:
-    open_to_all = Authenticator(None)
-    assert open_to_all.authenticate(LOCAL) == Principal(name="local")
-    assert open_to_all.authenticate(with_key("Bearer anything")) == Principal(name="local")
+async def test_without_a_key_everybody_is_let_in() -> None:
+    open_to_all = authenticator(None)
+    assert await open_to_all.authenticate(LOCAL) == operator("local")
+    assert await open_to_all.authenticate(with_key("Bearer anything")) == operator("local")
+
+
+@pytest.mark.parametrize("configured", [None, KEY])
+async def test_a_stored_key_is_its_own_principal_with_or_without_a_key_in_the_settings(
+    configured: str | None,
+) -> None:
+    assert await authenticator(configured).authenticate(with_key(f"Bearer {STORED}")) == SERVING
+    with pytest.raises(ApiError, match="revoked") as caught:
+        await authenticator(configured).authenticate(with_key(f"Bearer {new_key()}"))
+    assert caught.value.answer.status == 401
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_right_key_passes(scheme: str) -> None:
-    assert Authenticator(KEY).authenticate(with_key(f"{scheme} {KEY}")) == Principal(name="api_key")
+async def test_the_right_key_passes(scheme: str) -> None:
+    assert await authenticator(KEY).authenticate(with_key(f"{scheme} {KEY}")) == operator("api_key")
 
 
 @pytest.mark.parametrize(
@@ -42,18 +70,18 @@ def test_the_right_key_passes(scheme: str) -> None:
         "Bearer \xff\xfe",
     ],
 )
-def test_anything_else_is_refused_without_a_word_about_the_key(authorization: str | None) -> None:
+async def test_anything_else_is_refused_without_a_word_about_the_key(authorization: str | None) -> None:
     with pytest.raises(ApiError) as caught:
-        Authenticator(KEY).authenticate(LOCAL if authorization is None else with_key(authorization))
+        await authenticator(KEY).authenticate(LOCAL if authorization is None else with_key(authorization))
     assert caught.value.answer.status == 401
     assert KEY not in caught.value.answer.message
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost:8000", "[::1]:8000", "drpo", "a.localhost"])
 @pytest.mark.parametrize("origin", [None, "http://localhost:3000", "http://127.0.0.1:9", "http://[::1]"])
-def test_without_a_key_pages_of_this_machine_are_let_in(host: str, origin: str | None) -> None:
+async def test_without_a_key_pages_of_this_machine_are_let_in(host: str, origin: str | None) -> None:
     headers = Headers({"host": host} | ({} if origin is None else {"origin": origin}))
-    assert Authenticator(None).authenticate(headers).name == "local"
+    assert (await authenticator(None).authenticate(headers)).name == "local"
 
 
 @pytest.mark.parametrize(
@@ -69,9 +97,9 @@ def test_without_a_key_pages_of_this_machine_are_let_in(host: str, origin: str |
         {},
     ],
 )
-def test_without_a_key_foreign_pages_and_names_are_refused(headers: dict[str, str]) -> None:
+async def test_without_a_key_foreign_pages_and_names_are_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ApiError) as caught:
-        Authenticator(None).authenticate(Headers(headers))
+        await authenticator(None).authenticate(Headers(headers))
     assert caught.value.answer.status == 403
 
 
@@ -92,8 +120,7 @@ async def test_the_key_is_looked_at_before_the_body(sqlite_url: str) -> None:
 
 
 def test_an_authenticator_holds_no_key() -> None:
-    authenticator = Authenticator(KEY)
-    assert KEY not in repr(vars(authenticator))
+    assert KEY not in repr(vars(authenticator(KEY)))
 
 
 PROTECTED = [

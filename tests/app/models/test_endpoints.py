@@ -1,5 +1,6 @@
 import pytest
 
+from app.access.principal import operator
 from app.models.service import list_models
 from app.settings import Settings
 from tests.app.chat.serving import BASE_MODEL, MODEL, open_service
@@ -46,4 +47,4 @@ def test_simulated_models_are_called_simulated(backend: str, owner: str) -> None
             "roles": {"proposer": role, "selector": role, "judge": role},
         }
     )
-    assert [card.owned_by for card in list_models(settings).data] == [owner]
+    assert [card.owned_by for card in list_models(settings, operator("me")).data] == [owner]

@@ -1,0 +1,18 @@
+"""How API keys are looked up."""
+
+from app.backend_settings import Group, Seconds
+
+
+class KeySettings(Group):
+    """API keys.
+
+    Attributes:
+        refresh_seconds: age at which a key held in memory is read again; a revoked one fails everywhere after
+            twice this time at the latest.
+        offline_seconds: how long a key that was in use goes on working while the database is away.
+        touch_seconds: how often the store is told which keys were used.
+    """
+
+    refresh_seconds: Seconds = 1.0
+    offline_seconds: Seconds = 60.0
+    touch_seconds: Seconds = 10.0

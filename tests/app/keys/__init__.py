@@ -1,0 +1,1 @@
+"""Tests of API keys over HTTP."""
