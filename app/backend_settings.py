@@ -1,8 +1,8 @@
-"""Settings of backends: patience, prices, what not to probe, and the simulated world."""
+"""Settings of backends: patience, prices, what not to probe, the simulated world, where limits are shared."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -123,3 +123,23 @@ class SimulatedSettings(Group):
     latency_ms: float = Field(default=0.0, ge=0)
     latency_jitter: Share = 0.0
     faults: SimulatedFaults = SimulatedFaults()
+
+
+class RedisSettings(Group):
+    """Where several processes share the limits of their backends; a single one needs none.
+
+    Attributes:
+        url: ``redis://user:password@host:6379/0``, or ``rediss://`` for TLS, or ``unix://``; by default every
+            process has the limits for itself.
+        prefix: what our keys begin with; another one for each installation on the same server.
+    """
+
+    url: SecretStr | None = Field(default=None, repr=False)
+    prefix: str = Field(default="drpo", pattern=r"^[A-Za-z0-9:_.-]{1,64}$")
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it begins with redis://, rediss:// or unix://")
+        return url

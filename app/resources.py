@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from app.access.opened import Access, open_access
 from app.database import open_database
@@ -14,6 +15,8 @@ from app.jobs.run import JobStore, OptimizationRun
 from app.jobs.sweeper import LedgerSweeper
 from app.jobs.worker import JobWorker, WorkerStore
 from app.labelled_prompts import LabelledPrompts
+from app.llm.limits.meeting import open_meeting
+from app.llm.limits.opening import own_limiters
 from app.llm.registry import ModelRegistry
 from app.outcomes import OutcomeFeed
 from app.retrieval import Retrievers
@@ -34,6 +37,9 @@ from store.repositories.search_tree import SearchTreeRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
 
+if TYPE_CHECKING:
+    from app.llm.limits.redis_exchange import RedisMeeting
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
@@ -41,6 +47,7 @@ class Resources:
 
     settings: Settings
     database: Database
+    meeting: "RedisMeeting | None"
     models: ModelRegistry
     optimizations: OptimizationRepository
     tree: SearchTreeRepository
@@ -65,8 +72,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
-        capabilities = StoredCapabilities(CapabilityRepository(database))
-        models = ModelRegistry(settings, capability_records=capabilities)
+        meeting = await open_meeting(settings.redis, stack)
+        models = _models(settings, database, meeting)
         stack.push_async_callback(models.aclose)
         ledger = await stack.enter_async_context(CallLedger(database))
         progress = ProgressLog(database)
@@ -89,6 +96,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(
             settings=settings,
             database=database,
+            meeting=meeting,
             models=models,
             optimizations=optimizations,
             tree=SearchTreeRepository(database),
@@ -111,6 +119,14 @@ def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> Jo
         datasets=DatasetRepository(database),
         prompts=PromptRepository(database),
         selections=SelectionRepository(database),
+    )
+
+
+def _models(settings: Settings, database: Database, meeting: "RedisMeeting | None") -> ModelRegistry:
+    return ModelRegistry(
+        settings,
+        capability_records=StoredCapabilities(CapabilityRepository(database)),
+        limiters=own_limiters if meeting is None else meeting.limiters(),
     )
 
 

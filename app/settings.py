@@ -23,6 +23,7 @@ from app.backend_settings import (
     CapabilityOverrides,
     Group,
     PriceSettings,
+    RedisSettings,
     RetrySettings,
     Seconds,
     SimulatedSettings,
@@ -107,6 +108,7 @@ class BackendSettings(Group):
         api_key_env / api_key_file: the environment variable or the file that holds the key; neither for a
             server without keys.
         max_concurrency: most requests in flight.
+        requests_per_minute / tokens_per_minute: most of a minute; by default as many as come.
         max_response_bytes: a longer response is refused.
         capabilities: what not to probe.
     """
@@ -116,6 +118,8 @@ class BackendSettings(Group):
     api_key_env: str | None = Field(default=None, min_length=1)
     api_key_file: Path | None = None
     max_concurrency: int = Field(default=64, ge=1, le=10_000)
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
     max_response_bytes: int = Field(default=32 * 2**20, ge=1024)
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
@@ -253,6 +257,7 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()
     ledger: LedgerSettings = LedgerSettings()
+    redis: RedisSettings = RedisSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod

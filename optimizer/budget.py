@@ -148,11 +148,10 @@ class Budget(StopCondition):
         Raises:
             BudgetExceededError: it does not fit, and calls under way cannot free the room.
         """
-        while (limit := self._refused(self._spent + self._reserved + estimate)) is not None:
-            final = limit if limit == "calls" else self._refused(self._spent + estimate)
-            if final is not None:
-                raise self.refusal(final)
-            await self._changed.wait()
+        await self.until_room(estimate)
+        limit = self._refused(self._spent + self._reserved + estimate)
+        if limit is not None:
+            raise self.refusal(self._for_good(limit, estimate) or limit)
         self._under_way += 1
         self._reserved = self._reserved + estimate
         self._largest = Spend(
@@ -160,6 +159,16 @@ class Budget(StopCondition):
             cost=max(self._largest.cost, estimate.cost),
         )
         return Reservation(estimate)
+
+    def must_wait(self, estimate: Spend) -> bool:
+        """Whether a call of ``estimate`` may fit once calls under way have turned out cheaper."""
+        limit = self._refused(self._spent + self._reserved + estimate)
+        return limit is not None and self._for_good(limit, estimate) is None
+
+    async def until_room(self, estimate: Spend) -> None:
+        """Wait until a call of ``estimate`` fits, or never will."""
+        while self.must_wait(estimate):
+            await self._changed.wait()
 
     def refusal(self, limit: str) -> BudgetExceededError:
         """The error of a call that ``limit`` does not allow, for whoever finds that out."""
@@ -194,6 +203,10 @@ class Budget(StopCondition):
 
     def _refused(self, total: Spend) -> str | None:
         return self._closed_by or self._exceeded_by(total)
+
+    def _for_good(self, limit: str, estimate: Spend) -> str | None:
+        """The limit that refuses ``estimate`` whatever calls under way cost; ``limit`` refuses it now."""
+        return limit if limit == "calls" else self._refused(self._spent + estimate)
 
     def _exceeded_by(self, total: Spend) -> str | None:
         limits, kept = self.limits, self._withheld

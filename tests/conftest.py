@@ -5,13 +5,14 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.fixtures.postgres import NOT_RUN, URL_VARIABLE
+from tests.fixtures.postgres import URL_VARIABLE
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.network"]
+pytest_plugins = ["tests.fixtures.database", "tests.fixtures.network", "tests.fixtures.redis"]
 
 # before numpy is imported: threads for matrices this small only wait for each other, for ten times as long
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+_NOT_RUN = "NOT RUN on "
 _LEAKING = ("DRPO_", "OPENAI_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -34,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons: dict[str, int] = {}
     for report in terminalreporter.getreports("skipped"):
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-        if NOT_RUN in reason:
+        if reason.removeprefix("Skipped: ").startswith(_NOT_RUN):
             reasons[reason.removeprefix("Skipped: ")] = reasons.get(reason.removeprefix("Skipped: "), 0) + 1
     for reason, count in reasons.items():
         terminalreporter.write_sep("!", f"{count} tests {reason}", red=True, bold=True)

@@ -26,8 +26,8 @@ async def livez() -> Alive:
 @router.get("/readyz", summary="Can it serve?", responses=_NOT_READY)
 @router.get("/health", summary="The same as /readyz", responses=_NOT_READY)
 async def readyz(resources: CurrentResources, response: Response) -> Readiness:
-    """200 or 503, with the state of the database and its schema."""
-    readiness = await check_readiness(resources.database)
+    """200 or 503, with the state of the database, its schema and the limits of backends."""
+    readiness = await check_readiness(resources.database, resources.meeting)
     if readiness.status != "ok":
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return readiness

@@ -1,8 +1,10 @@
 """What probes are told."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+LimitSharing: TypeAlias = Literal["per_process", "shared", "redis_unreachable"]
 
 
 class Alive(BaseModel):
@@ -14,12 +16,20 @@ class Alive(BaseModel):
 
 
 class Checks(BaseModel):
-    """What was looked at: whether the database answers, and whether its schema is this program's."""
+    """What was looked at.
+
+    Attributes:
+        database: whether it answers.
+        schema_state: whether its schema is this program's.
+        limits: whether the limits of backends are ``shared`` with other processes, are this process's alone
+            (``per_process``), or should be shared and cannot (``redis_unreachable``); it serves all the same.
+    """
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     database: Literal["ok", "unreachable"]
     schema_state: Literal["ok", "outdated", "unknown"] = Field(alias="schema")
+    limits: LimitSharing = "per_process"
 
 
 class Readiness(BaseModel):

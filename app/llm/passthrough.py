@@ -1,7 +1,7 @@
 """The serving path: a JSON body in, the backend's bytes out.
 
-Nothing is retried here (the caller's client does that), and no request waits behind a search's; a 429 that a
-user meets still slows the search down.
+Nothing is retried here (the caller's client does that), and no request waits behind a search's: it takes its
+place at once, and the search gets what is left. A 429 that a user meets slows the search down.
 """
 
 import contextlib
@@ -12,19 +12,22 @@ from typing import Protocol
 
 import aiohttp
 import httpx
+import orjson
 from typing_extensions import override
 
-from app.llm.concurrency import AdaptiveLimiter
 from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
 from app.llm.http import BackendClient, RawResponse, encode, post, read_bounded
+from app.llm.limits.limiter import BackendLimiter, Place
 from app.llm.sse import DONE, FrameSplitter, payload
 from app.llm.stream_patience import StreamPatience
-from app.llm.wire import Path, read_json
+from app.llm.wire import Path, read_json, read_usage
 from app.settings import BackendSettings
 from optimizer.errors import BackendUnavailableError, MalformedResponseError
-from optimizer.types import JsonObject
+from optimizer.types import JsonObject, JsonValue
 
 _ERROR_KEY = b'"error"'
+_USAGE_KEY = b'"usage"'
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +79,7 @@ class Passthrough(Upstream):
         settings: BackendSettings,
         *,
         origin: Origin,
-        limiter: AdaptiveLimiter,
+        limiter: BackendLimiter,
     ) -> None:
         """The interface to the model that ``origin`` names.
 
@@ -84,7 +87,7 @@ class Passthrough(Upstream):
             client: the backend's client; stays open.
             settings: the backend's time-outs and limits.
             origin: whom to ask.
-            limiter: hears how requests end.
+            limiter: hears of requests and how they end.
         """
         self._client = client
         self._settings = settings
@@ -94,9 +97,14 @@ class Passthrough(Upstream):
     @override
     async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
         content = self._encode(body)
-        async with self._limiter.watch():
-            response = await post(self._client, path, content, origin=self.origin, settings=self._settings)
-            self._refuse_error(response.body, response.status)
+        with self._limiter.serve() as place:
+            with self._limiter.watch():
+                response = await post(
+                    self._client, path, content, origin=self.origin, settings=self._settings
+                )
+                self._refuse_error(response.body, response.status)
+            if self._limiter.counts_tokens:
+                place.tokens = _tokens(response.body) or _guess(content) + _guess(response.body)
         return response
 
     @override
@@ -105,16 +113,18 @@ class Passthrough(Upstream):
         content = self._encode(body)
         patience = StreamPatience(self._settings.timeouts, backend=self.origin.backend)
         async with contextlib.AsyncExitStack() as stack:
-            async with self._limiter.watch():
+            place = stack.enter_context(self._limiter.serve())
+            with self._limiter.watch():
                 response = await patience.wait(self._open(content, path))
                 stack.push_async_callback(_close, response)
                 await patience.wait(self._check(response))
                 frames = self._frames(response, patience)
                 stack.push_async_callback(frames.aclose)
                 first = await anext(frames)
-            yield RawStream(
-                status=response.status_code, headers=response.headers, frames=_chain(first, frames)
-            )
+            passed = _chain(first, frames)
+            if self._limiter.counts_tokens:
+                passed = _counted(passed, place, asked=_guess(content))
+            yield RawStream(status=response.status_code, headers=response.headers, frames=passed)
 
     def _encode(self, body: bytes | JsonObject) -> bytes:
         return body if isinstance(body, bytes) else encode(body, origin=self.origin)
@@ -179,6 +189,30 @@ async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
     yield first
     async for frame in rest:
         yield frame
+
+
+async def _counted(frames: AsyncIterator[bytes], place: Place, *, asked: int) -> AsyncIterator[bytes]:
+    """``frames``, whose tokens are counted: as the stream says, else about one for each frame."""
+    told, guessed = 0, asked
+    async for frame in frames:
+        told = (_USAGE_KEY in frame and _tokens(payload(frame))) or told
+        guessed += 1
+        place.tokens = told or guessed
+        yield frame
+
+
+def _tokens(content: bytes) -> int:
+    """What a body or an event says that was used; 0 where it does not say."""
+    try:
+        value: JsonValue = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return 0
+    usage = read_usage(value.get("usage")) if isinstance(value, dict) else None
+    return 0 if usage is None else usage.total_tokens
+
+
+def _guess(content: bytes) -> int:
+    return len(content) // _BYTES_PER_TOKEN
 
 
 async def _close(response: httpx.Response) -> None:

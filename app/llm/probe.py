@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import orjson
 
 from app.llm.capabilities import Capabilities, MaxTokensField
-from app.llm.concurrency import AdaptiveLimiter
 from app.llm.errors import Origin, error_in_body
 from app.llm.http import BackendClient, encode, post
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.retry import Sleep, retrying
 from app.llm.sse import FrameSplitter, payload
 from app.llm.wire import PATHS, Api, read_json, read_usage
@@ -20,6 +20,9 @@ from optimizer.concurrency import run_together
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
 from optimizer.types import JsonObject, JsonValue
 
+_JOB = "probes"
+_TOKENS = 256
+"""About what one request takes."""
 _SHORT = 16
 _LONG = 64
 _QUESTION = "Name a colour. Plain words or JSON, as you like."
@@ -50,7 +53,7 @@ class Prober:
     settings: BackendSettings
     origin: Origin
     api: Api
-    limiter: AdaptiveLimiter
+    limiter: BackendLimiter
     sleep: Sleep
 
     async def probe(self) -> Capabilities:
@@ -182,7 +185,7 @@ class Prober:
         if self.api == "completions":
             question = {"prompt": _QUESTION}
         body = encode({"model": self.origin.model, **question, **fields}, origin=self.origin)
-        async with self.limiter.slot():
+        async with self.limiter.slot(_JOB, _TOKENS):
             response = await post(
                 self.client, PATHS[self.api], body, origin=self.origin, settings=self.settings
             )

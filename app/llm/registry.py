@@ -8,12 +8,14 @@ from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel, WatchedModel
+from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import EmulatedNModel
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
+from app.llm.limits.limiter import BackendLimiter
+from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
 from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
@@ -39,6 +41,7 @@ class RunContext:
     """What all models of one run share.
 
     Attributes:
+        scope: its name, which no other run has.
         budget: what the run may use.
         meter: what it has used.
         seed: the run's seed.
@@ -59,6 +62,7 @@ class RunContext:
     ) -> None:
         """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
         self.permit: Permit = always
+        self.scope = scope
         self.replay = replay
         self.budget = budget
         self.meter = meter
@@ -72,7 +76,7 @@ class RunContext:
 class _Backend:
     settings: BackendSettings
     client: BackendClient
-    limiter: AdaptiveLimiter
+    limiter: BackendLimiter
     price: Price
 
 
@@ -93,6 +97,7 @@ class ModelRegistry:
         settings: Settings,
         *,
         capability_records: CapabilityRecords | None = None,
+        limiters: LimiterSource = own_limiters,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -101,6 +106,7 @@ class ModelRegistry:
         Args:
             settings: backends, targets and roles.
             capability_records: where probe results are kept over restarts; by default only in memory.
+            limiters: gives each backend its limits; by default this process has every backend for itself.
             clock: monotonic seconds.
             sleep: how to wait between retries.
 
@@ -121,7 +127,7 @@ class ModelRegistry:
             name: _Backend(
                 settings=backend,
                 client=BackendClient(backend, key=keys[name]),
-                limiter=AdaptiveLimiter(backend.max_concurrency),
+                limiter=limiters(name, backend),
                 price=Price.from_settings(backend.price),
             )
             for name, backend in settings.backends.items()
@@ -270,7 +276,9 @@ class ModelRegistry:
         model = MeteredModel(model, run.meter, role=role, price=backend.price, clock=self._clock)
         model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, backend.price)
-        model = ConcurrencyLimitedModel(model, backend.limiter)
+        model = ConcurrencyLimitedModel(
+            model, backend.limiter, job=run.scope, budget=run.budget, price=backend.price
+        )
         model = RetryingModel(
             model,
             backend.settings.retries,
@@ -304,6 +312,7 @@ class ModelRegistry:
         """Close all connections."""
         await run_together(embedder.aclose() for embedder in self._local.values())
         await run_together(backend.client.aclose() for backend in self._backends.values())
+        await run_together(backend.limiter.aclose() for backend in self._backends.values())
 
     def _assignment(self, role: ModelRole, target: str | None, judge: str | None = None) -> _Assignment:
         chosen: TargetSettings | RoleSettings

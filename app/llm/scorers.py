@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.llm.budgeted import BudgetedModel, waiting_within
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.concurrency import ConcurrencyLimitedModel
 from app.llm.http_scorer import BACKEND, HttpScorerModel, ScorerPlace
 from app.llm.ledger import LedgeredModel
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.metering import MeteredModel
 from app.llm.permitted import PermittedModel
 from app.llm.prices import CallsOnly
@@ -40,7 +41,8 @@ async def open_scorer(
         model: ChatModel = MeteredModel(scorer, run.meter, role=role, price=price, clock=time.monotonic)
         model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, price)
-        model = ConcurrencyLimitedModel(model, AdaptiveLimiter(settings.http_max_concurrency))
+        limiter = BackendLimiter(settings.http_max_concurrency)
+        model = ConcurrencyLimitedModel(model, limiter, job=run.scope, budget=run.budget, price=price)
         model = RetryingModel(
             model,
             settings.http_retries,

@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from app.backend_settings import RetrySettings
 from app.llm.budgeted import BudgetedModel, upper_bound, waiting_within
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.concurrency import ConcurrencyLimitedModel
 from app.llm.errors import NeverSentError
 from app.llm.ledger import CallLedger, LedgeredModel
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.metering import Meter, MeteredModel
 from app.llm.prices import Price
 from app.llm.retry import RetryingModel
@@ -131,7 +132,7 @@ class Interleaving:
         loop = asyncio.get_running_loop()
         self.budget = Budget(self.limits, clock=loop.time)
         ledger = CallLedger(self.records, scope="run", budget=self.budget, meter=self.meter)
-        limiter = AdaptiveLimiter(64)
+        limiter = BackendLimiter(64)
         models = [self._model(role, ledger, limiter) for role in (ModelRole.TARGET, ModelRole.JUDGE)]
         tasks = [
             asyncio.create_task(self._call(models[number % 2], number)) for number in range(PATIENT_CALLS)
@@ -144,10 +145,12 @@ class Interleaving:
         await asyncio.wait(tasks)
         assert all(task.cancelled() or task.exception() is None for task in tasks)
 
-    def _model(self, role: ModelRole, ledger: CallLedger, limiter: AdaptiveLimiter) -> ChatModel:
+    def _model(self, role: ModelRole, ledger: CallLedger, limiter: BackendLimiter) -> ChatModel:
         clock = asyncio.get_running_loop().time
         model: ChatModel = MeteredModel(self.provider, self.meter, role=role, price=PRICE, clock=clock)
-        model = ConcurrencyLimitedModel(BudgetedModel(model, self.budget, PRICE), limiter)
+        model = ConcurrencyLimitedModel(
+            BudgetedModel(model, self.budget, PRICE), limiter, job="run", budget=self.budget, price=PRICE
+        )
         sleep = waiting_within(self.budget, asyncio.sleep)
         model = RetryingModel(model, RETRIES, seed=1, sleep=sleep)
         return LedgeredModel(model, ledger, backend="b", model_id="m", role=role, price=PRICE)

@@ -9,8 +9,9 @@ from typing_extensions import override
 from app.backend_settings import RetrySettings
 from app.llm.accounting import account_for_call
 from app.llm.budgeted import DEFAULT_MAX_TOKENS, BudgetedModel, upper_bound, waiting_within
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.concurrency import ConcurrencyLimitedModel
 from app.llm.errors import NeverSentError
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.metering import Meter, MeteredModel
 from app.llm.prices import Price
 from app.llm.retry import RetryingModel
@@ -234,7 +235,8 @@ async def test_what_the_server_counts_is_what_was_spent_and_never_too_much(limit
     async with serve() as fake, open_adapter(backend_settings(fake)) as adapter:
         fake.script = script
         metered = MeteredModel(adapter, meter, role=ModelRole.JUDGE, price=PRICE, clock=lambda: 0.0)
-        limited = ConcurrencyLimitedModel(BudgetedModel(metered, budget, PRICE), AdaptiveLimiter(16))
+        budgeted = BudgetedModel(metered, budget, PRICE)
+        limited = ConcurrencyLimitedModel(budgeted, BackendLimiter(16), job="run", budget=budget, price=PRICE)
         model = RetryingModel(limited, RetrySettings(max_attempts=4), seed=seed, sleep=no_wait)
         calls = [asyncio.ensure_future(model.complete(small_request(seed=place))) for place in range(40)]
         done, _ = await asyncio.wait(calls)

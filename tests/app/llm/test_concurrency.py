@@ -1,156 +1,122 @@
 import asyncio
-import contextlib
-import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from app.llm.concurrency import AdaptiveLimiter, ConcurrencyLimitedModel
+from app.llm.budgeted import BudgetedModel, upper_bound
+from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
+from app.llm.limits.limiter import BackendLimiter
+from app.llm.limits.rates import Rates
+from app.llm.prices import Price
+from optimizer.budget import Budget, Limits
 from optimizer.concurrency import run_together
-from optimizer.errors import BackendUnavailableError, RateLimitedError
-from tests.app.llm.scripted import settle, small_request, too_many
+from optimizer.errors import BudgetExceededError, RateLimitedError
+from optimizer.protocols import ChatModel
+from tests.app.llm.scripted import SilentModel, budget_of, settle, small_request, too_many
 from tests.fakes.chat_model import ScriptedModel
+from tests.fakes.virtual_time import run_virtually
+
+PRICE = Price()
 
 
-async def one(limiter: AdaptiveLimiter, gate: asyncio.Event, error: Exception | None = None) -> None:
-    async with limiter.slot():
-        await gate.wait()
-        if error is not None:
-            raise error
-
-
-async def fail(limiter: AdaptiveLimiter) -> None:
-    with contextlib.suppress(RateLimitedError):
-        async with limiter.slot():
-            raise too_many()
-
-
-async def succeed(limiter: AdaptiveLimiter) -> None:
-    async with limiter.slot():
-        pass
-
-
-def test_a_limiter_needs_room_for_one() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        AdaptiveLimiter(0)
-
-
-async def test_no_more_than_the_limit_run_at_once() -> None:
-    limiter, gate = AdaptiveLimiter(3), asyncio.Event()
-    calls = [asyncio.ensure_future(one(limiter, gate)) for _ in range(5)]
-    await settle()
-    assert (limiter.in_flight, limiter.waiting) == (3, 2)
-    gate.set()
-    await asyncio.wait(calls)
-    assert (limiter.in_flight, limiter.waiting) == (0, 0)
-
-
-async def test_those_who_wait_go_in_the_order_they_came() -> None:
-    limiter, gate, order = AdaptiveLimiter(1), asyncio.Event(), list[int]()
-
-    async def enter(place: int) -> None:
-        async with limiter.slot():
-            order.append(place)
-            await gate.wait()
-
-    calls = [asyncio.ensure_future(enter(place)) for place in range(5)]
-    await settle()
-    gate.set()
-    calls.append(asyncio.ensure_future(enter(5)))
-    await asyncio.wait(calls)
-    assert order == list(range(6))
-
-
-async def test_a_429_halves_the_limit_once_for_all_that_were_in_flight() -> None:
-    limiter, gate = AdaptiveLimiter(8), asyncio.Event()
-    calls = [asyncio.ensure_future(one(limiter, gate, too_many())) for _ in range(8)]
-    await settle()
-    gate.set()
-    done, _ = await asyncio.wait(calls)
-    assert all(isinstance(call.exception(), RateLimitedError) for call in done)
-    assert limiter.limit == 4
-
-
-async def test_the_next_window_s_429_halves_again_but_never_below_one() -> None:
-    limiter, limits = AdaptiveLimiter(8), list[int]()
-    for _ in range(6):
-        await fail(limiter)
-        limits.append(limiter.limit)
-    assert limits == [4, 2, 1, 1, 1, 1]
-
-
-async def test_it_grows_back_by_one_for_as_many_successes_as_the_limit() -> None:
-    limiter = AdaptiveLimiter(8)
-    for _ in range(2):
-        await fail(limiter)
-    needed = []
-    while limiter.limit < 8:
-        before, count = limiter.limit, 0
-        while limiter.limit == before:
-            assert count < 10
-            await succeed(limiter)
-            count += 1
-        needed.append(count)
-    assert needed == sorted(needed)
-    assert all(
-        before <= count <= before + 1 for before, count in zip([2, 3, 4, 5, 6, 7], needed, strict=True)
-    )
-    for _ in range(50):
-        await succeed(limiter)
-    assert limiter.limit == 8
-
-
-async def test_other_failures_neither_shrink_nor_grow_it() -> None:
-    limiter = AdaptiveLimiter(4)
-    await fail(limiter)
-    for _ in range(20):
-        with pytest.raises(BackendUnavailableError):
-            async with limiter.slot():
-                raise BackendUnavailableError("down", backend="b")
-    assert limiter.limit == 2
-
-
-async def test_after_shrinking_nobody_enters_until_enough_have_left() -> None:
-    limiter, gate = AdaptiveLimiter(4), asyncio.Event()
-    first = asyncio.ensure_future(one(limiter, asyncio.Event()))
-    second = asyncio.ensure_future(one(limiter, gate))
-    await settle()
-    await fail(limiter)
-    waiting = [asyncio.ensure_future(one(limiter, asyncio.Event())) for _ in range(3)]
-    await settle()
-    assert (limiter.limit, limiter.in_flight, limiter.waiting) == (2, 2, 3)
-    gate.set()
-    await settle()
-    assert (limiter.in_flight, limiter.waiting) == (2, 2)
-    for call in (first, *waiting):
-        call.cancel()
-    await asyncio.wait([first, second, *waiting])
-    assert (limiter.in_flight, limiter.waiting) == (0, 0)
-
-
-@given(seed=st.integers(0, 10**6))
-async def test_cancelling_anybody_anywhere_loses_no_place(seed: int) -> None:
-    chance, limiter, gate = random.Random(seed), AdaptiveLimiter(2), asyncio.Event()
-    calls = [asyncio.ensure_future(one(limiter, gate)) for _ in range(8)]
-    for _ in range(6):
-        await settle(chance.randrange(3))
-        chance.choice(calls).cancel()
-        if chance.randrange(4) == 0:
-            gate.set()
-    gate.set()
-    await asyncio.wait(calls, timeout=5)
-    assert all(call.done() for call in calls)
-    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+def limited(
+    model: ChatModel, limiter: BackendLimiter, *, job: str = "job", budget: Budget | None = None
+) -> ConcurrencyLimitedModel:
+    budget = budget or budget_of()
+    budgeted = BudgetedModel(model, budget, PRICE)
+    return ConcurrencyLimitedModel(budgeted, limiter, job=job, budget=budget, price=PRICE)
 
 
 async def test_models_of_one_backend_share_its_places() -> None:
-    limiter, gate = AdaptiveLimiter(2), asyncio.Event()
+    limiter, gate = BackendLimiter(2), asyncio.Event()
     models = [ScriptedModel(lambda _: "fine", gate=gate) for _ in range(2)]
-    wrapped = [ConcurrencyLimitedModel(model, limiter) for model in models]
+    wrapped = [limited(model, limiter) for model in models]
     calls = [asyncio.ensure_future(model.complete(small_request())) for model in wrapped for _ in range(3)]
     await settle()
     assert sum(model.in_flight for model in models) == 2
     gate.set()
     await run_together([asyncio.wait_for(call, 5) for call in calls])
     assert wrapped[0].name == models[0].name
+
+
+async def test_a_request_that_waits_for_its_budget_leaves_its_place_to_another_job() -> None:
+    limiter, gate, other_gate = BackendLimiter(2), asyncio.Event(), asyncio.Event()
+    poor = limited(ScriptedModel(lambda _: "fine", gate=gate), limiter, budget=budget_of(Limits(tokens=50)))
+    rich = limited(ScriptedModel(lambda _: "fine", gate=other_gate), limiter, job="other")
+    calls = [asyncio.ensure_future(poor.complete(small_request(seed=seed))) for seed in range(2)]
+    await settle()
+    assert limiter.in_flight == 1
+    calls.append(asyncio.ensure_future(rich.complete(small_request())))
+    await settle()
+    assert limiter.in_flight == 2
+    other_gate.set()
+    await asyncio.wait_for(calls[2], 5)
+    gate.set()
+    await run_together([asyncio.wait_for(call, 5) for call in calls[:2]])
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
+
+
+def test_nobody_waits_for_a_place_longer_than_the_budget_s_seconds() -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        limiter, model = BackendLimiter(1), ScriptedModel(lambda _: "fine")
+        budget = Budget(Limits(seconds=7), clock=loop.time)
+        async with limiter.slot("other"):
+            with pytest.raises(BudgetExceededError):
+                await limited(model, limiter, budget=budget).complete(small_request())
+        assert (limiter.in_flight, limiter.waiting, budget.refused_by) == (0, 0, "seconds")
+        return loop.time()
+
+    assert run_virtually(main())[0] == pytest.approx(7)
+
+
+def test_what_a_request_did_not_use_of_a_minute_s_tokens_is_given_back() -> None:
+    async def main() -> float:
+        # 600 a minute, 100 of them at once; a request may use 31 and uses fewer
+        limiter = BackendLimiter(64, rates=Rates(tokens_per_minute=600))
+        model = limited(ScriptedModel(lambda _: "fine"), limiter)
+        for seed in range(20):
+            await model.complete(small_request(seed=seed))
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(main())[0] == 0  # 20 requests of 2 tokens used 40
+
+
+def test_where_nobody_says_what_was_used_the_most_counts() -> None:
+    most = upper_bound(small_request()).total_tokens
+
+    async def main() -> float:
+        limiter = BackendLimiter(64, rates=Rates(tokens_per_minute=600))
+        model = limited(SilentModel(lambda _: "fine"), limiter)
+        for seed in range(20):
+            await model.complete(small_request(seed=seed))
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(main())[0] == pytest.approx((20 * most - 100) / 10)
+
+
+async def test_a_refused_request_uses_no_tokens() -> None:
+    limiter = BackendLimiter(8, rates=Rates(tokens_per_minute=600))
+    model = limited(ScriptedModel(lambda _: too_many()), limiter)
+    for _ in range(4):
+        with pytest.raises(RateLimitedError):
+            await model.complete(small_request())
+    async with asyncio.timeout(5), limiter.slot("job", 100):
+        assert limiter.limit == 1
+
+
+async def test_a_user_s_embedding_takes_its_place_at_once() -> None:
+    limiter, gate = BackendLimiter(1), asyncio.Event()
+    serving = WatchedModel(ScriptedModel(lambda _: "fine", gate=gate), limiter)
+    async with limiter.slot("job"):
+        call = asyncio.ensure_future(serving.complete(small_request()))
+        await settle()
+        assert (limiter.in_flight, limiter.serving) == (1, 1)
+    search = asyncio.ensure_future(
+        limited(ScriptedModel(lambda _: "fine"), limiter).complete(small_request())
+    )
+    await settle()
+    assert limiter.waiting == 1
+    gate.set()
+    await asyncio.wait_for(call, 5)
+    await asyncio.wait_for(search, 5)
+    assert serving.name == "fake/scripted"

@@ -2,10 +2,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 
-from app.llm.concurrency import AdaptiveLimiter
 from app.llm.http import BackendClient
+from app.llm.limits.limiter import BackendLimiter
+from app.llm.limits.rates import Rates
 from app.llm.passthrough import Passthrough
 from app.llm.sse import DONE
 from app.llm.wire import Path
@@ -27,14 +29,14 @@ PATH: Path = "chat/completions"
 
 @asynccontextmanager
 async def opened(
-    limiter: AdaptiveLimiter | None = None, **fields: object
+    limiter: BackendLimiter | None = None, **fields: object
 ) -> AsyncIterator[tuple[FakeOpenAIServer, Passthrough]]:
     async with serve() as fake:
         settings = backend_settings(fake, **fields)
         async with BackendClient(settings, key=KEY) as client:
             yield (
                 fake,
-                Passthrough(client, settings, origin=origin(), limiter=limiter or AdaptiveLimiter(4)),
+                Passthrough(client, settings, origin=origin(), limiter=limiter or BackendLimiter(4)),
             )
 
 
@@ -174,12 +176,38 @@ async def test_what_a_reader_raises_is_not_taken_for_the_backend_s() -> None:
 
 
 async def test_serving_does_not_queue_but_its_429_slows_the_search() -> None:
-    limiter = AdaptiveLimiter(1)
+    limiter = BackendLimiter(1)
     async with opened(limiter) as (_, passthrough), limiter.slot():
         assert (await passthrough.send(BODY, PATH)).status == 200
-    wide = AdaptiveLimiter(8)
+    wide = BackendLimiter(8)
     async with opened(wide) as (fake, passthrough):
         fake.push(error(429))
         with pytest.raises(RateLimitedError):
             await passthrough.send(BODY, PATH)
     assert wide.limit == 4
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_tokens_of_users_count_where_a_minute_s_tokens_are_limited(told: bool) -> None:
+    usage: JsonObject = {"usage": {"prompt_tokens": 400, "completion_tokens": 100}} if told else {}
+    limiter = BackendLimiter(4, rates=Rates(tokens_per_minute=600))
+    async with opened(limiter) as (fake, passthrough):
+        fake.push(Answer(body=orjson.dumps({"choices": [], **usage})))
+        await passthrough.send({"messages": "x" * 2000}, PATH)
+        assert limiter.report().tokens == pytest.approx(500, abs=0 if told else 50)
+        events = [sse({"a": number}) for number in range(20)]
+        fake.push(Stream(chunks=[*events, *([sse({"choices": [], **usage})] if told else []), DONE]))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            assert [frame async for frame in stream.frames][-1] == DONE
+        assert limiter.report().tokens == (500 if told else pytest.approx(21, abs=20))
+    assert limiter.serving == 0
+
+
+async def test_a_stream_keeps_its_place_until_it_ends() -> None:
+    limiter = BackendLimiter(4)
+    async with opened(limiter) as (fake, passthrough):
+        fake.push(Stream(chunks=[sse({"a": 1}), DONE]))
+        async with passthrough.stream(STREAMED, PATH) as stream:
+            assert limiter.serving == 1
+            assert [frame async for frame in stream.frames][-1] == DONE
+    assert limiter.serving == 0

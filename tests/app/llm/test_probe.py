@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from app.llm.capabilities import Capabilities
-from app.llm.concurrency import AdaptiveLimiter
 from app.llm.http import BackendClient
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.probe import Prober
 from app.llm.wire import Api
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
@@ -38,7 +38,7 @@ async def probe(fake: FakeOpenAIServer, api: Api = "chat", maximum: int = 4) -> 
             settings=settings,
             origin=origin(),
             api=api,
-            limiter=AdaptiveLimiter(maximum),
+            limiter=BackendLimiter(maximum),
             sleep=no_wait,
         ).probe()
 
