@@ -1,4 +1,4 @@
-"""``drpo``: serve, worker, migrate, optimize, examples, replay, ledger, keys, prompts, chat, demo."""
+"""``drpo``: its processes, jobs, prompts, keys, webhooks, chat, demo."""
 
 import asyncio
 import json
@@ -35,6 +35,7 @@ from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
 from app.commands.terminal import plain
+from app.commands.webhooks import app as webhooks_app
 from app.logs import configure_logging
 from optimizer.errors import DrpoError
 from store.errors import StoreError
@@ -49,6 +50,7 @@ app = typer.Typer(
 for command in (serve, worker, migrate):
     app.command()(command)
 app.add_typer(keys_app, name="keys")
+app.add_typer(webhooks_app, name="webhooks")
 
 
 def main() -> None:

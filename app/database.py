@@ -10,6 +10,7 @@ from app.settings import Settings
 from optimizer.errors import InvalidInputError
 from store.connections import Database, normalise_url
 from store.repositories.optimizations import OptimizationRepository
+from store.repositories.webhook_deliveries import WebhookDeliveryRepository
 from store.schema import SchemaState, schema_state, upgrade
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> Database:
     if database.dialect == "sqlite":
         # whoever ran a job on this file is dead, or the lock would not be ours
         await OptimizationRepository(database).expire_leases()
+        await WebhookDeliveryRepository(database).release_claims()
     return database
 
 

@@ -16,6 +16,7 @@ from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
 from app.version import VERSION
+from app.webhooks.endpoints import router as webhooks_router
 
 
 def create_app(resources: Resources) -> FastAPI:
@@ -41,6 +42,7 @@ def create_app(resources: Resources) -> FastAPI:
         prompts_router,
         datasets_router,
         example_banks_router,
+        webhooks_router,
     ):
         app.include_router(router)
     if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:

@@ -18,6 +18,7 @@ from app.labelled_prompts import LabelledPrompts
 from app.llm.limits.meeting import open_meeting
 from app.llm.limits.opening import own_limiters
 from app.llm.registry import ModelRegistry
+from app.notifications.parts import Webhooks, open_webhooks
 from app.outcomes import OutcomeFeed
 from app.retrieval import Retrievers
 from app.settings import Settings
@@ -60,6 +61,7 @@ class Resources:
     labelled: LabelledPrompts
     access: Access
     runner: LocalRunner
+    webhooks: Webhooks
     outcomes: OutcomeFeed = field(default_factory=OutcomeFeed)
 
 
@@ -109,6 +111,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             labelled=labelled,
             access=await stack.enter_async_context(open_access(database, settings)),
             runner=runner,
+            webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
         )
 
 

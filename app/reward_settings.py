@@ -1,12 +1,11 @@
 """Settings of rewards: which hosts a user's own scorer may be on, and what it may be sent."""
 
-import httpx
 from pydantic import Field, field_validator
 
 from app.backend_settings import Group, RetrySettings
+from app.outside_urls import plain_hosts, read_outside_url
 from optimizer.errors import InvalidInputError
 
-_LARGEST_PORT = 65535
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -31,10 +30,7 @@ class RewardSettings(Group):
     @field_validator("http_hosts")
     @classmethod
     def _plain_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for host in hosts:
-            if not host or "/" in host or "@" in host or "*" in host:
-                raise ValueError(f"{host!r} is no host: give names or addresses, with a port or without")
-        return tuple(host.lower() for host in hosts)
+        return plain_hosts(hosts)
 
     def check_url(self, text: str) -> None:
         """See to it that ``text`` may be called.
@@ -42,20 +38,9 @@ class RewardSettings(Group):
         Raises:
             InvalidInputError: it is no URL, or leads to a host that is not allowed.
         """
-        try:
-            url = httpx.URL(text)
-        except (httpx.InvalidURL, TypeError, ValueError) as error:
-            raise InvalidInputError(f"this is no URL: {error}") from None
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise InvalidInputError("the URL has to begin with http:// or https:// and name a host")
-        if url.port is not None and not 0 < url.port <= _LARGEST_PORT:
-            raise InvalidInputError(f"there is no port {url.port}")
-        if url.userinfo or url.fragment:
-            raise InvalidInputError("leave user, password and fragment out of the URL: use headers for keys")
-        port = url.port or (443 if url.scheme == "https" else 80)
-        bracketed = f"[{url.host}]" if ":" in url.host else url.host
-        if not {url.host, f"{bracketed}:{port}"} & set(self.http_hosts):
+        found = read_outside_url(text)
+        if not {found.host, found.place} & set(self.http_hosts):
             raise InvalidInputError(
-                f"{bracketed}:{port} is not among the hosts that a scorer may be on: an operator can add it "
+                f"{found.place} is not among the hosts that a scorer may be on: an operator can add it "
                 "to rewards.http_hosts"
             )

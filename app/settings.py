@@ -42,6 +42,7 @@ from app.configuration import (
 from app.job_settings import JobSettings, WorkerSettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
+from app.webhook_settings import WebhookSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
 
@@ -258,6 +259,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     ledger: LedgerSettings = LedgerSettings()
     redis: RedisSettings = RedisSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
 
     @classmethod

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from store.models.optimization import Optimization
 from store.models.optimization_event import OptimizationEvent
 from store.records.progress import EventDraft
+from store.webhook_outbox import add_deliveries
 
 # Statements are built once: there is a batch for every few events.
 _KNOWN: Final = select(OptimizationEvent.key).where(
@@ -21,7 +22,9 @@ _ADVANCE: Final = update(Optimization).where(Optimization.id == bindparam("of_id
 def append_events(
     connection: Connection, optimization_id: str, next_seq: int, drafts: Sequence[EventDraft]
 ) -> int:
-    """Append those of ``drafts`` whose key is new, in order. The caller holds the optimization's row lock.
+    """Append those of ``drafts`` whose key is new, in order, and queue what webhooks are told of them.
+
+    The caller holds the optimization's row lock.
 
     Returns:
         How many were new.
@@ -46,4 +49,5 @@ def append_events(
     ]
     connection.execute(_APPEND, rows)
     connection.execute(_ADVANCE, {"of_id": optimization_id, "next_seq": next_seq + len(rows)})
+    add_deliveries(connection, optimization_id, list(wanted.values()))
     return len(rows)

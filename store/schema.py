@@ -38,6 +38,8 @@ from store.models import (
     optimization_selection,
     prompt_label,
     prompt_version,
+    webhook,
+    webhook_delivery,
 )
 from store.models.base import Base
 
@@ -64,6 +66,8 @@ MODEL_MODULES: Final[tuple[ModuleType, ...]] = (
     optimization_selection,
     prompt_label,
     prompt_version,
+    webhook,
+    webhook_delivery,
 )
 METADATA: Final = Base.metadata
 _MIGRATION_LOCK: Final = 0x6472706F  # any constant: two processes must not migrate at once
