@@ -122,5 +122,6 @@ def simulated_world(backend: str) -> JsonObject:
     return {
         "backends": {backend: {"kind": "simulated"}},
         "targets": targets,
+        "embedders": {"simulated-embedder": {"backend": backend, "model": "simulated-embedder"}},
         "roles": {"proposer": critic, "selector": critic, "judge": critic},
     }

@@ -21,6 +21,8 @@ PRODUCTION = "production"
 _LOGGER = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 2.0
 """How long a request waits for new labels while there are older ones to go on with."""
+_MOST_NUMBERS = 4096
+"""Of versions whose ids are held in memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +39,9 @@ class ServedPrompt:
     examples: tuple[Example, ...]
     retriever: ServingRetriever
 
-    async def nearest(self, query: str) -> Nearest:
-        """The examples that this version shows with ``query``, most similar first."""
-        return await self.retriever.nearest(query, self.version.k)
+    async def nearest(self, query: str, k: int | None = None) -> Nearest:
+        """The ``k`` examples to show with ``query``, most similar first; by default the version's own k."""
+        return await self.retriever.nearest(query, self.version.k if k is None else k)
 
 
 @dataclass(slots=True)
@@ -96,6 +98,7 @@ class LabelledPrompts:
         self._capacity = capacity
         self._shelves: dict[str, _Shelf] = {}
         self._versions: OrderedDict[str, ServedPrompt] = OrderedDict()
+        self._numbered: dict[tuple[str, int], str] = {}
         self._readings: SharedCalls[tuple[str, int], None] = SharedCalls()
         self._loads: SharedCalls[str, ServedPrompt] = SharedCalls()
 
@@ -141,6 +144,21 @@ class LabelledPrompts:
             return known
         return await self._loads.run(version_id, partial(self._load, version_id))
 
+    async def numbered(self, model: str, number: int) -> ServedPrompt:
+        """Version ``number`` of ``model``.
+
+        Raises:
+            NotFoundError: there is none.
+            StoreUnavailableError: it is not in memory, and the database is down.
+        """
+        known = self._numbered.get((model, number))
+        if known is None:
+            known = await self._prompts.version_id(model, number)
+            if len(self._numbered) >= _MOST_NUMBERS:
+                self._numbered.clear()
+            self._numbered[model, number] = known
+        return await self.version(known)
+
     def invalidate(self, model: str) -> None:
         """Read the labels of ``model`` before they are used again: one of them was moved."""
         shelf = self._shelves.get(model)
@@ -182,7 +200,7 @@ class LabelledPrompts:
             version=version,
             examples=examples,
             retriever=await self._retrievers.for_serving(
-                RetrievalSpec.from_version(version.retrieval), examples if version.k else ()
+                RetrievalSpec.from_version(version.retrieval), examples
             ),
         )
         self._versions[version_id] = served

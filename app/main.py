@@ -4,7 +4,9 @@ from fastapi import FastAPI
 
 from app.auth import AuthenticationMiddleware, Authenticator, required_scopes
 from app.chat.endpoints import router as chat_router
+from app.completions.endpoints import router as completions_router
 from app.datasets.endpoints import router as datasets_router
+from app.embeddings.endpoints import router as embeddings_router
 from app.errors import install_error_handlers
 from app.example_banks.endpoints import router as example_banks_router
 from app.health.endpoints import router as health_router
@@ -36,6 +38,8 @@ def create_app(resources: Resources) -> FastAPI:
         health_router,
         models_router,
         chat_router,
+        completions_router,
+        embeddings_router,
         optimizations_router,
         keys_router,
         ledger_router,

@@ -42,6 +42,7 @@ from app.configuration import (
 from app.job_settings import JobSettings, WorkerSettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
+from app.serving_settings import ChatSettings, EmbedderSettings, TargetSettings
 from app.webhook_settings import WebhookSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
@@ -163,19 +164,6 @@ class BackendSettings(Group):
         return check_secret(value, field)
 
 
-class TargetSettings(Group):
-    """A model to align; its name in ``targets`` is its name in the public API.
-
-    Attributes:
-        model: the backend's name for it.
-        api: ``chat``, or ``completions`` for a base model without a chat template.
-    """
-
-    backend: str
-    model: str = Field(min_length=1)
-    api: Literal["chat", "completions"] = "chat"
-
-
 class RoleSettings(Group):
     """The model that fills a role."""
 
@@ -198,20 +186,6 @@ class RolesSettings(Group):
     gate_judge: RoleSettings | None = None
     rewriter: RoleSettings | None = None
     example_judge: RoleSettings | None = None
-
-
-class ChatSettings(Group):
-    """The serving path.
-
-    Attributes:
-        caller_system: the caller's own system message goes ``after`` ours, ``before`` it, or ``replace``s it.
-        refresh_seconds: age at which the labels held in memory are read again.
-        keep_alive_seconds: a stream that sends nothing for so long gets a comment.
-    """
-
-    caller_system: Literal["after", "before", "replace"] = "after"
-    refresh_seconds: Seconds = 1.0
-    keep_alive_seconds: Seconds = 15.0
 
 
 BackendName = Annotated[str, Field(pattern="^[^/]+$")]
@@ -249,6 +223,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     backends: dict[BackendName, BackendSettings] = Field(min_length=1)
     targets: dict[str, TargetSettings] = Field(min_length=1)
+    embedders: dict[str, EmbedderSettings] = Field(default_factory=dict)
     roles: RolesSettings
     judges: dict[Annotated[str, Field(pattern=NAME_PATTERN)], RoleSettings] = Field(default_factory=dict)
     rewards: RewardSettings = RewardSettings()
@@ -286,13 +261,17 @@ class Settings(BaseSettings):
         if isinstance(backends, dict) and not set(backends) - {SIMULATED_BACKEND}:
             defaults = simulated_world(SIMULATED_BACKEND)
             if given.get("targets"):
-                del defaults["targets"]
+                del defaults["targets"], defaults["embedders"]
             return merge(defaults, given)
         return given
 
     @model_validator(mode="after")
     def _backends_exist(self) -> Self:
         uses = {f"targets.{name}": target.backend for name, target in self.targets.items()}
+        for name, embedder in self.embedders.items():
+            uses[f"embedders.{name}"] = embedder.backend
+            if name in self.targets:
+                raise ValueError(f"embedders.{name} has the name of a target: give one of them another")
         for role in (roles := self.roles.model_dump(exclude_none=True)):
             uses[f"roles.{role}"] = roles[role]["backend"]
         if self.retrieval.backend is not None:

@@ -21,6 +21,15 @@ class CallerSystem(StrEnum):
     AFTER = "after"
     BEFORE = "before"
     REPLACE = "replace"
+    DROP = "drop"
+
+
+class ExamplePlace(StrEnum):
+    """Where examples stand: before the conversation, before its last question, or in the system message."""
+
+    FIRST = "first"
+    LAST = "last"
+    SYSTEM = "system"
 
 
 def render_chat(
@@ -38,21 +47,36 @@ def render_chat(
         system_prompt: ours; a blank one adds nothing.
         examples: in-context pairs, most similar first; they are shown in reverse, the nearest last.
         conversation: the caller's messages in their order, system messages included.
-        caller_system: place of the caller's leading system messages; ``replace`` lets them take ours' place.
+        caller_system: place of the caller's leading system messages.
     """
     leading = 0
     while leading < len(conversation) and conversation[leading].role in SYSTEM_ROLES:
         leading += 1
     theirs = [message.text for message in conversation[:leading]]
+    joined = join_system(system_prompt, theirs, caller_system)
+    head = (Message(role="system", content=joined),) if joined else ()
+    return head + example_turns(examples) + tuple(conversation[leading:])
+
+
+def join_system(system_prompt: str, theirs: Sequence[str], caller_system: CallerSystem) -> str:
+    """Our system prompt and the caller's as one text; blank ones add nothing.
+
+    ``replace`` lets theirs take ours' place, where there is one; ``drop`` leaves them out.
+    """
     if caller_system is CallerSystem.REPLACE and any(text.strip() for text in theirs):
-        parts = theirs
+        parts = [*theirs]
     elif caller_system is CallerSystem.BEFORE:
         parts = [*theirs, system_prompt]
+    elif caller_system is CallerSystem.DROP:
+        parts = [system_prompt]
     else:
         parts = [system_prompt, *theirs]
-    joined = "\n\n".join(part.strip() for part in parts if part.strip())
-    head = (Message(role="system", content=joined),) if joined else ()
-    shown = tuple(
+    return "\n\n".join(part.strip() for part in parts if part.strip())
+
+
+def example_turns(examples: Sequence[Example]) -> tuple[Message, ...]:
+    """The examples as turns of a conversation, the most similar (the first one given) last."""
+    return tuple(
         turn
         for example in reversed(examples)
         for turn in (
@@ -60,30 +84,57 @@ def render_chat(
             Message(role="assistant", content=example.answer),
         )
     )
-    return head + shown + tuple(conversation[leading:])
 
 
-def render_text(system_prompt: str, examples: Sequence[Example], conversation: Sequence[Message]) -> str:
+def examples_as_text(examples: Sequence[Example]) -> str:
+    """The examples as part of a system message, the most similar (the first one given) last."""
+    return "\n\n".join(_example_sections(examples))
+
+
+def position_of_examples(roles: Sequence[str], place: ExamplePlace) -> int:
+    """The index in a conversation, given by its turns' roles, at which the turns of examples are put in.
+
+    Before the last question of a long conversation they leave all that goes before it as it was in the last
+    request, whichever examples are nearest now: a backend's prefix cache hits up to there.
+    """
+    if place is not ExamplePlace.LAST:
+        return 0
+    return max((at for at, role in enumerate(roles) if role == "user"), default=0)
+
+
+def render_text(
+    system_prompt: str,
+    examples: Sequence[Example],
+    conversation: Sequence[Message],
+    place: ExamplePlace = ExamplePlace.FIRST,
+) -> str:
     """Plain text for a base model, to be completed up to ``COMPLETION_STOP``.
 
     Args:
         system_prompt: ours; the caller's system messages follow it.
         examples: in-context pairs, most similar first; they are shown in reverse, the nearest last.
         conversation: the caller's messages; the last is the one to answer.
+        place: where the examples stand; in the system message means first, as there is none.
     """
     texts = (system_prompt, *(turn.text for turn in conversation if turn.role in SYSTEM_ROLES))
     system = "\n\n".join(_section_text(text) for text in texts if text.strip())
-    parts = [f"# Instruction:\n{system}"] if system else []
-    for example in reversed(examples):
-        parts += [
-            f"# Query:\n{_section_text(example.query)}",
-            f"# Answer:\n{_section_text(example.answer)}",
-        ]
-    for turn in conversation:
-        if turn.role not in SYSTEM_ROLES:
-            heading = "# Answer:" if turn.role == "assistant" else "# Query:"
-            parts.append(f"{heading}\n{_section_text(turn.text)}")
-    return "\n\n".join([*parts, "# Answer:\n"])
+    turns = [turn for turn in conversation if turn.role not in SYSTEM_ROLES]
+    sections = [
+        f"{'# Answer:' if turn.role == 'assistant' else '# Query:'}\n{_section_text(turn.text)}"
+        for turn in turns
+    ]
+    at = position_of_examples([turn.role for turn in turns], place)
+    sections[at:at] = _example_sections(examples)
+    head = [f"# Instruction:\n{system}"] if system else []
+    return "\n\n".join([*head, *sections, "# Answer:\n"])
+
+
+def _example_sections(examples: Sequence[Example]) -> list[str]:
+    return [
+        f"{heading}\n{_section_text(text)}"
+        for example in reversed(examples)
+        for heading, text in (("# Query:", example.query), ("# Answer:", example.answer))
+    ]
 
 
 def _section_text(text: str) -> str:

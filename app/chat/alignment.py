@@ -3,12 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from app.chat.policy import AlignmentPolicy
+from app.chat.prompt_objects import fill
 from app.chat.schemas import ChatRequest
 from app.errors import invalid_request
 from app.labelled_prompts import ServedPrompt
 from app.llm.capabilities import Capabilities
 from app.llm.wire import fold_system, message_from_json, message_to_json
-from optimizer.rendering import SYSTEM_ROLES, CallerSystem, render_chat
+from optimizer.rendering import (
+    SYSTEM_ROLES,
+    CallerSystem,
+    ExamplePlace,
+    example_turns,
+    examples_as_text,
+    join_system,
+    position_of_examples,
+)
 from optimizer.types import Example, JsonObject, JsonValue, Message
 
 _DEFAULTS = ("temperature", "top_p")
@@ -20,14 +30,18 @@ class Alignment:
 
     Attributes:
         prompt: the version.
+        system_prompt: its system prompt, with the caller's texts for its variables where it was asked for so.
         caller_system: what becomes of the caller's own system message.
         examples: those that are shown, most similar first.
+        place: where they stand.
         found_by: what found them; None where there are none.
     """
 
     prompt: ServedPrompt
+    system_prompt: str
     caller_system: CallerSystem
     examples: tuple[Example, ...] = ()
+    place: ExamplePlace = ExamplePlace.FIRST
     found_by: str | None = None
 
     def defaults(self, body: Mapping[str, JsonValue]) -> JsonObject:
@@ -45,15 +59,33 @@ class Alignment:
 
 
 async def align(
-    prompt: ServedPrompt, caller_system: CallerSystem, messages: Sequence[JsonObject]
+    prompt: ServedPrompt,
+    policy: AlignmentPolicy,
+    messages: Sequence[JsonObject],
+    variables: Mapping[str, str] | None = None,
 ) -> Alignment:
-    """Align a conversation by ``prompt``, with the examples nearest to the last user message."""
+    """Align a conversation by ``prompt``, with the examples nearest to the last user message.
+
+    Args:
+        prompt: the version.
+        policy: how it is used.
+        messages: the conversation.
+        variables: texts for what stands as ``{{name}}`` in the system prompt; None leaves it as it is.
+
+    Raises:
+        ApiError: 400, the variables are not those of the prompt.
+    """
+    system_prompt = prompt.version.system_prompt
+    if variables is not None:
+        system_prompt = fill(system_prompt, variables)
     asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
-    nearest = await prompt.nearest(next((message.text for message in asked), ""))
+    nearest = await prompt.nearest(next((message.text for message in asked), ""), policy.k)
     return Alignment(
         prompt=prompt,
-        caller_system=caller_system,
+        system_prompt=system_prompt,
+        caller_system=policy.caller_system,
         examples=nearest.examples,
+        place=policy.place,
         found_by=nearest.found_by if nearest.examples else None,
     )
 
@@ -80,16 +112,29 @@ def chat_body(
     if can.sampling:
         body |= alignment.defaults(request.body)
     leading, rest = split_leading_system(request.messages)
-    _refuse_system_messages_beyond_text(leading)
-    head = render_chat(
-        alignment.prompt.version.system_prompt, alignment.examples, leading, alignment.caller_system
-    )
+    if alignment.caller_system is not CallerSystem.DROP:
+        _refuse_system_messages_beyond_text(leading)
+    system = _system_text(alignment, leading)
+    turns: tuple[Message, ...] = ()
+    if alignment.place is not ExamplePlace.SYSTEM:
+        turns = example_turns(alignment.examples)
+    at = position_of_examples([str(turn["role"]) for turn in rest], alignment.place)
+    messages: list[JsonObject] = [*rest[:at], *(message_to_json(turn) for turn in turns), *rest[at:]]
+    head: list[JsonObject] = [{"role": "system", "content": system}] if system else []
     if can.system_role:
-        body["messages"] = [*(message_to_json(message) for message in head), *rest]
+        body["messages"] = [*head, *messages]
     else:
-        whole = (*head, *(message_from_json(turn) for turn in rest))
+        whole = tuple(message_from_json(turn) for turn in (*head, *messages))
         body["messages"] = [message_to_json(message) for message in fold_system(whole)]
     return body
+
+
+def _system_text(alignment: Alignment, leading: Sequence[Message]) -> str:
+    theirs = [message.text for message in leading]
+    joined = join_system(alignment.system_prompt, theirs, alignment.caller_system)
+    if alignment.place is not ExamplePlace.SYSTEM or not alignment.examples:
+        return joined
+    return f"{joined}\n\n{examples_as_text(alignment.examples)}".strip()
 
 
 def _refuse_system_messages_beyond_text(leading: Sequence[Message]) -> None:

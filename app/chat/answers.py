@@ -79,6 +79,7 @@ class AnswerReader(Reader):
         shape: AnswerShape,
         holding: str = "choices",
         hides_usage: bool = False,
+        writes_tokens: bool = True,
     ) -> None:
         """A reader of one response.
 
@@ -88,6 +89,7 @@ class AnswerReader(Reader):
             shape: how its answers become what the caller's API has.
             holding: the field that makes a whole answer one.
             hides_usage: whether the caller did not ask for the token counts that a stream ends with.
+            writes_tokens: whether the model writes text: else it counts only those that it has read.
         """
         self.told_model: str | None = None
         self.usage: Usage | None = None
@@ -96,6 +98,7 @@ class AnswerReader(Reader):
         self._shape = shape
         self._holding = holding
         self._hides_usage = hides_usage
+        self._writes_tokens = writes_tokens
 
     @override
     def whole(self, body: bytes) -> bytes:
@@ -156,8 +159,10 @@ class AnswerReader(Reader):
         told = value.get("model")
         if isinstance(told, str) and told:
             self.told_model = told
-        if value.get("usage"):
-            self.usage = read_usage(value["usage"]) or self.usage
+        usage = value.get("usage")
+        if isinstance(usage, dict):
+            counts = usage if self._writes_tokens else {"completion_tokens": 0, **usage}
+            self.usage = read_usage(counts) or self.usage
         return value
 
 

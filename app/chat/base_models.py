@@ -7,8 +7,8 @@ from app.chat.schemas import ChatRequest
 from app.errors import invalid_request
 from app.llm.wire import message_from_json
 from optimizer.config import SamplingConfig
-from optimizer.rendering import COMPLETION_STOP, CallerSystem, render_chat, render_text
-from optimizer.types import JsonObject, JsonValue, Message
+from optimizer.rendering import COMPLETION_STOP, join_system, render_text
+from optimizer.types import JsonObject, JsonValue
 
 _WITHOUT_COUNTERPART: Final = (
     "tools",
@@ -94,11 +94,9 @@ def _prompt(request: ChatRequest, alignment: Alignment | None) -> str:
     conversation = tuple(message_from_json(turn) for turn in rest)
     if alignment is None:
         return render_text("", (), (*leading, *conversation))
-    ours = alignment.prompt.version.system_prompt
-    # One system text in the order that the policy wants; what follows is the same for every policy.
-    head: tuple[Message, ...] = render_chat(ours, (), leading, CallerSystem(alignment.caller_system))
-    system = head[0].text if head else ""
-    return render_text(system, alignment.examples, conversation)
+    theirs = [message.text for message in leading]
+    system = join_system(alignment.system_prompt, theirs, alignment.caller_system)
+    return render_text(system, alignment.examples, conversation, alignment.place)
 
 
 def _stops(given: JsonValue) -> list[JsonValue]:

@@ -18,6 +18,7 @@ class PreparedCall:
         path / body: what to send.
         reader: reads the answer.
         model / backend / upstream_model: what the caller asked for, and the configured names of who is asked.
+        streamed: whether the caller wants a stream.
         version_id: the prompt version that aligns it, or None.
         found_by: what found the examples that are shown; None where there are none.
     """
@@ -29,6 +30,7 @@ class PreparedCall:
     model: str
     backend: str
     upstream_model: str
+    streamed: bool = False
     version_id: str | None = None
     found_by: str | None = None
 

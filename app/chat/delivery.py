@@ -40,11 +40,10 @@ class Arrival:
 class AnswerRecord:
     """Notes how one answer goes, and announces its outcome once."""
 
-    def __init__(self, call: PreparedCall, arrival: Arrival, feed: OutcomeFeed, *, streamed: bool) -> None:
+    def __init__(self, call: PreparedCall, arrival: Arrival, feed: OutcomeFeed) -> None:
         self._call = call
         self._arrival = arrival
         self._feed = feed
-        self._streamed = streamed
         self._first: float | None = None
         self._ended = False
 
@@ -68,7 +67,7 @@ class AnswerRecord:
                 backend=call.backend,
                 upstream_model=call.reader.told_model or call.upstream_model,
                 version_id=call.version_id,
-                streamed=self._streamed,
+                streamed=call.streamed,
                 ending=ending,
                 error_code=None if told is None else told.code,
                 usage=call.reader.usage,

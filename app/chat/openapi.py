@@ -1,9 +1,10 @@
-"""What ``/openapi.json`` says about the chat endpoint, which reads its body itself."""
+"""What ``/openapi.json`` says about the endpoints for models, which read their bodies themselves."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.chat.fields import EXTENSION
 from app.chat.headers import ALIGN_HEADER, MODEL_HEADER, VERSION_HEADER
-from app.chat.reading import EXTENSION
 from app.chat.schemas import AlignmentOptions
 
 _TEXT_OR_PARTS: Final = {
@@ -17,22 +18,6 @@ _MESSAGE: Final = {
         "content": _TEXT_OR_PARTS,
     },
     "additionalProperties": True,
-}
-_REQUEST: Final = {
-    "type": "object",
-    "required": ["model", "messages"],
-    "properties": {
-        "model": {"type": "string", "description": "One of GET /v1/models."},
-        "messages": {"type": "array", "minItems": 1, "items": _MESSAGE},
-        "stream": {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": False},
-        EXTENSION: AlignmentOptions.model_json_schema(),
-    },
-    "additionalProperties": True,
-    "description": (
-        "Every other field of the chat completions API (temperature, n, seed, stop, tools, ...) and every "
-        "field that only the backend knows is passed on."
-    ),
-    "examples": [{"model": "simulated-chat", "messages": [{"role": "user", "content": "Hello"}]}],
 }
 _ERROR: Final = {
     "type": "object",
@@ -51,36 +36,91 @@ _ERROR: Final = {
     },
 }
 
-DOCUMENTATION: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}}},
-    "parameters": [
-        {
-            "name": VERSION_HEADER,
-            "in": "header",
-            "schema": {"type": "string"},
-            "description": f"The same as {EXTENSION}.prompt_version; the body wins.",
-        },
-        {
-            "name": ALIGN_HEADER,
-            "in": "header",
-            "schema": {"type": "boolean"},
-            "description": f"The same as {EXTENSION}.align; the body wins.",
-        },
-    ],
+_ALIGNMENT_HEADERS: Final = [
+    {
+        "name": VERSION_HEADER,
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": f"The same as {EXTENSION}.prompt_version; the body wins.",
+    },
+    {
+        "name": ALIGN_HEADER,
+        "in": "header",
+        "schema": {"type": "boolean"},
+        "description": f"The same as {EXTENSION}.align; the body wins.",
+    },
+]
+PROMPT: Final = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string", "description": "A prompt version, a model, or a label of the model."},
+        "version": {"type": ["string", "null"], "description": "Number of a version, or a label."},
+        "variables": {"type": ["object", "null"], "description": "Texts for {{name}} in the prompt."},
+    },
+    "description": "A stored prompt in the form of OpenAI's prompt objects.",
 }
-"""The request, for FastAPI's ``openapi_extra``."""
+"""The schema of a prompt object."""
+
+
+def documentation(
+    *,
+    required: Sequence[str],
+    properties: Mapping[str, object],
+    example: Mapping[str, object],
+    aligned: bool = True,
+) -> dict[str, Any]:
+    """A request, for FastAPI's ``openapi_extra``.
+
+    Args:
+        required: fields that have to be there.
+        properties: fields that mean something to us, besides the model and those of alignment.
+        example: a whole body.
+        aligned: whether the request can be aligned and streamed.
+    """
+    model = {"type": "string", "description": "One of GET /v1/models."}
+    ours: dict[str, object] = {"model": model, **properties}
+    if aligned:
+        ours["stream"] = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": False}
+        ours[EXTENSION] = AlignmentOptions.model_json_schema()
+    schema = {
+        "type": "object",
+        "required": list(required),
+        "properties": ours,
+        "additionalProperties": True,
+        "description": (
+            "Every other field of OpenAI's API and every field that only the backend knows is passed on."
+        ),
+        "examples": [example],
+    }
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body, "parameters": _ALIGNMENT_HEADERS} if aligned else {"requestBody": body}
 
 
 def _failure(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    200: {
-        "description": (
-            "The completion, or with stream=true server-sent events that end with [DONE]. A stream that "
-            "breaks ends with an event that holds an error, and without [DONE]."
-        ),
+def responses(
+    answer: str,
+    *,
+    streams: bool = True,
+    end: str = "end with [DONE]. A stream that breaks ends with an event that holds an error, without [DONE]",
+) -> dict[int | str, dict[str, Any]]:
+    """The answers, for FastAPI's ``responses``.
+
+    Args:
+        answer: what a good one is, such as ``A chat.completion``.
+        streams: whether it can be a stream.
+        end: how a stream ends.
+    """
+    whole = {"type": "object", "description": f"{answer}."}
+    content: dict[str, Any] = {"application/json": {"schema": whole}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+        answer = f"{answer}, or with stream=true server-sent events that {end}"
+    good = {
+        "description": f"{answer}.",
         "headers": {
             VERSION_HEADER: {
                 "schema": {"type": "string"},
@@ -91,11 +131,12 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
                 "description": "The backend's name for the model that answered.",
             },
         },
-        "content": {
-            "application/json": {"schema": {"type": "object", "description": "A chat.completion."}},
-            "text/event-stream": {"schema": {"type": "string"}},
-        },
-    },
+        "content": content,
+    }
+    return {200: good, **_FAILURES}
+
+
+_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     400: _failure("The request cannot be used; param names the field at fault."),
     401: _failure("The API key is missing or wrong."),
     404: _failure("There is no such model, prompt version or label."),
@@ -103,4 +144,12 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     502: _failure("The backend sent what is no answer, or is misconfigured."),
     503: _failure("The backend or the database cannot be reached."),
 }
-"""The answers, for FastAPI's ``responses``."""
+
+DOCUMENTATION: Final[dict[str, Any]] = documentation(
+    required=("messages",),
+    properties={"messages": {"type": "array", "minItems": 1, "items": _MESSAGE}, "prompt": PROMPT},
+    example={"model": "simulated-chat", "messages": [{"role": "user", "content": "Hello"}]},
+)
+"""The chat endpoint's request; its model may be left out where ``prompt`` says which it is for."""
+RESPONSES: Final = responses("The chat.completion")
+"""The chat endpoint's answers."""

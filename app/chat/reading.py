@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping
 
-import orjson
-from pydantic import ValidationError
-
-from app.chat.headers import ALIGN_HEADER, VERSION_HEADER
-from app.chat.schemas import AlignmentOptions, ChatRequest
+from app.chat.fields import EXTENSION, read_model, read_object, read_options, read_stream
+from app.chat.prompt_objects import FIELD as PROMPT
+from app.chat.prompt_objects import read_prompt
+from app.chat.schemas import ChatRequest
 from app.errors import invalid_request
 from optimizer.types import JsonObject, JsonValue
-
-EXTENSION = "drpo"
-
-_SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_request(content: bytes, headers: Mapping[str, str]) -> ChatRequest:
@@ -25,31 +20,18 @@ def read_request(content: bytes, headers: Mapping[str, str]) -> ChatRequest:
     Raises:
         ApiError: 400, with the field at fault.
     """
-    body = _object(content)
+    body = read_object(content)
     extension = body.pop(EXTENSION, None)
+    prompt = read_prompt(body.pop(PROMPT, None))
+    is_named_by_prompt = prompt is not None and body.get("model") is None
     return ChatRequest(
-        model=_model(body.get("model")),
+        model="" if is_named_by_prompt else read_model(body.get("model")),
         messages=_messages(body.get("messages")),
-        stream=_stream(body.get("stream")),
-        options=_options(extension, headers),
+        stream=read_stream(body.get("stream")),
+        options=read_options(extension, headers),
         body=body,
+        prompt=prompt,
     )
-
-
-def _object(content: bytes) -> JsonObject:
-    try:
-        body: JsonValue = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise invalid_request(f"the body is not valid JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise invalid_request("the body has to be a JSON object")
-    return body
-
-
-def _model(value: JsonValue) -> str:
-    if not isinstance(value, str) or not value:
-        raise invalid_request("model has to be the name of a model; see GET /v1/models", param="model")
-    return value
 
 
 def _messages(value: JsonValue) -> tuple[JsonObject, ...]:
@@ -72,49 +54,3 @@ def _message(place: int, item: JsonValue) -> JsonObject:
             f"{param}.content has to be a text or a list of parts", param=f"{param}.content"
         )
     return item
-
-
-def _stream(value: JsonValue) -> bool:
-    if not isinstance(value, bool | None):
-        raise invalid_request("stream has to be true or false", param="stream")
-    return bool(value)
-
-
-def _options(extension: JsonValue, headers: Mapping[str, str]) -> AlignmentOptions:
-    if not isinstance(extension, dict | None):
-        raise invalid_request(f"{EXTENSION} has to be an object", param=EXTENSION)
-    given = extension or {}
-    fallback = _from_headers(headers)
-    if given.get("label") is not None:
-        fallback.pop("prompt_version", None)
-    try:
-        options = AlignmentOptions.model_validate(fallback | given)
-    except ValidationError as error:
-        raise _explained(error) from None
-    if options.prompt_version is not None and options.label is not None:
-        raise invalid_request(
-            f"{EXTENSION}.prompt_version and {EXTENSION}.label exclude each other", param=f"{EXTENSION}.label"
-        )
-    return options
-
-
-def _from_headers(headers: Mapping[str, str]) -> JsonObject:
-    found: JsonObject = {}
-    version = headers.get(VERSION_HEADER)
-    if version is not None:
-        found["prompt_version"] = version
-    switch = headers.get(ALIGN_HEADER)
-    if switch is not None:
-        if switch.strip().lower() not in _SWITCH:
-            raise invalid_request(f"the header {ALIGN_HEADER} has to be true or false", param=ALIGN_HEADER)
-        found["align"] = _SWITCH[switch.strip().lower()]
-    return found
-
-
-def _explained(error: ValidationError) -> Exception:
-    first = error.errors(include_url=False, include_input=False)[0]
-    param = ".".join([EXTENSION, *(str(part) for part in first["loc"])])
-    if first["type"] == "extra_forbidden":
-        known = ", ".join(AlignmentOptions.model_fields)
-        return invalid_request(f"there is no {param}: use {known}", param=param)
-    return invalid_request(f"{param}: {first['msg']}", param=param)

@@ -1,23 +1,28 @@
 """What a chat request says, and our extension of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.serving_settings import MOST_EXAMPLES, CallerSystemName, ExamplePlaceName
 from optimizer.types import JsonObject
 
-Name = Annotated[str, Field(min_length=1, max_length=256)]
+MOST_NAME = 256
+Name = Annotated[str, Field(min_length=1, max_length=MOST_NAME, pattern=r"^[^\x00]+$")]
 
 
 class AlignmentOptions(BaseModel):
-    """The body's field ``drpo``: how this one request is aligned.
+    """The body's field ``drpo``: how this one request is aligned; by default as the model's settings say.
 
     Attributes:
         prompt_version: answer with this version instead of a labelled one.
         label: answer with the version that this label points to; it has to exist.
         align: false asks the model as it is, whatever else is said here.
-        caller_system: what becomes of the caller's own system message; by default as configured.
+        caller_system: what becomes of the caller's own system message.
+        k: examples shown.
+        examples: where they stand.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -28,11 +33,34 @@ class AlignmentOptions(BaseModel):
     label: Name | None = Field(
         default=None, description="Answer with the version that this label points to; default: production."
     )
-    align: bool = Field(default=True, description="false asks the model as it is.")
-    caller_system: Literal["after", "before", "replace"] | None = Field(
-        default=None,
-        description="Where the caller's own system message goes, seen from ours; default: as configured.",
+    align: bool | None = Field(default=None, description="false asks the model as it is.")
+    caller_system: CallerSystemName | None = Field(
+        default=None, description="Where the caller's own system message goes, seen from ours."
     )
+    k: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_EXAMPLES,
+        description="In-context examples shown; default: as many as the version was tuned with.",
+    )
+    examples: ExamplePlaceName | None = Field(
+        default=None,
+        description="Examples stand first, before the last question, or in the system message.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromptReference:
+    """OpenAI's ``prompt`` object: a stored prompt, with texts for its variables.
+
+    Attributes:
+        id: of a prompt version, or the name of a model or of a label.
+        version: number of the version, or a label; None for what ``production`` points to.
+    """
+
+    id: str
+    version: str | None
+    variables: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,11 +68,12 @@ class ChatRequest:
     """A request for chat completions.
 
     Attributes:
-        model: the target asked for.
+        model: the target asked for; empty where only ``prompt`` says for which model it is.
         messages: the conversation as it came, at least one message, each with a ``role``.
         stream: whether the answer is streamed.
         options: how to align it.
-        body: the whole body without our extension.
+        prompt: the stored prompt that it names.
+        body: the whole body without our extension and without ``prompt``.
     """
 
     model: str
@@ -52,3 +81,4 @@ class ChatRequest:
     stream: bool
     options: AlignmentOptions
     body: JsonObject
+    prompt: PromptReference | None = None

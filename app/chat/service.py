@@ -1,23 +1,25 @@
 """The path of a chat request: its prompt version, its alignment, and the call that it becomes."""
 
+import dataclasses
 from dataclasses import dataclass
 
+from app.access.principal import Principal
 from app.chat.alignment import Alignment, align, chat_body
 from app.chat.answers import AnswerReader, AnswerShape, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
 from app.chat.calls import PreparedCall
-from app.chat.schemas import AlignmentOptions, ChatRequest
+from app.chat.policy import policy_of
+from app.chat.prompt_choice import PromptChoice
+from app.chat.schemas import ChatRequest
 from app.chat.usage import ask_for_usage
-from app.errors import invalid_request, not_found
-from app.labelled_prompts import PRODUCTION, LabelledPrompts, ServedPrompt
+from app.errors import invalid_request
+from app.labelled_prompts import LabelledPrompts
 from app.llm.capabilities import Capabilities
 from app.llm.registry import ModelRegistry
 from app.llm.wire import PATHS
-from app.settings import TargetSettings
-from optimizer.errors import InvalidInputError
+from app.serving_settings import TargetSettings
 from optimizer.rendering import CallerSystem
 from optimizer.types import ModelRole
-from store.errors import NotFoundError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +29,13 @@ class ChatService:
     Attributes:
         models: the configured models.
         labelled: which prompt version serves a model.
+        principal: who asks.
         caller_system: the policy for requests that name none.
     """
 
     models: ModelRegistry
     labelled: LabelledPrompts
+    principal: Principal
     caller_system: CallerSystem
 
     async def prepare(self, request: ChatRequest) -> PreparedCall:
@@ -43,12 +47,10 @@ class ChatService:
             StoreUnavailableError: the database is down, and memory does not know the answer.
             ModelError: the model had to be asked what it can do, and did not answer.
         """
-        target = self._target(request.model)
-        prompt = await self._prompt(request.model, request.options)
-        alignment = None
-        if prompt is not None:
-            policy = request.options.caller_system or self.caller_system
-            alignment = await align(prompt, CallerSystem(policy), request.messages)
+        if not request.model:
+            request = await self._with_model(request)
+        target = self.target(request.model)
+        alignment = await self.alignment(request)
         shape: AnswerShape = SameShape()
         if target.api == "completions":
             shape = CompletionAnswers()
@@ -69,41 +71,53 @@ class ChatService:
             model=request.model,
             backend=target.backend,
             upstream_model=target.model,
-            version_id=None if prompt is None else prompt.version.id,
+            streamed=request.stream,
+            version_id=None if alignment is None else alignment.prompt.version.id,
             found_by=None if alignment is None else alignment.found_by,
         )
 
-    def _target(self, model: str) -> TargetSettings:
-        try:
-            return self.models.target(model)
-        except InvalidInputError as error:
-            raise not_found(str(error), param="model", code="model_not_found") from None
+    def target(self, model: str) -> TargetSettings:
+        """The target called ``model``.
 
-    async def _prompt(self, model: str, options: AlignmentOptions) -> ServedPrompt | None:
-        if not options.align:
+        Raises:
+            ApiError: 404, there is none that the caller may ask.
+        """
+        self.principal.check_model(model, self.models.target_names())
+        return self.models.target(model)
+
+    async def alignment(self, request: ChatRequest) -> Alignment | None:
+        """What aligns a request for a configured model; None where nothing does.
+
+        Raises:
+            ApiError: 404 for an unknown version or label; 400 for a version of another model, or where the
+                texts for a prompt's variables are not those that it needs.
+            StoreUnavailableError: the database is down, and memory does not know the answer.
+        """
+        policy = policy_of(
+            request.options,
+            self.target(request.model).alignment,
+            default=self.caller_system,
+            prompt=request.prompt,
+        )
+        if not policy.align:
             return None
-        if options.prompt_version is not None:
-            return await self._pinned(model, options.prompt_version)
-        found = await self.labelled.current(model, options.label or PRODUCTION)
-        if found is None and options.label is not None:
-            raise not_found(
-                f"{model} has no label {options.label!r}: see GET /v1/prompts/{model}/versions",
-                param="drpo.label",
-                code="label_not_found",
-            )
-        return found
+        choice = self._choice()
+        if request.prompt is not None:
+            prompt = await choice.by_reference(request.model, request.prompt)
+            return await align(prompt, policy, request.messages, request.prompt.variables)
+        found = await choice.by_policy(request.model, policy)
+        return None if found is None else await align(found, policy, request.messages)
 
-    async def _pinned(self, model: str, version_id: str) -> ServedPrompt:
-        param = "drpo.prompt_version"
-        try:
-            prompt = await self.labelled.version(version_id)
-        except NotFoundError as error:
-            raise not_found(str(error), param=param, code="prompt_version_not_found") from None
-        if prompt.version.model != model:
-            raise invalid_request(
-                f"{version_id} is a version of {prompt.version.model}, not of {model}", param=param
-            )
-        return prompt
+    def _choice(self) -> PromptChoice:
+        allowed = tuple(name for name in self.models.target_names() if self.principal.may_ask(name))
+        return PromptChoice(labelled=self.labelled, models=allowed)
+
+    async def _with_model(self, request: ChatRequest) -> ChatRequest:
+        """``request`` for the model that its stored prompt is for."""
+        if request.prompt is None:
+            raise invalid_request("model is missing; see GET /v1/models", param="model")
+        prompt = await self._choice().by_reference("", request.prompt)
+        return dataclasses.replace(request, model=prompt.version.model)
 
     async def _capabilities(self, model: str, alignment: Alignment | None) -> Capabilities:
         # An unaligned request is sent as it is: whether the backend takes it is between it and the caller.

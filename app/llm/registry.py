@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
-from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
+from app.llm.capabilities import Capabilities, CapabilityRecords
+from app.llm.capability_finder import CapabilityFinder, ProbedModel
 from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import EmulatedNModel
@@ -22,12 +23,12 @@ from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.passthrough import Passthrough
 from app.llm.permitted import Permit, PermittedModel, always
 from app.llm.prices import Price
-from app.llm.probe import Prober
 from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
 from app.llm.wire import Api
 from app.reward_settings import RewardSettings
-from app.settings import BackendSettings, RoleSettings, Settings, TargetSettings
+from app.serving_settings import TargetSettings
+from app.settings import BackendSettings, RoleSettings, Settings
 from optimizer.budget import Budget
 from optimizer.concurrency import run_together
 from optimizer.errors import InvalidInputError, MisconfiguredError
@@ -88,6 +89,16 @@ class _Assignment:
     api: Api
     backend: _Backend
 
+    def probed(self) -> ProbedModel:
+        """As who is asked what it can do."""
+        return ProbedModel(
+            origin=self.origin,
+            api=self.api,
+            settings=self.backend.settings,
+            client=self.backend.client,
+            limiter=self.backend.limiter,
+        )
+
 
 class ModelRegistry:
     """The models that the settings name. Open one per process and close it with ``aclose``."""
@@ -114,11 +125,9 @@ class ModelRegistry:
             InvalidInputError: a backend's key cannot be read.
         """
         self._settings = settings
-        self._records = capability_records
+        self._capabilities = CapabilityFinder(capability_records, sleep=sleep)
         self._clock = clock
         self._sleep = sleep
-        self._probing: SharedCalls[tuple[str, str, Api], Capabilities] = SharedCalls()
-        self._capabilities: dict[tuple[str, str, Api], Capabilities] = {}
         self._opening: SharedCalls[str, LocalEmbedder] = SharedCalls()
         self._local: dict[str, LocalEmbedder] = {}
         keys = {name: backend.read_api_key(name) for name, backend in settings.backends.items()}
@@ -180,16 +189,11 @@ class ModelRegistry:
         Raises:
             ModelError: it had to be probed and did not answer.
         """
-        return await self._find_capabilities(self._assignment(role, target))
+        return await self._capabilities.find(self._assignment(role, target).probed())
 
     def known_capabilities(self, target: str) -> Capabilities | None:
         """What a target can do, as far as that is in memory or in the settings: it is not asked."""
-        assignment = self._assignment(ModelRole.TARGET, target)
-        settings, origin = assignment.backend.settings, assignment.origin
-        found = self._capabilities.get((origin.backend, origin.model, assignment.api))
-        if found is None and (settings.kind == "simulated" or settled_by(settings.capabilities)):
-            found = Capabilities()
-        return None if found is None else found.overridden_by(settings.capabilities)
+        return self._capabilities.known(self._assignment(ModelRole.TARGET, target).probed())
 
     async def open_role(
         self, role: ModelRole, target: str | None, run: RunContext, *, judge: str | None = None
@@ -209,7 +213,7 @@ class ModelRegistry:
         if run.replay is not None:
             return run.replay.model(role, self._configured_name(role, target, judge))
         assignment = self._assignment(role, target, judge)
-        can = await self._find_capabilities(assignment)
+        can = await self._capabilities.find(assignment.probed())
         adapter = OpenAICompatibleModel(
             assignment.backend.client,
             assignment.backend.settings,
@@ -308,6 +312,24 @@ class ModelRegistry:
             backend.client, backend.settings, origin=assignment.origin, limiter=backend.limiter
         )
 
+    def embedder_names(self) -> tuple[str, ...]:
+        """The embedding models of the public API, in the order of the settings."""
+        return tuple(self._settings.embedders)
+
+    def embedder_passthrough(self, name: str) -> Passthrough:
+        """The raw interface of the embedding model that the public API calls ``name``.
+
+        Raises:
+            InvalidInputError: there is none; the message lists those that exist.
+        """
+        chosen = self._settings.embedders.get(name)
+        if chosen is None:
+            known = ", ".join(self._settings.embedders) or "none: add [embedders.NAME]"
+            raise InvalidInputError(f"there is no embedding model {name!r}; there are {known}", param="model")
+        backend, key = self._backends[chosen.backend], self._keys[chosen.backend]
+        origin = Origin(backend=chosen.backend, model=chosen.model, setting=f"embedders.{name}", key=key)
+        return Passthrough(backend.client, backend.settings, origin=origin, limiter=backend.limiter)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await run_together(embedder.aclose() for embedder in self._local.values())
@@ -355,37 +377,3 @@ class ModelRegistry:
         if judge is None:
             raise InvalidInputError(f"there is no judge {name!r} (any more): add [judges.{name}]")
         return judge
-
-    async def _find_capabilities(self, assignment: _Assignment) -> Capabilities:
-        origin, settings = assignment.origin, assignment.backend.settings
-        place = (origin.backend, origin.model, assignment.api)
-        found = self._capabilities.get(place)
-        if found is None:
-            found = await self._probing.run(place, partial(self._remembered_or_probed, assignment))
-            self._capabilities[place] = found
-        return found.overridden_by(settings.capabilities)
-
-    async def _remembered_or_probed(self, assignment: _Assignment) -> Capabilities:
-        origin, backend = assignment.origin, assignment.backend
-        if backend.settings.kind == "simulated" or settled_by(backend.settings.capabilities):
-            return Capabilities()
-        # Where the answers came from is kept with them: a backend that moved is asked again.
-        source = f"{assignment.api} {backend.settings.base_url}"
-        record = await self._records.get(origin.backend, origin.model) if self._records else None
-        stored = record.get("capabilities") if record and record.get("source") == source else None
-        remembered = Capabilities.from_json(stored) if isinstance(stored, dict) else None
-        if remembered is not None:
-            return remembered
-        found = await Prober(
-            client=backend.client,
-            settings=backend.settings,
-            origin=origin,
-            api=assignment.api,
-            limiter=backend.limiter,
-            sleep=self._sleep,
-        ).probe()
-        if self._records is not None:
-            await self._records.put(
-                origin.backend, origin.model, {"source": source, "capabilities": found.to_json()}
-            )
-        return found

@@ -22,7 +22,7 @@ from optimizer.types import (
 )
 
 Api: TypeAlias = Literal["chat", "completions"]
-Path: TypeAlias = Literal["chat/completions", "completions"]
+Path: TypeAlias = Literal["chat/completions", "completions", "embeddings"]
 
 PATHS: Mapping[Api, Path] = {"chat": "chat/completions", "completions": "completions"}
 

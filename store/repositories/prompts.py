@@ -89,6 +89,21 @@ class PromptRepository:
                 raise NotFoundError(f"there is no prompt version {version_id}")
             return _version(row)
 
+    async def version_id(self, model: str, number: int) -> str:
+        """The id of version ``number`` of ``model``.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        statement = select(PromptVersion.id).where(
+            PromptVersion.model == model, PromptVersion.number == number
+        )
+        async with self._db.read() as session:
+            found = await session.scalar(statement)
+            if found is None:
+                raise NotFoundError(f"there is no version {number} of {model}")
+            return found
+
     async def versions(self, model: str) -> tuple[PromptVersionRecord, ...]:
         """All versions of ``model``, newest first."""
         statement = select(PromptVersion).where(PromptVersion.model == model)

@@ -3,12 +3,15 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from app.chat.alignment import Alignment, align
+from app.chat.policy import policy_of
 from app.chat.reading import read_request
-from app.chat.schemas import ChatRequest
+from app.chat.schemas import AlignmentOptions, ChatRequest
 from app.labelled_prompts import ServedPrompt
 from app.retrieval import ServingRetriever
+from app.serving_settings import AlignmentSettings
 from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.rendering import CallerSystem
 from optimizer.types import Example, JsonObject
@@ -27,6 +30,7 @@ def alignment(
     caller_system: CallerSystem = CallerSystem.AFTER,
     sampling: JsonObject | None = None,
     turns: Sequence[JsonObject] = (),
+    **policy: Any,
 ) -> Alignment:
     """An alignment of ``turns``, by default about the sea, by a version with two examples in its bank."""
     version = PromptVersionRecord(
@@ -46,7 +50,9 @@ def alignment(
     )
     retriever = ServingRetriever(LexicalRetriever(BANK), None, patience=1)
     prompt = ServedPrompt(version=version, examples=BANK, retriever=retriever)
-    return asyncio.run(align(prompt, caller_system, turns or [user("Why is the sea blue?")]))
+    settings = AlignmentSettings(caller_system=caller_system.value, **policy)
+    how = policy_of(AlignmentOptions(), settings, default=CallerSystem.AFTER, prompt=None)
+    return asyncio.run(align(prompt, how, turns or [user("Why is the sea blue?")]))
 
 
 def request(*messages: JsonObject, **fields: object) -> ChatRequest:

@@ -298,12 +298,14 @@ async def test_the_documentation_knows_the_request_and_its_answers(service: Serv
     document = (await service.client.get("/openapi.json")).json()
     operation = document["paths"]["/v1/chat/completions"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert schema["required"] == ["model", "messages"]
+    assert schema["required"] == ["messages"]  # prompt may say for which model it is
     assert set(schema["properties"]["drpo"]["properties"]) == {
         "prompt_version",
         "label",
         "align",
         "caller_system",
+        "k",
+        "examples",
     }
     assert [item["name"] for item in operation["parameters"]] == ["x-drpo-prompt-version", "x-drpo-align"]
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}

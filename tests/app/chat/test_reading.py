@@ -84,13 +84,13 @@ def test_a_body_that_is_no_json_object_is_refused(content: bytes) -> None:
 def test_headers_say_the_same_as_the_body() -> None:
     headers = {"x-drpo-prompt-version": "pv_1", "x-drpo-align": "False"}
     assert read(headers).options == AlignmentOptions(prompt_version="pv_1", align=False)
-    assert read({"x-drpo-align": "1"}).options == AlignmentOptions()
+    assert read({"x-drpo-align": "1"}).options == AlignmentOptions(align=True)
 
 
 def test_the_body_wins_over_the_headers() -> None:
     headers = {"x-drpo-prompt-version": "pv_1", "x-drpo-align": "false"}
     own: JsonObject = {"prompt_version": "pv_2", "align": True}
-    assert read(headers, drpo=own).options == AlignmentOptions(prompt_version="pv_2")
+    assert read(headers, drpo=own).options == AlignmentOptions(prompt_version="pv_2", align=True)
     assert read(headers, drpo={"prompt_version": None}).options == AlignmentOptions(align=False)
     assert read(headers, drpo={"label": "next"}).options == AlignmentOptions(label="next", align=False)
 

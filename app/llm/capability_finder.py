@@ -1,0 +1,84 @@
+"""What models can do: from the settings, from memory, from the store, or by asking them once."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
+from app.llm.errors import Origin
+from app.llm.http import BackendClient
+from app.llm.limits.limiter import BackendLimiter
+from app.llm.probe import Prober
+from app.llm.retry import Sleep
+from app.llm.wire import Api
+from app.settings import BackendSettings
+from optimizer.shared_calls import SharedCalls
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbedModel:
+    """A model that may have to be asked what it can do, and the connection to it."""
+
+    origin: Origin
+    api: Api
+    settings: BackendSettings
+    client: BackendClient
+    limiter: BackendLimiter
+
+
+class CapabilityFinder:
+    """Finds what each model can do; nobody is asked twice."""
+
+    def __init__(self, records: CapabilityRecords | None, *, sleep: Sleep) -> None:
+        """Keep what was found in ``records``, by default only in memory; ``sleep`` waits between retries."""
+        self._records = records
+        self._sleep = sleep
+        self._probing: SharedCalls[tuple[str, str, Api], Capabilities] = SharedCalls()
+        self._found: dict[tuple[str, str, Api], Capabilities] = {}
+
+    async def find(self, model: ProbedModel) -> Capabilities:
+        """What ``model`` can do.
+
+        Raises:
+            ModelError: it had to be probed and did not answer.
+        """
+        known = self.known(model)
+        if known is not None:
+            return known
+        place = _place(model)
+        self._found[place] = await self._probing.run(place, partial(self._remembered_or_probed, model))
+        return self._found[place].overridden_by(model.settings.capabilities)
+
+    def known(self, model: ProbedModel) -> Capabilities | None:
+        """What it can do, as far as that is in memory or in the settings: it is not asked."""
+        settings = model.settings
+        found = self._found.get(_place(model))
+        if found is None and (settings.kind == "simulated" or settled_by(settings.capabilities)):
+            found = self._found[_place(model)] = Capabilities()
+        return None if found is None else found.overridden_by(settings.capabilities)
+
+    async def _remembered_or_probed(self, model: ProbedModel) -> Capabilities:
+        origin = model.origin
+        # Where the answers came from is kept with them: a backend that moved is asked again.
+        source = f"{model.api} {model.settings.base_url}"
+        record = await self._records.get(origin.backend, origin.model) if self._records else None
+        stored = record.get("capabilities") if record and record.get("source") == source else None
+        remembered = Capabilities.from_json(stored) if isinstance(stored, dict) else None
+        if remembered is not None:
+            return remembered
+        found = await Prober(
+            client=model.client,
+            settings=model.settings,
+            origin=origin,
+            api=model.api,
+            limiter=model.limiter,
+            sleep=self._sleep,
+        ).probe()
+        if self._records is not None:
+            await self._records.put(
+                origin.backend, origin.model, {"source": source, "capabilities": found.to_json()}
+            )
+        return found
+
+
+def _place(model: ProbedModel) -> tuple[str, str, Api]:
+    return model.origin.backend, model.origin.model, model.api
