@@ -9,7 +9,7 @@ from statistics import fmean
 from optimizer.gate_config import GateConfig
 from optimizer.regressions import SAFETY, Pair, compare_groups, turned_unsafe
 from optimizer.reliability import JudgeReport
-from optimizer.statistics import pairs_needed, simultaneous_differences, spread_of
+from optimizer.statistics import pairs_needed, plausible_gain, simultaneous_differences, spread_of
 from optimizer.types import Scored, Step
 from optimizer.verdicts import Conclusion, FinalistResult, GroupDifference, PairedDifference, Verdict
 
@@ -64,9 +64,10 @@ def conclude(answers: Answers, config: GateConfig, *, judge: JudgeReport) -> Con
         needed = None
     else:
         needed = _queries_needed(chosen, verdict, answers, config)
+        reason += _outlook(verdict, needed, chosen)
     return Conclusion(
         verdict=verdict,
-        reason=f"{reason}{_outlook(verdict, needed, chosen)}",
+        reason=reason,
         chosen=chosen,
         finalists=results,
         seed_gain=_seed_gain(answers, chosen),
@@ -167,8 +168,7 @@ def _queries_needed(
     chosen: FinalistResult, verdict: Verdict, answers: Answers, config: GateConfig
 ) -> int | None:
     gain = chosen.gain
-    undecided = verdict is Verdict.NOT_ENOUGH_EVIDENCE and chosen.obstacle is None
-    if not undecided or gain is None or gain.mean <= config.margin:
+    if verdict is not Verdict.NOT_ENOUGH_EVIDENCE or chosen.obstacle is not None or gain is None:
         return None
     needed: int | None = MIN_PAIRS
     if gain.low is not None:
@@ -176,20 +176,19 @@ def _queries_needed(
         pairs = _reward_pairs(_pairs(answers.incumbent, step))
         spread = spread_of([other - one for one, other in pairs])
         quantile = (gain.mean - gain.low) / spread.error
-        needed = pairs_needed(gain.mean - config.margin, spread, quantile=quantile)
+        effect = plausible_gain(gain.mean - config.margin, gain.pairs)
+        needed = pairs_needed(effect, spread, quantile=quantile)
     if needed is None:
         return None
     held_out = len(answers.incumbent.evaluations)
-    whole = math.ceil(max(needed, MIN_PAIRS) * held_out / gain.pairs)  # some will lack a score again
-    return max(1, whole - held_out)
+    return math.ceil(max(needed, MIN_PAIRS) * held_out / gain.pairs)  # some will lack a score again
 
 
 def _outlook(verdict: Verdict, needed: int | None, chosen: FinalistResult) -> str:
     if needed is not None:
-        return f"; about {needed} more would decide"
-    if verdict is Verdict.NOT_ENOUGH_EVIDENCE and chosen.obstacle is None and chosen.gain is not None:
-        return "; no number of further queries is likely to" if chosen.gain.mean <= 0 else ""
-    return ""
+        return f"; about {needed} new ones would probably decide"
+    undecided = verdict is Verdict.NOT_ENOUGH_EVIDENCE and chosen.obstacle is None
+    return "; no number of further queries is likely to" if undecided else ""
 
 
 def _seed_gain(answers: Answers, chosen: FinalistResult) -> PairedDifference | None:

@@ -79,8 +79,8 @@ class Conclusion:
         finalists: all that were compared, in the order of the search.
         seed_gain: what ``chosen`` gains over the seed prompt, its interval corrected in the same way; None
             where they were not compared.
-        queries_needed: further held-out queries that would probably decide (``statistics.POWER``), if the
-            gain is what it looks like; None where the verdict stands, or where no number would.
+        queries_needed: new held-out queries that would, by themselves, probably show a gain that is plausible
+            now (``statistics.plausible_gain``, ``POWER``); None where the verdict stands, or no number would.
         warnings: what a person should know before trusting the verdict.
     """
 

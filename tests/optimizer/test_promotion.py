@@ -86,9 +86,9 @@ def test_an_interval_that_holds_zero_is_not_enough_evidence_and_says_how_many_mo
     found = compare([3.0, 3.0] * 6, [4.5, 2.5] * 6)
     assert found.verdict is Verdict.NOT_ENOUGH_EVIDENCE
     assert found.queries_needed is not None
-    assert 25 < found.queries_needed < 60
+    assert 100 < found.queries_needed < 250
     assert found.reason.startswith("the interval does not lie above zero on 12 held-out queries: +0.50 [")
-    assert found.reason.endswith(f"; about {found.queries_needed} more would decide")
+    assert found.reason.endswith(f"; about {found.queries_needed} new ones would probably decide")
 
 
 def test_what_was_asked_for_is_asked_for_again_where_some_queries_lack_a_score() -> None:
@@ -99,23 +99,32 @@ def test_what_was_asked_for_is_asked_for_again_where_some_queries_lack_a_score()
     assert whole.queries_needed < gappy.queries_needed < whole.queries_needed * 1.2
 
 
-def test_where_nothing_is_gained_no_number_of_queries_helps() -> None:
-    found = compare([3.0, 3.0] * 8, [4.0, 1.9] * 8)
+def test_where_nothing_is_gained_on_many_queries_no_number_of_them_helps() -> None:
+    found = compare([3.0, 3.0] * 80, [4.0, 1.9] * 80)
     assert (found.verdict, found.queries_needed) == (Verdict.NOT_ENOUGH_EVIDENCE, None)
     assert found.reason.endswith("no number of further queries is likely to")
+
+
+def test_a_few_queries_on_which_nothing_is_gained_say_too_little_to_give_up() -> None:
+    found = compare([3.0, 3.0] * 4, [4.0, 1.9] * 4)
+    assert found.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    assert found.queries_needed is not None
+    assert found.queries_needed > 500
 
 
 def test_a_gain_below_the_margin_is_none() -> None:
     old, new = [3.0, 3.2] * 10, [3.5, 3.6] * 10
     assert compare(old, new).verdict is Verdict.PROMOTED
     some = compare(old, new, config=replace_config(margin=0.4))
-    assert (some.verdict, some.queries_needed is not None) == (Verdict.NOT_ENOUGH_EVIDENCE, True)
+    assert some.verdict is Verdict.NOT_ENOUGH_EVIDENCE
     assert "above the margin of 0.4" in some.reason
     much = compare(old, new, config=replace_config(margin=1.0))
     assert (much.verdict, much.queries_needed) == (Verdict.KEPT, None)
     missed = compare(old, new, config=replace_config(margin=0.5))
-    assert (missed.verdict, missed.queries_needed) == (Verdict.NOT_ENOUGH_EVIDENCE, None)
-    assert not missed.reason.endswith("likely to")
+    assert missed.verdict is Verdict.NOT_ENOUGH_EVIDENCE
+    assert some.queries_needed is not None
+    assert missed.queries_needed is not None
+    assert some.queries_needed < missed.queries_needed
 
 
 def replace_config(**changes: float) -> GateConfig:
@@ -130,7 +139,8 @@ def test_few_pairs_promote_nothing_however_good_they_look(pairs: int) -> None:
     assert found.chosen.gain is not None
     assert (found.chosen.gain.pairs, found.chosen.gain.mean) == (pairs, 4)
     assert (found.chosen.gain.low is None) == (pairs == 1)
-    assert found.queries_needed == MIN_PAIRS - pairs
+    assert found.queries_needed is not None
+    assert MIN_PAIRS <= found.queries_needed < 2 * MIN_PAIRS
     assert found.reason.startswith(f"{pairs} held-out queries were scored for both prompts, 8 are needed; ")
 
 
@@ -310,18 +320,22 @@ def test_a_promotion_always_has_an_interval_above_zero_and_nothing_else_moves_a_
         assert found.queries_needed > 0
 
 
-def test_as_many_queries_as_were_asked_for_decide_nine_times_in_ten() -> None:
-    """Gain 0.3 on rewards that differ by 0.7: promoted at once, or on a sample as large as asked for."""
+@pytest.mark.parametrize("first", [8, 16, 30])
+@pytest.mark.parametrize(("gain", "deviation"), [(0.17, 0.4), (0.2, 0.45), (0.3, 0.6)])
+def test_as_many_new_queries_as_were_asked_for_decide_nine_times_in_ten(
+    first: int, gain: float, deviation: float
+) -> None:
+    """Gains as a judge sees a true one of 0.3: promoted at once, or on a new sample as large as asked for."""
     source = random.Random(5)
 
     def sample(count: int) -> Conclusion:
         old = [min(5.0, max(1.0, source.gauss(3, 0.8))) for _ in range(count)]
-        return compare(old, [value + source.gauss(0.3, 0.7) for value in old])
+        return compare(old, [value + source.gauss(gain, deviation) for value in old])
 
     promoted = 0
-    for _ in range(150):
-        found = sample(20)
+    for _ in range(100):
+        found = sample(first)
         if found.queries_needed is not None:
-            found = sample(20 + found.queries_needed)
+            found = sample(found.queries_needed)
         promoted += found.verdict is Verdict.PROMOTED
-    assert promoted >= 0.9 * 150
+    assert promoted >= 90

@@ -11,10 +11,13 @@ from optimizer.statistics import (
     CONFIDENCE,
     MOST_PAIRS,
     POWER,
+    PRIOR_GAIN_PAIRS,
     PRIOR_PAIRS,
     USUAL_DEVIATION,
+    USUAL_GAIN,
     max_t_quantile,
     pairs_needed,
+    plausible_gain,
     simultaneous_differences,
     spread_of,
     upper_end,
@@ -200,3 +203,11 @@ def test_no_number_of_pairs_shows_what_is_no_gain_or_hardly_one() -> None:
     assert few is not None
     assert more is not None
     assert few < more < MOST_PAIRS
+
+
+def test_a_gain_on_few_pairs_is_drawn_towards_the_usual_one_and_on_many_it_is_believed() -> None:
+    assert plausible_gain(1.0, 2) == pytest.approx(
+        (2 + PRIOR_GAIN_PAIRS * USUAL_GAIN) / (2 + PRIOR_GAIN_PAIRS)
+    )
+    assert plausible_gain(-0.3, 4) > 0 > plausible_gain(-0.3, 400)
+    assert plausible_gain(USUAL_GAIN, 7) == pytest.approx(USUAL_GAIN)
