@@ -132,15 +132,12 @@ class Budget(StopCondition):
         self._announce()
 
     def has_room(self, need: Limits) -> bool:
-        """Whether so much of each limit is still there; None needs nothing of it."""
-        total = self._spent + self._reserved
-        left = {
-            "calls": (total.calls + (need.calls or 0), self.limits.calls),
-            "tokens": (total.tokens + (need.tokens or 0), self.limits.tokens),
-            "cost": (total.cost + (need.cost or 0.0), self.limits.cost),
-            "seconds": (self.elapsed + (need.seconds or 0.0), self.limits.seconds),
-        }
-        return all(limit is None or amount <= limit + _ROUNDING for amount, limit in left.values())
+        """Whether so much of each limit is still there beside calls under way; None needs nothing of it."""
+        return self._holds(self._spent + self._reserved, need)
+
+    def covers(self, need: Limits) -> bool:
+        """As ``has_room``, where what calls under way are going to cost is part of ``need``."""
+        return self._holds(self._spent, need)
 
     async def reserve(self, estimate: Spend) -> Reservation:
         """Set room aside for a call that costs at most ``estimate``.
@@ -200,6 +197,15 @@ class Budget(StopCondition):
     def exhausted(self, calls_needed: int) -> bool:
         current = _minus(self._spent, self._replayable)
         return self._exceeded_by(current + self._reserved + Spend(calls=calls_needed)) is not None
+
+    def _holds(self, total: Spend, need: Limits) -> bool:
+        left = {
+            "calls": (total.calls + (need.calls or 0), self.limits.calls),
+            "tokens": (total.tokens + (need.tokens or 0), self.limits.tokens),
+            "cost": (total.cost + (need.cost or 0.0), self.limits.cost),
+            "seconds": (self.elapsed + (need.seconds or 0.0), self.limits.seconds),
+        }
+        return all(limit is None or amount <= limit + _ROUNDING for amount, limit in left.values())
 
     def _refused(self, total: Spend) -> str | None:
         return self._closed_by or self._exceeded_by(total)

@@ -1,27 +1,18 @@
 """The held-out gate: finalists, incumbent and seed prompt answer queries that nobody has looked at."""
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optimizer.concurrency import run_together
 from optimizer.errors import BudgetExceededError
-from optimizer.evaluation import HELD_OUT_ROUND, Evaluator
 from optimizer.gate_config import GateConfig
+from optimizer.held_out import Contender, answer_together
 from optimizer.promotion import Answers, conclude
-from optimizer.protocols import Scorer
+from optimizer.protocols import Pace, Scorer
 from optimizer.reliability import JudgedTwice, JudgeReport, judged_criteria, report_on_judge
 from optimizer.seeds import content_seed
-from optimizer.types import Candidate, Completion, Evaluation, Query, Score, Step, Unscored
+from optimizer.types import Completion, Evaluation, Query, Score, Step, Unscored
 from optimizer.verdicts import Conclusion, Verdict
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Contender:
-    """A prompt and what runs and judges it: an incumbent may have other examples than the finalists."""
-
-    candidate: Candidate
-    evaluator: Evaluator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,29 +66,19 @@ class GateOutcome:
 
 
 async def run_gate(
-    contest: Contest, held_out: Sequence[Query], config: GateConfig, second: SecondJudge
+    contest: Contest, held_out: Sequence[Query], config: GateConfig, second: SecondJudge, pace: Pace
 ) -> GateOutcome:
     """Have all contenders answer ``held_out``, judge some answers again, and conclude (``promotion``).
 
-    A query that the budget does not reach lacks a score like any other, and is not judged again.
+    A query that the budget does not reach lacks a score like any other, and is not judged again; ``pace``
+    keeps those few that it reaches only for some contenders (``held_out``).
 
     Raises:
         ModelError: a backend cannot be used.
     """
-    contenders = contest.contenders
-    steps = await run_together(
-        [
-            *(
-                contender.evaluator.evaluate_affordable(
-                    contender.candidate, held_out, round_number=HELD_OUT_ROUND
-                )
-                for contender in contenders
-            ),
-            _prepare(contest.finalists[0], held_out),
-        ]
-    )
-    by_id = {step.candidate.id: step for step in steps[: len(contenders)]}
-    judge = report_on_judge(list(by_id.values()), await judge_again(list(by_id.values()), second))
+    steps = await answer_together(contest.contenders, held_out, pace)
+    by_id = {step.candidate.id: step for step in steps}
+    judge = report_on_judge(steps, await judge_again(steps, second))
     answers = Answers(
         incumbent=by_id[contest.incumbent.candidate.id],
         finalists=tuple(by_id[contender.candidate.id] for contender in contest.finalists),
@@ -146,9 +127,3 @@ async def _judge_one_again(
     except BudgetExceededError as error:
         score = Unscored(reason=str(error))
     return JudgedTwice(first=first, second=score)
-
-
-async def _prepare(contender: Contender, queries: Sequence[Query]) -> Step:
-    with contextlib.suppress(BudgetExceededError):  # the evaluations meet it, too
-        await contender.evaluator.prepare(queries)
-    return Step(candidate=contender.candidate, evaluations=())

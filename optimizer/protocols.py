@@ -207,6 +207,14 @@ class StopCondition(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """Says how many held-out queries are compared at the same time."""
+
+    def may_begin(self, *, ended: int, under_way: int) -> bool:
+        """Whether another query can probably be compared to its end, beside those ``under_way``."""
+        ...
+
+
 class CallForecast(Protocol):
     """Says how many calls a search has, so that it can plan."""
 

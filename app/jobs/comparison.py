@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.jobs.decisions import Decisions
+from app.jobs.gate_pace import GatePace
 from app.jobs.recorder import INCUMBENT_ID
 from app.jobs.reserve import affordable
 from app.jobs.scoring import GateScorers
@@ -16,7 +17,6 @@ from optimizer.estimate import GateSize
 from optimizer.evaluation import Evaluator
 from optimizer.events import GateFinished, GateStarted, JudgeChecked
 from optimizer.gate import (
-    Contender,
     Contest,
     SecondJudge,
     judge_again,
@@ -24,6 +24,7 @@ from optimizer.gate import (
     nothing_found,
     run_gate,
 )
+from optimizer.held_out import Contender
 from optimizer.reliability import JudgeReport, report_on_judge
 from optimizer.types import Candidate, Example, Query, SearchResult, Step, StopReason
 from optimizer.verdicts import Conclusion
@@ -165,7 +166,8 @@ class Comparison:
                 queries=len(held_out),
             )
         )
-        outcome = await run_gate(contest, held_out, self._spec.gate, self._second(size))
+        pace = GatePace(self._budget, contenders=len(contest.contenders), rates=self._spec.rates)
+        outcome = await run_gate(contest, held_out, self._spec.gate, self._second(size), pace)
         conclusion = dataclasses.replace(
             outcome.conclusion, warnings=(*outcome.conclusion.warnings, *self._doubts_about_models())
         )

@@ -1,5 +1,7 @@
 """What a job may use, counted where it is used: at the backend."""
 
+from collections import Counter
+
 import pytest
 from sqlalchemy import text
 
@@ -57,7 +59,7 @@ async def test_the_gate_that_runs_out_of_calls_promotes_nothing(service: JobServ
 
     gate = found["result"]["gate"]
     assert gate["verdict"] == "not_enough_evidence"
-    assert "the budget of calls does not allow another call" in gate["reason"]
+    assert "no held-out query was scored for both prompts" in gate["reason"]
     assert (found["result"]["stop_reason"], found["result"]["label_moved"]) == ("depth", None)
     assert service.backend.requests.total() == found["usage"]["calls"] == 62
 
@@ -187,3 +189,28 @@ async def decided(service: JobService, job: str) -> tuple[object, ...]:
         [(item.round, item.ranking) for item in rounds],
         [event.body for event in events],
     )
+
+
+@pytest.mark.parametrize(
+    "limits", [{"calls": 75}, {"calls": 90}, {"tokens": 62_000}, {"calls": 84, "tokens": 70_000}]
+)
+async def test_a_gate_that_costs_more_than_planned_leaves_whole_pairs(
+    service: JobService, limits: dict[str, int]
+) -> None:
+    """Every other judgement of the gate takes a repair request, which nobody has planned for."""
+    refused: set[str] = set()
+
+    def garble(role: str, number: int, text: str) -> str | None:
+        if role != "judge" or number < 7 or text in refused or number % 2:
+            return None
+        refused.add(text)
+        return "no JSON"
+
+    service.backend.replace = garble
+    found = await service.run(budget=limits, held_out=12, gate={"finalists": 1, "judged_again": 0})
+    held_out = await service.evaluations(found["id"], phase="held_out")
+    answered = Counter(item["query"]["text"] for item in held_out if item["reward"] is not None)
+    whole = sum(count == 2 for count in answered.values())
+    assert whole >= 8
+    assert len(answered) - whole <= 1, "one query at most is answered by one prompt alone"
+    assert found["result"]["gate"]["queries"] == whole
