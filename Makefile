@@ -51,6 +51,7 @@ bench: $(DEV) ## Print the measured ratios that README quotes
 	$(BIN)/python -m benchmarks.search_speed
 	$(BIN)/python -m benchmarks.http_client
 	$(BIN)/python -m benchmarks.ledger_size
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.promotions
 
 pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build -o requirements/runtime.txt

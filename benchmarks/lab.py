@@ -155,15 +155,23 @@ def _instructions() -> tuple[str, ...]:
 
 
 def best_reachable(world: World, queries: Sequence[Query]) -> float:
-    """True quality of the prompt that a greedy search with the oracle ends with.
+    """True quality of the prompt that a greedy search with the oracle ends with (``best_prompt``)."""
+    return quality(world, best_prompt(world, queries), queries)
+
+
+def best_prompt(world: World, queries: Sequence[Query]) -> str:
+    """The prompt that a greedy search with the oracle ends with.
 
     It begins with an introduction of the proposer's and adds, swaps or drops one of the proposer's
     instructions at a time, eight at most, whichever helps most on ``queries``, until none does.
     """
     intro = proposals().intros[0]
 
+    def compose(bullets: Sequence[str]) -> str:
+        return "\n".join([intro, "", *(f"- {text}" for text in bullets)])
+
     def measure(bullets: Sequence[str]) -> float:
-        return quality(world, "\n".join([intro, "", *(f"- {text}" for text in bullets)]), queries)
+        return quality(world, compose(bullets), queries)
 
     chosen: list[str] = []
     best = measure(chosen)
@@ -176,5 +184,5 @@ def best_reachable(world: World, queries: Sequence[Query]) -> float:
             options += [[*chosen[:at], text, *chosen[at + 1 :]] for at in range(len(chosen)) for text in rest]
         found, bullets = max(((measure(option), option) for option in options), key=lambda pair: pair[0])
         if found <= best + 1e-6:
-            return best
+            return compose(chosen)
         best, chosen = found, bullets
