@@ -7,7 +7,7 @@ request id under which it was logged.
 import http
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -42,6 +42,7 @@ class ErrorAnswer:
     Attributes:
         retry_after: seconds after which another try makes sense, or None.
         final: no try makes sense, although the status is a 5xx.
+        headers: further ones.
     """
 
     status: int
@@ -51,6 +52,7 @@ class ErrorAnswer:
     param: str | None = None
     retry_after: float | None = None
     final: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> JsonObject:
         """The envelope."""
@@ -58,7 +60,7 @@ class ErrorAnswer:
 
     def response(self) -> JSONResponse:
         """The HTTP response; it tells OpenAI's SDKs whether another try makes sense."""
-        headers = {}
+        headers = dict(self.headers)
         if self.retry_after is not None:
             headers["retry-after"] = str(math.ceil(self.retry_after))
         elif self.final or self.status < http.HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
 _LOGGER = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+ANSWER_HEADERS = "answer_headers"
+"""In a request's state: headers that whatever answers it is sent with."""
 _CLIENT_ID_LIMIT = 128
 
 
@@ -32,8 +35,11 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope))
-        scope.setdefault("state", {})["request_id"] = request_id
-        exchange = _Exchange(request_id, receive, send, self._max_body_bytes)
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        added: dict[str, str] = {}
+        state[ANSWER_HEADERS] = added
+        exchange = _Exchange(request_id, receive, send, self._max_body_bytes, added)
         if exchange.announces_too_much(Headers(scope=scope)):
             await exchange.refuse(scope)
             return
@@ -58,11 +64,14 @@ class _BodyTooLargeError(Exception):
 class _Exchange:
     """One request and its response on their way through the middleware."""
 
-    def __init__(self, request_id: str, receive: Receive, send: Send, limit: int) -> None:
+    def __init__(
+        self, request_id: str, receive: Receive, send: Send, limit: int, added: Mapping[str, str]
+    ) -> None:
         self._request_id = request_id
         self._receive = receive
         self._send = send
         self._limit = limit
+        self._added = added
         self._received = 0
         self._began = time.perf_counter()
         self.started = False
@@ -91,6 +100,8 @@ class _Exchange:
             self.started = True
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID_HEADER] = self._request_id
+            for name, value in self._added.items():
+                headers[name] = value
             elapsed = (time.perf_counter() - self._began) * 1000
             headers["openai-processing-ms"] = str(round(elapsed))
         await self._send(message)

@@ -25,6 +25,9 @@ class Outcome:
         ending: ``answered`` to its end; ``failed``, before or in the answer; or the client left.
         error_code: of a failure, as the client was told.
         usage: as the backend has reported it so far; None where it has not.
+        key_number: of the caller's stored key; 0 for none.
+        counted: the tokens that count; those of ``usage``, or ``estimated`` ones.
+        micros: what they cost, in millionths of the currency of the prices.
         first_seconds: from the request to the answer's first frame; None where there was none.
         seconds: from the request to the end.
     """
@@ -40,6 +43,10 @@ class Outcome:
     ending: Ending
     error_code: str | None
     usage: Usage | None
+    key_number: int
+    counted: Usage
+    estimated: bool
+    micros: int
     first_seconds: float | None
     seconds: float
 

@@ -38,6 +38,10 @@ from store.models import (
     optimization_selection,
     prompt_label,
     prompt_version,
+    quota_use,
+    served_request,
+    served_route,
+    usage_day,
     webhook,
     webhook_delivery,
 )
@@ -66,6 +70,10 @@ MODEL_MODULES: Final[tuple[ModuleType, ...]] = (
     optimization_selection,
     prompt_label,
     prompt_version,
+    quota_use,
+    served_request,
+    served_route,
+    usage_day,
     webhook,
     webhook_delivery,
 )

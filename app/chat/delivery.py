@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.access.admission import Admission
+from app.access.estimates import tokens_in
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
@@ -22,7 +24,7 @@ class Arrival:
     """A request as it came in; ``at`` in monotonic seconds."""
 
     request_id: str
-    caller: str
+    principal: Principal
     endpoint: str
     at: float
 
@@ -31,7 +33,7 @@ class Arrival:
         """The arrival of ``request``, now."""
         return cls(
             request_id=request.state.request_id,
-            caller=principal.name,
+            principal=principal,
             endpoint=request.url.path,
             at=time.monotonic(),
         )
@@ -40,28 +42,43 @@ class Arrival:
 class AnswerRecord:
     """Notes how one answer goes, and announces its outcome once."""
 
-    def __init__(self, call: PreparedCall, arrival: Arrival, feed: OutcomeFeed) -> None:
+    def __init__(
+        self,
+        call: PreparedCall,
+        arrival: Arrival,
+        admission: Admission,
+        feed: OutcomeFeed,
+    ) -> None:
+        """The record of an answer to ``arrival``, which ``admission`` has let in."""
         self._call = call
         self._arrival = arrival
+        self._admission = admission
         self._feed = feed
         self._first: float | None = None
+        self._seen_tokens = 0
         self._ended = False
+
+    def seen(self, tokens: int) -> None:
+        """About so many more tokens of the answer have come."""
+        self._seen_tokens += tokens
 
     def first_frame_sent(self) -> None:
         """The answer has begun."""
         self._first = time.monotonic()
 
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
-        """Announce the end, of which the first one counts."""
+        """Settle what the request has used, and announce its end, of which the first one counts."""
         if self._ended:
             return
         self._ended = True
         call, arrival = self._call, self._arrival
         told = answer_to(error) if isinstance(error, Exception) else None
+        usage = call.reader.usage
+        charge = self._admission.settle(ending, usage, error=error, seen_tokens=self._seen_tokens)
         self._feed.announce(
             Outcome(
                 request_id=arrival.request_id,
-                caller=arrival.caller,
+                caller=arrival.principal.name,
                 endpoint=arrival.endpoint,
                 model=call.model,
                 backend=call.backend,
@@ -70,7 +87,11 @@ class AnswerRecord:
                 streamed=call.streamed,
                 ending=ending,
                 error_code=None if told is None else told.code,
-                usage=call.reader.usage,
+                usage=usage,
+                key_number=self._admission.key_number,
+                counted=charge.usage,
+                estimated=charge.estimated,
+                micros=charge.micros,
                 first_seconds=None if self._first is None else self._first - arrival.at,
                 seconds=time.monotonic() - arrival.at,
             )
@@ -98,12 +119,13 @@ async def whole_answer(request: Request, call: PreparedCall, record: AnswerRecor
     """
     try:
         with record.kept():
-            return await while_client_listens(request.receive, _asked(call))
+            return await while_client_listens(request.receive, _asked(call, record))
     except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)
 
 
-async def _asked(call: PreparedCall) -> Response:
+async def _asked(call: PreparedCall, record: AnswerRecord) -> Response:
     response = await call.upstream.send(call.body, call.path)
+    record.seen(tokens_in(len(response.body)))
     answer = call.reader.whole(response.body)
     return Response(answer, headers=call.headers(), media_type="application/json")

@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from app.access.admission import Admission
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
+from app.llm.prices import Price
+from app.middleware import ANSWER_HEADERS
 from app.resources import Resources
 from optimizer.rendering import CallerSystem
 
@@ -23,8 +26,9 @@ async def answer(
     """The answer to ``request``, from the call that ``prepare`` makes of its body.
 
     Raises:
-        ApiError: the request cannot be used.
+        ApiError: the request cannot be used, or not now by this caller.
         ModelError: there is no answer.
+        StoreUnavailableError: the caller's quota cannot be asked.
     """
     arrival = Arrival.of(request, principal)
     try:
@@ -32,10 +36,21 @@ async def answer(
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
     call = await prepare(content)
-    record = AnswerRecord(call, arrival, resources.outcomes)
+    admission = await _admitted(resources, principal, call)
+    request.scope["state"][ANSWER_HEADERS].update(admission.headers)
+    record = AnswerRecord(call, arrival, admission, resources.outcomes)
     if call.streamed:
         return StreamedAnswer(call, record, keep_alive_seconds=resources.settings.chat.keep_alive_seconds)
     return await whole_answer(request, call, record)
+
+
+async def _admitted(resources: Resources, principal: Principal, call: PreparedCall) -> Admission:
+    """Let ``call`` in by the limits of whoever makes it: the model is that which is really asked."""
+    models = resources.models
+    principal.check_model(call.model, (*models.target_names(), *models.embedder_names()))
+    price = Price.from_settings(resources.settings.backends[call.backend].price)
+    generates = call.path != "embeddings"
+    return await resources.access.desk.admit(principal, call.body, price, generates=generates)
 
 
 def chat_service(resources: Resources, principal: Principal) -> ChatService:

@@ -65,7 +65,9 @@ class StreamedAnswer(Response):
                 try:
                     await pieces.send(first)
                     self._record.first_frame_sent()
+                    self._record.seen(1)
                     async for frame in stream.frames:
+                        self._record.seen(1)  # backends send a token a frame, or a few
                         if piece := reader.frame(frame):
                             await pieces.send(piece)
                 except ModelError as error:

@@ -107,7 +107,8 @@ class KeyService:
         return [KeyChangeObject.model_validate(asdict(line)) for line in await self._keys.history(key_id)]
 
     def _check(self, models: list[str] | None, expires_at: float | None) -> None:
-        known = self._resources.models.target_names()
+        registry = self._resources.models
+        known = (*registry.target_names(), *registry.embedder_names())
         for name in models or ():
             if name not in known:
                 raise invalid_request(

@@ -3,6 +3,7 @@ import logging
 import pytest
 
 from app.outcomes import Outcome, OutcomeFeed
+from optimizer.types import Usage
 
 OUTCOME = Outcome(
     request_id="req_1",
@@ -16,6 +17,10 @@ OUTCOME = Outcome(
     ending="answered",
     error_code=None,
     usage=None,
+    key_number=0,
+    counted=Usage(),
+    estimated=False,
+    micros=0,
     first_seconds=None,
     seconds=0.1,
 )

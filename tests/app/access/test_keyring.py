@@ -15,17 +15,8 @@ from store.connections import Database
 from store.errors import StoreUnavailableError
 from store.records.keys import KeyRecord
 from store.repositories.keys import KeyRepository
+from tests.app.access.clock import Clock
 from tests.app.access.stored_keys import add_key
-
-
-class Clock:
-    """Monotonic seconds that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,174 @@
+"""Letting requests for models in: by the key's rates and quotas before the call, by what was used after."""
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from app.access.estimates import likely_tokens, uncounted, upper_bound
+from app.access.key_limits import Quota
+from app.access.principal import Principal
+from app.access.quotas import MICROS, QuotaExceededError, QuotaReservation, Quotas
+from app.access.rate_headers import rate_headers
+from app.access.rates import RateReading, Rates, bounded
+from app.errors import ApiError, ErrorAnswer
+from app.llm.accounting import spend_without_answer
+from app.llm.prices import Price
+from app.outcomes import Ending
+from optimizer.types import JsonObject, Spend, Usage
+from store.records.usage import Amounts
+
+NO_RESERVATION: Final = QuotaReservation(amounts=Amounts(), windows=())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Charge:
+    """What a request has cost its key; ``estimated`` where the backend has not counted the tokens."""
+
+    usage: Usage
+    micros: int
+    estimated: bool
+
+
+class Admission:
+    """One request that was let in, until it is settled.
+
+    Attributes:
+        key_number: of the caller's stored key; 0 for none.
+        headers: what the answer says about the caller's rates.
+    """
+
+    def __init__(
+        self, desk: "AdmissionDesk", principal: Principal, price: Price, bound: Usage, taken_tokens: int
+    ) -> None:
+        self.key_number = principal.key_number
+        self.headers: dict[str, str] = {}
+        self.reservation = NO_RESERVATION
+        self._desk = desk
+        self._price = price
+        self._bound = bound
+        self._taken_tokens = taken_tokens
+
+    def settle(
+        self, ending: Ending, usage: Usage | None, *, error: BaseException | None, seen_tokens: int
+    ) -> Charge:
+        """Replace what was reserved by what was used. Once a request.
+
+        Args:
+            ending: how it ended.
+            usage: as the backend has counted it, where it has.
+            error: why it failed.
+            seen_tokens: about how many of the answer's tokens have come.
+        """
+        spend = self._spend(ending, usage, error, seen_tokens)
+        used = Amounts(requests=spend.calls, tokens=spend.tokens, micros=math.ceil(spend.cost * MICROS))
+        self._desk.settle(self.key_number, self.reservation, used, self._taken_tokens)
+        counted = Usage(prompt_tokens=spend.prompt_tokens, completion_tokens=spend.completion_tokens)
+        return Charge(usage=counted, micros=used.micros, estimated=usage is None and spend.tokens > 0)
+
+    def _spend(
+        self, ending: Ending, usage: Usage | None, error: BaseException | None, seen_tokens: int
+    ) -> Spend:
+        if usage is not None:
+            return self._price.spend(usage)
+        if seen_tokens or ending == "answered":
+            return self._price.spend(uncounted(self._bound, seen_tokens))
+        bound = self._price.spend(self._bound)
+        return bound if error is None else spend_without_answer(error, bound)
+
+
+class AdmissionDesk:
+    """Where requests for models are let in."""
+
+    def __init__(self, rates: Rates, quotas: Quotas, *, assumed_answer: int) -> None:
+        """A desk.
+
+        Args:
+            rates: of requests and tokens a minute.
+            quotas: of requests, tokens and money a period.
+            assumed_answer: tokens that an answer without a limit counts as until it is there.
+        """
+        self._rates = rates
+        self._quotas = quotas
+        self._assumed_answer = assumed_answer
+
+    async def admit(
+        self, principal: Principal, body: JsonObject, price: Price, *, generates: bool = True
+    ) -> Admission:
+        """Let a request in, or not.
+
+        Args:
+            principal: who asks.
+            body: as it is about to be sent to the backend.
+            price: of the model there.
+            generates: False where nothing is, such as for embeddings.
+
+        Raises:
+            ApiError: 429, a rate or a quota is exceeded.
+            StoreUnavailableError: more has to be drawn from a quota, and the database is away.
+        """
+        limits = principal.limits
+        bound = upper_bound(body, assumed_answer=self._assumed_answer if generates else 0)
+        tokens = bounded(likely_tokens(bound), limits)
+        is_rated = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
+        admission = Admission(self, principal, price, bound, tokens if is_rated else 0)
+        if is_rated:
+            reading = await self._rates.take(principal.key_number, limits, tokens)
+            if not reading.allowed:
+                raise ApiError(_too_fast(reading))
+            admission.headers = rate_headers(reading)
+        if limits.quotas:
+            cost = math.ceil(price.spend(bound).cost * MICROS)
+            need = Amounts(requests=1, tokens=bound.total_tokens, micros=cost)
+            try:
+                admission.reservation = await self._quotas.reserve(principal.key_number, limits, need)
+            except BaseException as error:
+                if is_rated:
+                    self._rates.settle(principal.key_number, tokens)
+                if isinstance(error, QuotaExceededError):
+                    raise ApiError(_used_up(error, admission.headers)) from None
+                raise
+        return admission
+
+    def settle(
+        self, key_number: int, reservation: QuotaReservation, used: Amounts, taken_tokens: int
+    ) -> None:
+        """Replace what a request has taken by what it has used."""
+        if taken_tokens:
+            self._rates.settle(key_number, taken_tokens - used.tokens)
+        self._quotas.settle(reservation, used)
+
+
+def _too_fast(reading: RateReading) -> ErrorAnswer:
+    levels = (("requests", reading.requests), ("tokens", reading.tokens))
+    limited = " and ".join(f"{level.limit:,} {name}" for name, level in levels if level is not None)
+    return ErrorAnswer(
+        status=429,
+        message=f"this API key may use {limited} a minute: try again in {reading.wait_seconds:.1f} s",
+        type="rate_limit_error",
+        code="rate_limit_exceeded",
+        retry_after=reading.wait_seconds,
+        headers=rate_headers(reading),
+    )
+
+
+def _used_up(error: QuotaExceededError, headers: dict[str, str]) -> ErrorAnswer:
+    quota, what = error.quota, "cost" if error.of == "micros" else error.of
+    amount = _limit(quota, what)
+    span = "in all" if math.isinf(error.ends_at) else f"a {quota.period.value}"
+    until = ""
+    if not math.isinf(error.ends_at):
+        end = dt.datetime.fromtimestamp(error.ends_at, dt.UTC)
+        until = f"; it starts again at {end:%Y-%m-%d %H:%M} UTC"
+    return ErrorAnswer(
+        status=429,
+        message=f"this API key's quota of {amount:,} {what} {span} has too little left for this{until}",
+        type="insufficient_quota",
+        code="insufficient_quota",
+        headers=headers,
+    )
+
+
+def _limit(quota: Quota, of: str) -> float:
+    found = {"requests": quota.requests, "tokens": quota.tokens, "cost": quota.cost}[of]
+    return 0 if found is None else found
