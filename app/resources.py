@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.access.opened import Access, open_access
 from app.database import open_database
+from app.jobs.backend_pauses import BackendProbes
 from app.jobs.banks.run import BankRun
 from app.jobs.kinds import JobRuns
 from app.jobs.local import LocalRunner
@@ -17,6 +18,7 @@ from app.jobs.worker import JobWorker, WorkerStore
 from app.labelled_prompts import LabelledPrompts
 from app.llm.limits.meeting import open_meeting
 from app.llm.limits.opening import own_limiters
+from app.llm.liveness import BackendLiveness
 from app.llm.registry import ModelRegistry
 from app.notifications.parts import Webhooks, open_webhooks
 from app.outcomes import OutcomeFeed
@@ -87,13 +89,14 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         worker = JobWorker(
             WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
             _runs(stores, models, retrievers),
-            lease_seconds=settings.jobs.lease_seconds,
+            settings=settings.jobs,
             on_label_moved=labelled.invalidate,
         )
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
         retention = CallRetention(database)
         sweeper = LedgerSweeper(retention, optimizations, settings.ledger)
-        for background in (HintListener(database), runner, sweeper):
+        probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
+        for background in (HintListener(database), runner, sweeper, probes):
             await stack.enter_async_context(background)
         yield Resources(
             settings=settings,

@@ -265,6 +265,12 @@ class Settings(BaseSettings):
             return merge(defaults, given)
         return given
 
+    def named_roles(self) -> tuple[tuple[str, RoleSettings], ...]:
+        """The models of all roles and judges, with the names of their settings."""
+        roles = {f"roles.{name}": role for name, role in dict(self.roles).items() if role is not None}
+        judges = {f"judges.{name}": judge for name, judge in self.judges.items()}
+        return tuple({**roles, **judges}.items())
+
     @model_validator(mode="after")
     def _backends_exist(self) -> Self:
         uses = {f"targets.{name}": target.backend for name, target in self.targets.items()}
@@ -272,11 +278,9 @@ class Settings(BaseSettings):
             uses[f"embedders.{name}"] = embedder.backend
             if name in self.targets:
                 raise ValueError(f"embedders.{name} has the name of a target: give one of them another")
-        for role in (roles := self.roles.model_dump(exclude_none=True)):
-            uses[f"roles.{role}"] = roles[role]["backend"]
+        uses |= {name: role.backend for name, role in self.named_roles()}
         if self.retrieval.backend is not None:
             uses["retrieval"] = self.retrieval.backend
-        uses |= {f"judges.{name}": judge.backend for name, judge in self.judges.items()}
         if ROLE_JUDGE in self.judges:
             raise ValueError(f"judges.{ROLE_JUDGE} is the name of roles.judge: give it another one")
         for user, backend in uses.items():

@@ -11,6 +11,7 @@ DrpoError
     ├── MalformedResponseError   the backend's body is not the protocol; worth another try
     └── RequestRefusedError      4xx: this request will not work, others may
         └── MisconfiguredError       wrong key, missing model: no request will work
+            └── QuotaExhaustedError      the account is used up: none will before it is filled
 
 ``MalformedReplyError`` and ``RequestRefusedError`` concern one item and become values of the search (an
 unscored evaluation, a missing proposal). The others end a run.
@@ -95,3 +96,7 @@ class RequestRefusedError(ModelError):
 
 class MisconfiguredError(RequestRefusedError):
     """Wrong key, missing permission or unknown model: no request of this role can work."""
+
+
+class QuotaExhaustedError(MisconfiguredError):
+    """The backend's account has nothing left: no request works before somebody fills it."""

@@ -116,6 +116,8 @@ def print_result(console: Console, job: JobJson) -> None:
 def _status(job: JobJson) -> str:
     if job["cancel_requested"] and job["status"] in {"queued", "running"}:
         return "cancelling (Ctrl-C again leaves at once)"
+    if job["status"] == "paused" and (reason := job.get("paused")) is not None:
+        return f"paused: {reason['message']}"
     state = str(job["progress"]["phase"] if job["status"] == "running" else job["status"])
     return _PHASES.get(state, state)
 

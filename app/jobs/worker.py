@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.job_settings import JobSettings
+from app.jobs.backend_pauses import BackendPauses, away
 from app.jobs.banks.run import BankFinding
 from app.jobs.run import Finding
 from app.jobs.tenure import Tenure
@@ -33,6 +35,7 @@ _LOGGER = logging.getLogger(__name__)
 _GIVE_BACK_SECONDS = 5.0
 """For giving back a lease, so that the next worker need not wait for its end."""
 _GIVE_BACK_PAUSE = 0.2
+_IN_VAIN = "the backend answered whenever it was asked after, but nothing of this job each time it went on"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +68,7 @@ class JobWorker:
         store: WorkerStore,
         run: JobRun,
         *,
-        lease_seconds: float,
+        settings: JobSettings,
         on_label_moved: Callable[[str], None],
     ) -> None:
         """A worker.
@@ -73,12 +76,13 @@ class JobWorker:
         Args:
             store: where jobs end.
             run: what a job is.
-            lease_seconds: how long a lease lasts without a beat.
+            settings: how long a lease lasts without a beat, and a pause for a backend.
             on_label_moved: told the model whose label has moved.
         """
         self._store = store
         self._run = run
-        self._lease_seconds = lease_seconds
+        self._lease_seconds = settings.lease_seconds
+        self._pauses = BackendPauses(store.optimizations, settings)
         self._on_label_moved = on_label_moved
 
     async def work(self, claim: Claim, cancel: asyncio.Event, tenure: Tenure | None = None) -> None:
@@ -159,13 +163,29 @@ class JobWorker:
             _LOGGER.exception("%s: the store went away; the job goes on when it is back", job)
             await self._give_back(claim, clock)
         except DrpoError as error:
-            await self._end(claim, OptimizationStatus.FAILED, clock, error=_explain(error))
+            await self._give_up(claim, error, clock)
         except Exception:
             incident = f"err_{secrets.token_hex(8)}"
             _LOGGER.exception("%s failed with a bug, %s", job, incident)
             message = f"an internal error occurred; it was logged as {incident}"
             error_value = OptimizationError(code="internal_error", message=message)
             await self._end(claim, OptimizationStatus.FAILED, clock, error=error_value)
+
+    async def _give_up(self, claim: Claim, error: DrpoError, clock: "_Clock") -> None:
+        """Pause the job where its backend is away, else end it."""
+        missing, failure = away(error), _explain(error)
+        if missing is not None:
+            try:
+                paused = await self._pauses.pause(claim.lease, missing, elapsed=clock.lap())
+            except LostLeaseError:
+                _LOGGER.warning("%s: the lease is lost, another worker goes on", claim.lease.optimization_id)
+                return
+            if paused is not None:
+                told = "%s %s for backend %s: %r"
+                _LOGGER.info(told, paused.id, paused.status.value, missing.backend, str(missing))
+                return
+            failure = OptimizationError(code=failure.code, message=f"{failure.message}; {_IN_VAIN}")
+        await self._end(claim, OptimizationStatus.FAILED, clock, error=failure)
 
     async def _store_bank(self, claim: Claim, finding: BankFinding, clock: "_Clock") -> None:
         """Bank and end of the job in one transaction."""

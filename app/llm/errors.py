@@ -21,6 +21,7 @@ from optimizer.errors import (
     MalformedResponseError,
     MisconfiguredError,
     ModelError,
+    QuotaExhaustedError,
     RateLimitedError,
     RequestRefusedError,
 )
@@ -182,6 +183,7 @@ def _misconfigured(origin: Origin, status: int, said: _Said) -> MisconfiguredErr
     backend, model, setting = origin.backend, origin.model, origin.setting
     blamed = said.code + said.text.lower()
     advice = None
+    kind: type[MisconfiguredError] = MisconfiguredError
     if status == httpx.codes.UNAUTHORIZED:
         advice = f"it does not accept the key: check backends.{backend}.api_key_env or api_key_file"
     elif status == httpx.codes.FORBIDDEN and not any(word in blamed for word in _MODERATION_WORDS):
@@ -199,11 +201,10 @@ def _misconfigured(origin: Origin, status: int, said: _Said) -> MisconfiguredErr
         advice = f"it redirects: set backends.{backend}.base_url to where the server really is"
     elif status == httpx.codes.PAYMENT_REQUIRED or "insufficient_quota" in said.code:
         advice = f"the account behind backends.{backend} has no quota left: raise it, or use another key"
+        kind = QuotaExhaustedError
     if advice is None:
         return None
-    return MisconfiguredError(
-        f"backend {backend} answered {status} ({setting}): {advice}", backend=backend, status=status
-    )
+    return kind(f"backend {backend} answered {status} ({setting}): {advice}", backend=backend, status=status)
 
 
 def _never_sent(error: Exception) -> bool:

@@ -71,25 +71,33 @@ class PauseReason:
         cause: who paused it; only one that waits for a backend goes on by itself.
         message: a sentence for people.
         backend: the name of the backend that is away.
+        answered: calls of the job that had been answered when it was paused for the backend.
+        probes: how often the backend has been asked since, in vain.
     """
 
     cause: PauseCause
     message: str
     backend: str | None = None
+    answered: int | None = None
+    probes: int = 0
 
     def to_json(self) -> JsonObject:
         """As the row stores it."""
         stored: JsonObject = {"cause": self.cause.value, "message": self.message}
-        return stored if self.backend is None else {**stored, "backend": self.backend}
+        if self.backend is not None:
+            stored |= {"backend": self.backend, "answered": self.answered, "probes": self.probes}
+        return stored
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
         """Read a row."""
-        backend = stored.get("backend")
+        backend, answered = stored.get("backend"), stored.get("answered")
         return cls(
             cause=PauseCause(str(stored["cause"])),
             message=str(stored["message"]),
             backend=None if backend is None else str(backend),
+            answered=None if answered is None else int(str(answered)),
+            probes=int(str(stored.get("probes", 0))),
         )
 
 

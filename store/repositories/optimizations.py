@@ -10,13 +10,14 @@ from store.models.optimization import Optimization
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
 from store.repositories.optimization_control import OptimizationControl
 from store.repositories.optimization_leases import OptimizationLeases
+from store.repositories.optimization_probes import OptimizationProbes
 from store.repositories.optimization_rows import finished_event, found, to_record
 
 _PREFIXES = {JobKind.PROMPT: "opt", JobKind.EXAMPLE_BANK: "ebj"}
 _USUAL = JobTerms()
 
 
-class OptimizationRepository(OptimizationLeases, OptimizationControl):
+class OptimizationRepository(OptimizationLeases, OptimizationControl, OptimizationProbes):
     """The table of optimizations, with its leases and what people may ask of a job.
 
     Every change of a state is announced by an event in the transaction that makes it true.

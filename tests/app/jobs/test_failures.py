@@ -47,6 +47,11 @@ def refuse(model: str, reply: Reply) -> Any:
     return script
 
 
+def is_probe(exchange: Exchange) -> bool:
+    """Whether somebody only wants to know if the backend answers."""
+    return exchange.body.get("max_tokens") == 1
+
+
 @pytest.mark.parametrize(
     ("model", "setting"), [("vendor-1", "targets.simulated-small.model"), ("critic", "roles.selector.model")]
 )
@@ -81,13 +86,18 @@ async def test_a_key_that_is_not_accepted_names_its_setting_and_not_itself(
 
 
 @pytest.mark.parametrize("reply", [error(503, "too busy"), error(429, "slow down"), Drop()])
-async def test_a_backend_that_stays_away_fails_the_job(sqlite_url: str, reply: Reply) -> None:
-    async with serve() as fake, open_service(sqlite_url, **on(fake)) as service:
-        fake.script = lambda _: reply
+async def test_a_backend_that_answers_probes_alone_fails_the_job_in_the_end(
+    sqlite_url: str, reply: Reply
+) -> None:
+    jobs: JsonObject = {"poll_seconds": 0.02, "probe_seconds": 0.01, "fruitless_pauses": 2}
+    async with serve() as fake, open_service(sqlite_url, **on(fake), jobs=jobs) as service:
+        fake.script = lambda exchange: well_behaved(exchange) if is_probe(exchange) else reply
         found = await service.run()
         events = await service.events(found["id"])
 
     assert (found["status"], found["error"]["code"]) == ("failed", "backend_unavailable")
+    assert [event.type for event in events].count("optimization_paused") == 2
+    assert "nothing of this job" in found["error"]["message"]
     assert "upstream" in found["error"]["message"]
     assert events[-1].type == "optimization_finished"
     assert events[-1].body == {"status": "failed", "error": found["error"]}
@@ -97,9 +107,9 @@ async def test_a_backend_that_is_away_when_it_is_first_asked_what_it_can_do(sqli
     async with serve() as fake:
         groups = on(fake, capabilities={})
     async with open_service(sqlite_url, **groups) as service:
-        found = await service.run()
-    assert (found["status"], found["error"]["code"]) == ("failed", "backend_unavailable")
-    assert "backends.upstream.base_url" in found["error"]["message"]
+        paused = await service.wait_for(await service.start(), "optimization_paused")
+    assert (paused.body["cause"], paused.body["backend"]) == ("backend", "upstream")
+    assert "backends.upstream.base_url" in str(paused.body["message"])
 
 
 class BrokenRun(JobRun):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from typing_extensions import override
 
+from app.job_settings import JobSettings
 from app.jobs import run as run_module
 from app.jobs.run import Finding, JobStore, OptimizationRun
 from app.jobs.spec import JobSpec
@@ -169,7 +170,7 @@ async def test_the_last_answers_of_a_job_that_ends_early_are_on_record(
     run = AbruptRun(database, ledger, TemplateError("a known one") if end == "failed" else None)
     optimizations = EndingRepository(database, ledger)
     store = WorkerStore(database=database, optimizations=optimizations, prompts=PromptRepository(database))
-    worker = JobWorker(store, run, lease_seconds=TTL, on_label_moved=lambda _: None)
+    worker = JobWorker(store, run, settings=JobSettings(lease_seconds=TTL), on_label_moved=lambda _: None)
     open_when_flushed(ledger, monkeypatch)
 
     working = asyncio.create_task(worker.work(claim, cancel))

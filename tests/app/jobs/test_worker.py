@@ -6,6 +6,7 @@ import logging
 import pytest
 from typing_extensions import override
 
+from app.job_settings import JobSettings
 from app.jobs.run import Finding, OptimizationRun
 from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker, WorkerStore
@@ -71,7 +72,9 @@ def worker_on(
         optimizations=optimizations or OptimizationRepository(database),
         prompts=PromptRepository(database),
     )
-    return JobWorker(store, run, lease_seconds=lease_seconds, on_label_moved=lambda _: None)
+    return JobWorker(
+        store, run, settings=JobSettings(lease_seconds=lease_seconds), on_label_moved=lambda _: None
+    )
 
 
 async def new_claim(database: Database) -> Claim:

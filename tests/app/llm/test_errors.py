@@ -22,6 +22,7 @@ from optimizer.errors import (
     MalformedResponseError,
     MisconfiguredError,
     ModelError,
+    QuotaExhaustedError,
     RateLimitedError,
     RequestRefusedError,
 )
@@ -56,14 +57,14 @@ def of_status(status: int, content: bytes = b"", headers: Mapping[str, str] | No
         (429, body(), RateLimitedError),
         (529, body(), RateLimitedError),
         (401, body(), MisconfiguredError),
-        (402, body(), MisconfiguredError),
+        (402, body(), QuotaExhaustedError),
         (403, body(), MisconfiguredError),
         (404, body("The model does not exist", code="model_not_found"), MisconfiguredError),
         (404, b"not found", MisconfiguredError),
         (405, b"", MisconfiguredError),
         (501, b"", MisconfiguredError),
         (308, b"", MisconfiguredError),
-        (429, body(code="insufficient_quota"), MisconfiguredError),
+        (429, body(code="insufficient_quota"), QuotaExhaustedError),
     ],
 )
 def test_a_status_has_its_error(status: int, content: bytes, kind: type[ModelError]) -> None:
