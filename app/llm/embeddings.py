@@ -112,7 +112,7 @@ class BackendEmbedder(Embedder):
 
     @override
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        parts = await run_together(self._embed_batch(batch) for batch in _batches(texts, self._batch_size))
+        parts = await run_together(self._embed_batch(batch) for batch in batches(texts, self._batch_size))
         if len({part.shape[1] for part in parts}) > 1:
             raise MalformedResponseError(
                 f"{self.name} gave vectors of different lengths", backend=self.name.split("/")[0]
@@ -155,16 +155,17 @@ def _finite(vector: Vectors) -> Vectors:
     return vector.astype(np.float32)
 
 
-def _batches(texts: Sequence[str], size: int) -> list[list[str]]:
-    batches: list[list[str]] = []
+def batches(texts: Sequence[str], size: int) -> list[list[str]]:
+    """``texts`` as they are asked for: ``size`` in a request at most, and no more than it can hold."""
+    found: list[list[str]] = []
     room = 0
     for text in texts:
-        if not batches or len(batches[-1]) == size or len(text) > room:
-            batches.append([])
+        if not found or len(found[-1]) == size or len(text) > room:
+            found.append([])
             room = _BATCH_CHARACTERS
-        batches[-1].append(text)
+        found[-1].append(text)
         room -= len(text)
-    return batches
+    return found
 
 
 def _read(answer: JsonValue, count: int, *, model: str, seconds: float) -> CompletionResult:

@@ -183,6 +183,10 @@ class ModelRegistry:
         """What the tokens of the model in ``role`` cost."""
         return self._assignment(role, target, judge).backend.price
 
+    def backend_price(self, backend: str) -> Price:
+        """What the tokens of a configured backend cost."""
+        return self._backends[backend].price
+
     async def capabilities(self, role: ModelRole, target: str | None = None) -> Capabilities:
         """What the model in ``role`` can do: remembered, or probed now.
 

@@ -13,6 +13,7 @@ from app.jobs.banks.inputs import BankReference
 from app.jobs.banks.lookup import find_bank
 from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import BudgetSpec, JobSpec, most_finalists
+from app.optimizations.embedding_work import embedding_work
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.forecasts import JobTexts, forecast
 from app.optimizations.rewards import check_rewards
@@ -47,12 +48,14 @@ class _Plan:
     Attributes:
         spec: the job; its dataset has no id where the queries are not stored.
         dataset_name: what to call the queries then.
+        asked: the texts of those queries that the search and the gate have.
     """
 
     spec: JobSpec
     queries: tuple[Query, ...]
     dataset_name: str
     examples: tuple[JsonObject, ...]
+    asked: tuple[str, ...]
 
 
 async def build_spec(request: CreateOptimization, resources: Resources) -> JobSpec:
@@ -88,7 +91,10 @@ async def _forecast(plan: _Plan, target: str, resources: Resources) -> Forecast:
     characters = len(plan.spec.seed_prompt) + fmean(len(query.text) for query in plan.queries)
     if examples:
         characters += plan.spec.config.k * fmean(examples)
-    return await forecast(plan.spec, target, JobTexts(characters=characters), resources)
+    bank = [str(item["query"]) for item in plan.examples]
+    embedding = await embedding_work(plan.spec, bank, plan.asked, resources)
+    texts = JobTexts(characters=characters, embedding=embedding)
+    return await forecast(plan.spec, target, texts, resources)
 
 
 async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
@@ -133,7 +139,13 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
             served,
         ),
     )
-    return _Plan(spec=spec, queries=queries, dataset_name=dataset_name, examples=tuple(examples))
+    return _Plan(
+        spec=spec,
+        queries=queries,
+        dataset_name=dataset_name,
+        examples=tuple(examples),
+        asked=tuple(query.text for query in (*split.search, *split.held_out)),
+    )
 
 
 async def _split(

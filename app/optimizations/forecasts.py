@@ -6,6 +6,7 @@ from statistics import fmean
 
 from app.jobs.spec import BudgetSpec, JobSpec
 from app.llm.prices import Price
+from app.optimizations.embedding_work import EmbeddingWork
 from app.optimizations.estimates import racing_plan, within_queries
 from app.optimizations.forecast_schemas import Forecast, LimitName, Range, RoleForecast
 from app.resources import Resources
@@ -27,9 +28,15 @@ _USUAL_ANSWER = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobTexts:
-    """Characters of what a target is sent: prompt, examples and query of one request, on average."""
+    """The texts of a job, as far as they cost something.
+
+    Attributes:
+        characters: of what a target is sent: prompt, examples and query of one request, on average.
+        embedding: what finding examples by meaning takes; None for nothing.
+    """
 
     characters: float
+    embedding: EmbeddingWork | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +64,8 @@ async def forecast(spec: JobSpec, target: str, texts: JobTexts, resources: Resou
         role.value: _role(calls[role], _tokens(role, spec, texts, past), resources.models.price(role, target))
         for role in calls
     }
+    if texts.embedding is not None:
+        roles[ModelRole.EMBEDDER.value] = _embedder(texts.embedding)
     whole = _total(roles)
     seconds = _times(_ends([job.seconds_per_call for job in past]), whole["calls"]) if past else None
     share, cut_by = _within(spec.budget, whole, seconds)
@@ -151,6 +160,14 @@ def _role(calls: CallRange, tokens: _CallTokens, price: Price) -> RoleForecast:
         ),
         measured=tokens.measured,
     )
+
+
+def _embedder(work: EmbeddingWork) -> RoleForecast:
+    """What texts are embedded is known, so earlier jobs say nothing better."""
+    tokens = work.characters / _CHARACTERS_PER_TOKEN
+    prompt = Range(low=tokens / 2, expected=tokens, high=3 * tokens)
+    nothing = Range(low=0, expected=0, high=0)
+    return _role(work.calls, _CallTokens(prompt=prompt, answer=nothing, measured=False), work.price)
 
 
 def _ends(values: Sequence[float]) -> Range:

@@ -45,7 +45,7 @@ class EmbeddingRetriever(Retriever):
             remembered: query vectors kept, at least 1.
         """
         self._bank = tuple(bank)
-        self._texts = tuple(_readable(example.query) for example in self._bank)
+        self._texts = tuple(readable(example.query) for example in self._bank)
         self._embedder = embedder
         self._bank_embedder = bank_embedder or embedder
         self._remembered = remembered
@@ -58,7 +58,7 @@ class EmbeddingRetriever(Retriever):
         if not any(self._texts):
             return
         await self._bank_matrix()
-        texts = dict.fromkeys(map(_readable, queries))
+        texts = dict.fromkeys(map(readable, queries))
         wanted = [text for text in texts if text and text not in self._queries]
         if wanted:
             try:
@@ -73,7 +73,7 @@ class EmbeddingRetriever(Retriever):
     @override
     async def retrieve(self, query: str, k: int) -> tuple[Example, ...]:
         wanted = min(k, len(self._bank))
-        text = _readable(query)
+        text = readable(query)
         if not (wanted and text and any(self._texts)):
             return self._bank[:wanted]
         matrix = await self._bank_matrix()
@@ -124,6 +124,6 @@ def _unit(vectors: Vectors) -> Vectors:
     return (vectors / np.where(lengths == 0, 1.0, lengths)).astype(np.float32)
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """What of ``text`` is embedded: its beginning, without the halves of characters that no request takes."""
     return text[:READ_CHARACTERS].encode("utf-8", "replace").decode().strip()

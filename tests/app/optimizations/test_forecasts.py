@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.llm.simulated.embeddings import EMBEDDER
 from optimizer.types import JsonObject
 from tests.app.jobs.service import JobService, failure, job, open_service
 
@@ -106,3 +107,29 @@ async def test_a_stored_query_set_is_measured_too(service: JobService) -> None:
     uploaded = await service.client.post("/v1/datasets", files={"file": ("q.jsonl", lines.encode())})
     expected = await estimate(service, queries={"dataset": uploaded.json()["id"]}, examples=[])
     assert expected["by_role"]["target"]["prompt_tokens"]["expected"] > 0
+
+
+@pytest.mark.parametrize("batch_size", [64, 5])
+async def test_an_estimate_counts_the_requests_for_embeddings_as_far_as_they_are_not_kept(
+    sqlite_url: str, batch_size: int
+) -> None:
+    retrieval = {"kind": "backend", "backend": "simulated", "model": EMBEDDER, "batch_size": batch_size}
+    queries = [f"Question {number} about bread?" for number in range(19)]
+    examples = [{"query": f"Example {number}?", "answer": "So."} for number in range(12)]
+    request: dict[str, Any] = {"queries": queries, "examples": examples, "label": None}
+    async with open_service(sqlite_url, backend={"price": PRICE}, retrieval=retrieval) as service:
+        expected = await estimate(service, **request)
+        without = await estimate(service, **request, settings={"k": 0})
+        done = await service.run(**request)
+        again = await estimate(service, **request)
+    assert_ordered(expected)
+    taken, told = done["usage"]["by_role"]["embedder"], expected["by_role"]["embedder"]
+    assert told["calls"]["expected"] == taken["calls"] == service.backend.requests["embedder"]
+    assert told["calls"]["expected"] >= (2 if batch_size == 64 else 3 + 3)
+    assert told["prompt_tokens"]["low"] <= taken["prompt_tokens"] <= told["prompt_tokens"]["high"]
+    assert told["cost"]["expected"] > 0
+    parts = [part["calls"]["expected"] for part in expected["by_role"].values()]
+    assert expected["calls"]["expected"] == sum(parts)
+    assert done["estimate_before"]["by_role"]["embedder"] == told
+    assert "embedder" not in without["by_role"]
+    assert "embedder" not in again["by_role"], "all vectors are kept"
