@@ -120,6 +120,10 @@ def test_a_job_with_nothing_left_is_complete() -> None:
 def test_steps_differ_by_round_and_phase_and_not_by_spend() -> None:
     assert describe_step(RUNNING) == "opt_1: searching, round 2 of 5, best so far 4.12"
     assert describe_step(QUEUED) == "opt_1: waiting for a free worker"
+    reason = {"cause": "backend", "backend": "local", "message": "backend local answered 503"}
+    paused = {**QUEUED, "status": "paused", "paused": reason}
+    assert describe_step(paused) == "opt_1: paused: backend local answered 503"
+    assert describe_step({**QUEUED, "status": "paused"}) == "opt_1: paused"
     assert describe_step({**RUNNING, "elapsed_seconds": 99.0}) == describe_step(RUNNING)
     assert describe_step(COMPARING) != describe_step(RUNNING)
 
