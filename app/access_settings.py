@@ -1,4 +1,4 @@
-"""How API keys are looked up."""
+"""How API keys are looked up, and what is kept about served requests."""
 
 from pydantic import Field
 
@@ -23,3 +23,19 @@ class KeySettings(Group):
     touch_seconds: Seconds = 10.0
     settle_seconds: Seconds = 1.0
     assumed_max_tokens: int = Field(default=4096, ge=1)
+
+
+class UsageSettings(Group):
+    """What is kept about served requests: numbers, and never a word of what was asked or answered.
+
+    Attributes:
+        keep_days: of the row of each request; 0 writes none. Sums by day, key and model stay for good.
+        flush_seconds: how often it is written; so much of it is lost with ``kill -9``.
+        queue_size: rows that wait to be written; more are dropped and counted, and their sums are not.
+        sweep_seconds: how often old rows are dropped.
+    """
+
+    keep_days: float = Field(default=30.0, ge=0)
+    flush_seconds: Seconds = 1.0
+    queue_size: int = Field(default=10_000, ge=1)
+    sweep_seconds: Seconds = 600.0

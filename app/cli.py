@@ -35,6 +35,7 @@ from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
 from app.commands.terminal import plain
+from app.commands.usage import usage
 from app.commands.webhooks import app as webhooks_app
 from app.logs import configure_logging
 from optimizer.errors import DrpoError
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold keys
 )
 
-for command in (serve, worker, migrate):
+for command in (serve, worker, migrate, usage):
     app.command()(command)
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")

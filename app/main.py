@@ -17,6 +17,7 @@ from app.models.endpoints import router as models_router
 from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
+from app.usage.endpoints import router as usage_router
 from app.version import VERSION
 from app.webhooks.endpoints import router as webhooks_router
 
@@ -42,6 +43,7 @@ def create_app(resources: Resources) -> FastAPI:
         embeddings_router,
         optimizations_router,
         keys_router,
+        usage_router,
         ledger_router,
         prompts_router,
         datasets_router,

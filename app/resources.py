@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.access.opened import Access, open_access
@@ -62,9 +62,9 @@ class Resources:
     datasets: DatasetRepository
     labelled: LabelledPrompts
     access: Access
+    outcomes: OutcomeFeed
     runner: LocalRunner
     webhooks: Webhooks
-    outcomes: OutcomeFeed = field(default_factory=OutcomeFeed)
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         models = _models(settings, database, meeting)
         stack.push_async_callback(models.aclose)
         ledger = await stack.enter_async_context(CallLedger(database))
-        progress = ProgressLog(database)
+        progress, outcomes = ProgressLog(database), OutcomeFeed()
         stores = _stores(database, ledger, progress)
         prompts = stores.prompts
         optimizations = OptimizationRepository(database)
@@ -112,7 +112,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             prompts=prompts,
             datasets=stores.datasets,
             labelled=labelled,
-            access=await stack.enter_async_context(open_access(database, settings)),
+            access=await stack.enter_async_context(open_access(database, settings, outcomes)),
+            outcomes=outcomes,
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
         )

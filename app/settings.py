@@ -18,7 +18,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from app.access_settings import KeySettings
+from app.access_settings import KeySettings, UsageSettings
 from app.backend_settings import (
     CapabilityOverrides,
     Group,
@@ -229,6 +229,7 @@ class Settings(BaseSettings):
     rewards: RewardSettings = RewardSettings()
     chat: ChatSettings = ChatSettings()
     api_keys: KeySettings = KeySettings()
+    usage: UsageSettings = UsageSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     jobs: JobSettings = JobSettings()
     worker: WorkerSettings = WorkerSettings()

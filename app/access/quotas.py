@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from app.access.key_limits import KeyLimits, Period, Quota
+from store.errors import StoreUnavailableError
 from store.records.usage import Amounts, QuotaDraw, QuotaLimits, QuotaRefusal, QuotaWindow
 from store.repositories.quotas import QuotaRepository
 
@@ -110,7 +111,8 @@ class Quotas:
             everything: also what may be needed soon.
 
         Raises:
-            StoreUnavailableError: the database is away; it is given back the next time.
+            StoreUnavailableError: the database is away. Nobody knows what it has done: what was overspent is
+                told again, and what was to be given back counts as used.
         """
         now = self._clock() + (self._offset or 0.0)
         for window, allotment in list(self._allotments.items()):
@@ -127,9 +129,9 @@ class Quotas:
             return
         try:
             await self._quotas.give_back(due)
-        except BaseException:
+        except StoreUnavailableError:
             for window, amounts in due:
-                self._returns[window] = self._returns.get(window, Amounts()) + amounts
+                self._returns[window] = self._returns.get(window, Amounts()) + _debt(amounts)
             raise
 
     def _take(self, windows: Mapping[QuotaWindow, Quota], need: Amounts) -> bool:

@@ -36,7 +36,7 @@ class ApiClient:
         """A client over ``http``, whose base URL is the service's."""
         self._http = http
 
-    async def get(self, path: str, **params: str | int) -> Any:
+    async def get(self, path: str, **params: str | int | list[str]) -> Any:
         """The JSON that ``GET path`` gives.
 
         Raises:

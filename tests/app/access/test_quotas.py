@@ -211,13 +211,23 @@ async def test_an_allotment_outlives_the_database_for_a_while() -> None:
         await quotas.reserve(1, requests(10_000), ONE)
     with pytest.raises(StoreUnavailableError):
         await quotas.reserve(1, requests(10_000), ONE)
-    reservation = QuotaReservation(amounts=ONE, windows=(QuotaWindow(key_number=9, period="x", starts_at=1),))
-    quotas.settle(reservation, Amounts())
+
+
+async def test_where_nobody_knows_what_was_committed_a_quota_errs_towards_less() -> None:
+    store = QuotasInMemory()
+    quotas = Quotas(store, clock=Clock())
+    spared, overdrawn = (
+        QuotaReservation(amounts=ONE, windows=(QuotaWindow(key_number=number, period="x", starts_at=1),))
+        for number in (1, 2)
+    )
+    quotas.settle(spared, Amounts())
+    quotas.settle(overdrawn, Amounts(requests=3))
+    store.away = True
     with pytest.raises(StoreUnavailableError):
         await quotas.flush()
     store.away = False
     await quotas.flush()
-    assert store.uses[reservation.windows[0]].requests == -1
+    assert {window.key_number: used.requests for window, used in store.uses.items()} == {2: 2}
 
 
 async def test_a_key_without_quotas_asks_nobody() -> None:

@@ -1,0 +1,1 @@
+"""What served requests have used, over HTTP."""
