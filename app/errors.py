@@ -93,6 +93,11 @@ def conflict(message: str, *, code: str = "conflict") -> ApiError:
     return ApiError(ErrorAnswer(status=409, message=message, type=INVALID_REQUEST, code=code))
 
 
+def unprocessable(message: str, *, param: str | None = None, code: str) -> ApiError:
+    """A 422: each part of the request is fine, but they contradict each other."""
+    return ApiError(ErrorAnswer(status=422, message=message, type=INVALID_REQUEST, param=param, code=code))
+
+
 def gone(message: str, *, code: str) -> ApiError:
     """A 410: it will never work again."""
     return ApiError(ErrorAnswer(status=410, message=message, type=INVALID_REQUEST, code=code))

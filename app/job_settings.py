@@ -16,6 +16,7 @@ class JobSettings(Group):
             first of them, then after twice as long each time, up to the second.
         fruitless_pauses: times that a job pauses for a backend with no call answered between before it fails:
             the backend answers others, but not this job.
+        keep_days: after its end a job is deleted with all that it has stored; null keeps jobs for ever.
     """
 
     max_running: int = Field(default=2, ge=0, le=1000)
@@ -24,6 +25,7 @@ class JobSettings(Group):
     probe_seconds: Seconds = 5.0
     longest_probe_seconds: Seconds = 300.0
     fruitless_pauses: int = Field(default=5, ge=1, le=20)
+    keep_days: float | None = Field(default=None, ge=0)
 
 
 class WorkerSettings(Group):

@@ -14,6 +14,7 @@ from app.keys.endpoints import router as keys_router
 from app.ledger.endpoints import router as ledger_router
 from app.middleware import RequestContextMiddleware
 from app.models.endpoints import router as models_router
+from app.optimizations.control_endpoints import router as optimization_control_router
 from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
@@ -42,6 +43,7 @@ def create_app(resources: Resources) -> FastAPI:
         completions_router,
         embeddings_router,
         optimizations_router,
+        optimization_control_router,
         keys_router,
         usage_router,
         ledger_router,

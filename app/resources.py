@@ -9,6 +9,7 @@ from app.access.opened import Access, open_access
 from app.database import open_database
 from app.jobs.backend_pauses import BackendProbes
 from app.jobs.banks.run import BankRun
+from app.jobs.control import JobControl
 from app.jobs.kinds import JobRuns
 from app.jobs.local import LocalRunner
 from app.jobs.records import StoredCapabilities
@@ -29,11 +30,13 @@ from store.calls import CallLedger
 from store.connections import Database
 from store.hint_listener import HintListener
 from store.progress import ProgressLog
+from store.records.optimizations import JobKind
 from store.repositories.call_retention import CallRetention
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.datasets import DatasetRepository
 from store.repositories.embeddings import EmbeddingRepository
 from store.repositories.example_answers import ExampleAnswerRepository
+from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from store.repositories.search_tree import SearchTreeRepository
@@ -57,6 +60,7 @@ class Resources:
     answers: ExampleAnswerRepository
     spends: SpendRepository
     retention: CallRetention
+    deletion: JobDeletion
     progress: ProgressLog
     prompts: PromptRepository
     datasets: DatasetRepository
@@ -65,6 +69,10 @@ class Resources:
     outcomes: OutcomeFeed
     runner: LocalRunner
     webhooks: Webhooks
+
+    def control(self, kind: JobKind) -> JobControl:
+        """What people may ask of jobs of ``kind``."""
+        return JobControl(self.optimizations, self.runner, self.deletion, self.retention, kind=kind)
 
 
 @asynccontextmanager
@@ -94,8 +102,15 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
         retention = CallRetention(database)
-        sweeper = LedgerSweeper(retention, optimizations, settings.ledger)
         probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
+        deletion = JobDeletion(database)
+        sweeper = LedgerSweeper(
+            retention,
+            optimizations,
+            settings.ledger,
+            deletion=deletion,
+            keep_jobs_days=settings.jobs.keep_days,
+        )
         for background in (HintListener(database), runner, sweeper, probes):
             await stack.enter_async_context(background)
         yield Resources(
@@ -108,6 +123,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             answers=ExampleAnswerRepository(database),
             spends=SpendRepository(database),
             retention=retention,
+            deletion=deletion,
             progress=progress,
             prompts=prompts,
             datasets=stores.datasets,

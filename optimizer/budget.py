@@ -123,6 +123,15 @@ class Budget(StopCondition):
         self._withheld = amounts
         self._announce()
 
+    def change(self, limits: Limits) -> None:
+        """From now on the run may use ``limits``.
+
+        Calls under way are not given up, also where there is less now than they take; what waits for room
+        looks again.
+        """
+        self.limits = limits
+        self._announce()
+
     def close(self, limit: str | None) -> None:
         """Refuse every call as ``limit`` would; None lets calls through again.
 

@@ -233,3 +233,10 @@ class CallForecast(Protocol):
 
 class SearchLimits(StopCondition, CallForecast, Protocol):
     """What bounds a search that plans."""
+
+    def have_changed(self) -> bool:
+        """Whether the limits are others than those by which ``affordable_calls`` was answered last.
+
+        Asked before each round. Asked again in a later attempt it says the same.
+        """
+        return False

@@ -6,7 +6,7 @@ pools all evaluations (``surrogate``), and puts the instructions together that h
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
@@ -151,6 +151,8 @@ class RacingSearch:
                 return StopReason.UNSCORED
             if self._has_converged(progress):
                 return StopReason.CONVERGED
+            if self._parts.limits.have_changed():
+                self._plan_anew(progress)
             first, plan = progress.round == 1, progress.plan
             needed = plan.round_calls(first=first, rates=self._parts.rates) + plan.final
             if race.stop.exhausted(needed):
@@ -298,6 +300,13 @@ class RacingSearch:
         left = self._parts.limits.affordable_calls(made)
         calls = planned_calls(self._config, None if left is None else left + made)
         return plan_search(calls, queries=queries, rates=self._parts.rates)
+
+    def _plan_anew(self, progress: _Progress) -> None:
+        """The limits are others: the rest is planned by them. What is screened already stays so."""
+        made = progress.standings.calls(self._parts.rates) + progress.requests
+        before = progress.plan
+        plan = self._plan(made, len(progress.pool) + len(progress.spare))
+        progress.plan = replace(plan, screening=before.screening, first_requests=before.first_requests)
 
     def _race(self, progress: _Progress) -> Race:
         parts = self._parts

@@ -33,7 +33,8 @@ async def build_bank_spec(request: CreateExampleBank, resources: Resources) -> B
             param="examples",
         )
     _check_budget(request, config, drafts)
-    _check_prices(request, resources)
+    if request.budget.cost is not None:
+        check_prices(resources)
     drafts_id = await resources.prompts.add_example_bank(tuple(draft_to_json(draft) for draft in drafts))
     return BankSpec(
         name=request.name,
@@ -94,12 +95,16 @@ def _check_budget(
         )
 
 
-def _check_prices(request: CreateExampleBank, resources: Resources) -> None:
-    """A budget of money holds only where something costs money."""
+def check_prices(resources: Resources) -> None:
+    """A budget of money holds only where something costs money.
+
+    Raises:
+        InvalidInputError: no backend of such a job has a price.
+    """
     roles = (ModelRole.REWRITER, ModelRole.SELECTOR, ModelRole.EXAMPLE_JUDGE)
     prices = [resources.models.price(role) for role in roles]
     has_price = any(price.input_per_million or price.output_per_million for price in prices)
-    if request.budget.cost is not None and not has_price:
+    if not has_price:
         raise InvalidInputError(
             "budget.cost bounds nothing: no backend of this job has a price; set backends.<name>.price, or "
             "give a budget of calls, tokens or seconds",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Response
 from sse_starlette import EventSourceResponse
 
 from app.auth import OptimizingPrincipal
@@ -10,17 +10,23 @@ from app.dependencies import CurrentResources
 from app.example_banks.schemas import AnswerList, CreateExampleBank, ExampleBankObject, ExampleBankPage
 from app.example_banks.service import ExampleBankService
 from app.jobs.event_stream import events_response
+from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
+from app.jobs.schemas import ChangeJob
 from store.records.optimizations import JobKind, OptimizationStatus
 
 router = APIRouter(prefix="/v1/example-banks", tags=["example banks"])
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=REPEATED)
 async def create_example_bank(
-    request: CreateExampleBank, resources: CurrentResources, _: OptimizingPrincipal
+    request: CreateExampleBank,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> ExampleBankObject:
     """Store a bank of in-context examples, and queue a job that makes its answers better."""
-    return await ExampleBankService(resources).create(request)
+    return show_made(await ExampleBankService(resources).create(request, idempotency_key), response)
 
 
 @router.get("")
@@ -67,6 +73,38 @@ async def follow_events(
     """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
     await resources.optimizations.get(bank_id, kind=JobKind.EXAMPLE_BANK)
     return events_response(resources.optimizations, resources.progress, bank_id, last_event_id)
+
+
+@router.post("/{bank_id}/pause")
+async def pause_example_bank(
+    bank_id: str, resources: CurrentResources, _: OptimizingPrincipal
+) -> ExampleBankObject:
+    """Pause the job: a waiting one at once, a running one within a second. What it has done is kept."""
+    return await ExampleBankService(resources).pause(bank_id)
+
+
+@router.post("/{bank_id}/resume")
+async def resume_example_bank(
+    bank_id: str, resources: CurrentResources, _: OptimizingPrincipal
+) -> ExampleBankObject:
+    """Go on with a paused job; no finished call is made again."""
+    return await ExampleBankService(resources).resume(bank_id)
+
+
+@router.patch("/{bank_id}")
+async def change_example_bank(
+    bank_id: str, change: ChangeJob, resources: CurrentResources, _: OptimizingPrincipal
+) -> ExampleBankObject:
+    """Change the budget or the priority of a job that has not ended; a running one goes on under them."""
+    return await ExampleBankService(resources).change(bank_id, change)
+
+
+@router.delete("/{bank_id}", status_code=204)
+async def delete_example_bank(
+    bank_id: str, resources: CurrentResources, principal: OptimizingPrincipal
+) -> None:
+    """Delete a job that has ended with all that it has tried; the finished bank stays, by its own id."""
+    await ExampleBankService(resources).delete(bank_id, actor=principal.name)
 
 
 @router.post("/{bank_id}/cancel")

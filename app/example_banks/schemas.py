@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.jobs.banks.inputs import MOST_EXAMPLES, BankReference, DraftInput, inline_or_stored
-from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
+from app.jobs.schemas import BudgetInput, JobControls, ListPage, OptimizationError, SpendReport, Status
 from optimizer.examples.config import RefinementConfig
 from optimizer.types import JsonObject
 
@@ -21,6 +21,7 @@ class CreateExampleBank(BaseModel):
         settings: single settings that differ from the preset's; see ``RefinementConfig``.
         budget: what the job may use.
         name: shown in lists.
+        priority: -100 to 100; jobs with a higher one are begun first.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,6 +39,7 @@ class CreateExampleBank(BaseModel):
     settings: JsonObject = Field(default_factory=dict)
     budget: BudgetInput = BudgetInput()
     name: str | None = Field(default=None, max_length=200)
+    priority: int = Field(default=0, ge=-100, le=100)
 
 
 class RefinementProgress(BaseModel):
@@ -83,7 +85,7 @@ class BankExample(BaseModel):
     end: str | None
 
 
-class ExampleBankObject(BaseModel):
+class ExampleBankObject(JobControls):
     """A bank with the job that makes it; times are Unix seconds.
 
     Attributes:
@@ -106,7 +108,6 @@ class ExampleBankObject(BaseModel):
     started_at: float | None
     finished_at: float | None
     elapsed_seconds: float
-    cancel_requested: bool
     error: OptimizationError | None
     progress: RefinementProgress
     usage: SpendReport

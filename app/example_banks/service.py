@@ -1,13 +1,15 @@
-"""Example banks: create, look at, cancel."""
+"""Example banks: create, look at, control."""
 
-from app.example_banks.creation import build_bank_spec
+from app.example_banks.creation import build_bank_spec, check_prices
 from app.example_banks.schemas import AnswerObject, CreateExampleBank, ExampleBankObject
 from app.example_banks.views import show_answer, show_bank, show_examples
 from app.jobs.banks.spec import BankSpec, draft_from_json
+from app.jobs.idempotency import Shown
+from app.jobs.schemas import ChangeJob
 from app.resources import Resources
 from app.stored_examples import example_from_json
 from optimizer.types import JsonObject
-from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
+from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
 
 _KIND = JobKind.EXAMPLE_BANK
 
@@ -18,20 +20,28 @@ class ExampleBankService:
     def __init__(self, resources: Resources) -> None:
         """A service on ``resources``."""
         self._resources = resources
+        self._control = resources.control(_KIND)
 
-    async def create(self, request: CreateExampleBank) -> ExampleBankObject:
-        """Store a bank, or a job that makes it better, and wake the runner.
+    async def create(self, request: CreateExampleBank, key: str | None) -> Shown[ExampleBankObject]:
+        """Store a bank, or a job that makes it better, unless a request with the same ``key`` has done so.
 
         Raises:
             InvalidInputError: the request cannot work.
+            ApiError: 422, the key was used for another request.
         """
-        spec = await build_bank_spec(request, self._resources)
-        result: JsonObject | None = None if spec.refine else {"bank_id": spec.drafts_id}
-        record = await self._resources.optimizations.create(
-            spec=spec.to_json(), target="", kind=_KIND, result=result
+
+        async def create(terms: JobTerms) -> OptimizationRecord:
+            spec = await build_bank_spec(request, self._resources)
+            result: JsonObject | None = None if spec.refine else {"bank_id": spec.drafts_id}
+            return await self._resources.optimizations.create(
+                spec=spec.to_json(), target="", kind=_KIND, result=result, terms=terms
+            )
+
+        asked: JsonObject = request.model_dump(mode="json")
+        made = await self._control.make(
+            key, {"create": asked}, create, terms=JobTerms(priority=request.priority)
         )
-        self._resources.runner.wake()
-        return await self._show(record, whole=True)
+        return Shown(await self._show(made.record, whole=True), repeated=made.repeated)
 
     async def get(self, bank_id: str) -> ExampleBankObject:
         """One bank with its examples.
@@ -50,16 +60,32 @@ class ExampleBankService:
         )
         return [await self._show(record) for record in records[:limit]], len(records) > limit
 
+    async def pause(self, bank_id: str) -> ExampleBankObject:
+        """Ask for a pause; see ``JobControl.pause``."""
+        return await self._show(await self._control.pause(bank_id), whole=True)
+
+    async def resume(self, bank_id: str) -> ExampleBankObject:
+        """Go on; see ``JobControl.resume``."""
+        return await self._show(await self._control.resume(bank_id), whole=True)
+
     async def cancel(self, bank_id: str) -> ExampleBankObject:
-        """Ask for the end of the job; what it has done is kept.
+        """Ask for the end; see ``JobControl.cancel``."""
+        return await self._show(await self._control.cancel(bank_id), whole=True)
+
+    async def change(self, bank_id: str, change: ChangeJob) -> ExampleBankObject:
+        """Change limits or priority; see ``JobControl.change``.
 
         Raises:
-            NotFoundError: there is none.
+            InvalidInputError: money is to be bounded, and no backend has a price.
         """
-        await self._resources.optimizations.get(bank_id, kind=_KIND)
-        record = await self._resources.optimizations.request_cancel(bank_id)
-        self._resources.runner.cancel(bank_id)
-        return await self._show(record, whole=True)
+        if change.budget is not None and change.budget.cost is not None:
+            check_prices(self._resources)
+        changed = await self._control.change(bank_id, change.budget, change.priority)
+        return await self._show(changed, whole=True)
+
+    async def delete(self, bank_id: str, *, actor: str) -> None:
+        """Delete a job that has ended; see ``JobControl.delete``."""
+        await self._control.delete(bank_id, used_by=(), actor=actor)
 
     async def answers(self, bank_id: str, *, example_id: str | None) -> list[AnswerObject]:
         """The answers that were tried.

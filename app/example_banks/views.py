@@ -7,8 +7,8 @@ from typing import Literal
 
 from app.example_banks.schemas import AnswerObject, BankExample, ExampleBankObject, RefinementProgress
 from app.jobs.banks.spec import BankSpec
-from app.jobs.schemas import BudgetInput, OptimizationError
 from app.jobs.spending import show_spend
+from app.jobs.views import show_budget, show_controls, show_error
 from optimizer.examples.answers import ExampleDraft
 from optimizer.types import Example, JsonObject
 from store.records.calls import LedgerShare
@@ -27,7 +27,6 @@ def show_bank(
     """A bank without its examples."""
     spec = BankSpec.from_json(record.spec)
     result = record.result or {}
-    error = record.error
     return ExampleBankObject(
         id=record.id,
         name=spec.name,
@@ -36,13 +35,13 @@ def show_bank(
         refine=spec.refine,
         preset=spec.preset,
         settings=spec.config,
-        budget=BudgetInput.model_validate(spec.budget.model_dump()),
+        budget=show_budget(record, spec.budget),
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
         elapsed_seconds=record.elapsed_seconds,
-        cancel_requested=record.cancel_requested,
-        error=None if error is None else OptimizationError(code=error.code, message=error.message),
+        **show_controls(record).model_dump(),
+        error=show_error(record),
         progress=_progress(record, rounds, rewards.values()),
         usage=show_spend(share),
         calls_max=spec.calls_max,

@@ -6,6 +6,7 @@ from optimizer.estimate import GateSize
 
 _ROUNDS, _SEARCH_ENDED, _HELD_OUT, _REFUSED_BY = "rounds", "search_ended", "held_out", "refused_by"
 _FORECAST, _UNLIMITED = "forecast:", -1
+_REFUSED, _CHANGED, _FORECAST_BY = "refused:", "changed:", "forecast_by:"
 _FINALISTS, _WITH_SEED_PROMPT, _JUDGED_AGAIN = "finalists", "with_seed_prompt", "judged_again"
 _LIMITS = ("calls", "tokens", "cost", "seconds")
 
@@ -30,17 +31,39 @@ class Decisions:
         self.gate = _read_gate(recorded)
         refused_by = recorded.get(_REFUSED_BY)
         self.refused_by = None if refused_by is None else _LIMITS[refused_by]
-        self._forecasts = {
-            int(name.removeprefix(_FORECAST)): calls
-            for name, calls in recorded.items()
-            if name.startswith(_FORECAST)
-        }
+        self._forecasts = _numbered(recorded, _FORECAST)
+        self._forecast_by = _numbered(recorded, _FORECAST_BY)
+        self._refused = _numbered(recorded, _REFUSED)
+        self._changed = _numbered(recorded, _CHANGED)
         self._record = record
 
     def begin_round(self, rounds: int) -> None:
         """The round begins that makes it ``rounds`` of them."""
         if rounds > self.rounds:
             self._record(_ROUNDS, rounds)
+
+    def refused(self, asked: int) -> bool:
+        """Whether an earlier attempt began nothing when the search asked for the ``asked``-th time."""
+        return asked in self._refused
+
+    def refuse_round(self, asked: int) -> None:
+        """Nothing begins although the search has asked for it; with other limits a later one may."""
+        if asked not in self._refused:
+            self._refused[asked] = 1
+            self._record(f"{_REFUSED}{asked}", 1)
+
+    def is_known(self, asked: int) -> bool:
+        """Whether an earlier attempt has come as far as to ask for the ``asked``-th time."""
+        return asked <= max(self.rounds, *self._refused, *self._changed, 0)
+
+    def changed(self, asked: int) -> bool:
+        """Whether an earlier attempt found other limits before it asked for the ``asked``-th time."""
+        return asked in self._changed
+
+    def note_change(self, asked: int) -> None:
+        """Before the search asks for the ``asked``-th time there are other limits, by which it plans anew."""
+        self._changed[asked] = 1
+        self._record(f"{_CHANGED}{asked}", 1)
 
     def end_search(self) -> None:
         """No further round begins."""
@@ -55,22 +78,36 @@ class Decisions:
             self._record(_JUDGED_AGAIN, size.judged_again)
             self._record(_HELD_OUT, size.queries)  # the last one: with it the decision is complete
 
-    def forecast(self, asked: int, calls: int | None) -> int | None:
+    def forecast(self, asked: int, calls: int | None, *, by: int = 0) -> int | None:
         """The calls that the search plans with when it asks for the ``asked``-th time; None for no limit.
 
-        ``calls`` is what this attempt would say; what an earlier one has said goes before it.
+        ``calls`` is what this attempt would say under the limits ``by``; what an earlier one has said goes
+        before it.
         """
         recorded = self._forecasts.get(asked)
         if recorded is None:
             recorded = _UNLIMITED if calls is None else calls
             self._forecasts[asked] = recorded
+            if by:
+                self._forecast_by[asked] = by
+                self._record(f"{_FORECAST_BY}{asked}", by)
             self._record(f"{_FORECAST}{asked}", recorded)
         return None if recorded == _UNLIMITED else recorded
+
+    def forecast_by(self, asked: int) -> int:
+        """The limits by which that was answered; 0 where nobody had changed them."""
+        return self._forecast_by.get(asked, 0)
 
     def note_refusal(self, limit: str | None) -> None:
         """The budget has refused a call by ``limit``: a replay ends there, too."""
         if limit is not None and self.refused_by is None:
             self._record(_REFUSED_BY, _LIMITS.index(limit))
+
+
+def _numbered(recorded: Mapping[str, int], prefix: str) -> dict[int, int]:
+    return {
+        int(name.removeprefix(prefix)): value for name, value in recorded.items() if name.startswith(prefix)
+    }
 
 
 def _read_gate(recorded: Mapping[str, int]) -> GateSize | None:

@@ -46,22 +46,30 @@ class AnySpec(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grounds:
-    """Where the answers, the decisions and the criteria of an attempt come from."""
+    """Where the answers, the decisions and the criteria of an attempt come from.
+
+    ``given`` are the limits that the job was made with; None where nobody can change them.
+    """
 
     context: RunContext
     decisions: Decisions
     selections: SelectionRecords
+    given: Limits | None = None
 
 
 async def own_grounds(
     claim: Claim, tenure: Tenure, spec: AnySpec, scope: LedgerScope, selections: SelectionRepository
 ) -> Grounds:
     """The models, under the job's budget, with what earlier attempts have left in its ledger."""
-    budget = open_budget(spec.budget, scope, elapsed=claim.optimization.elapsed_seconds)
+    limits = tenure.limits
+    limits.hear(claim.optimization.limits)
+    budget = open_budget(limits.of(spec.budget), scope, elapsed=claim.optimization.elapsed_seconds)
+    limits.govern(budget)
     return Grounds(
         context=open_context(claim, scope, budget, seed=spec.config.seed, tenure=tenure),
         decisions=Decisions(scope.decisions, scope.decide),
         selections=await JobSelections.open(selections, claim.lease, answers_kept=scope.flush),
+        given=spec.budget.to_limits(),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing_extensions import override
 
 from app.jobs.decisions import Decisions
+from app.jobs.limits import fingerprint
 from optimizer.budget import Budget, Limits
 from optimizer.estimate import USUAL_RATES, CallRates, GateSize, gate_calls
 from optimizer.promotion import MIN_PAIRS
@@ -41,9 +42,23 @@ class KeepForGate(SearchLimits):
     """
 
     def __init__(
-        self, budget: Budget, *, size: GateSize, decisions: Decisions, rates: CallRates = USUAL_RATES
+        self,
+        budget: Budget,
+        *,
+        size: GateSize,
+        decisions: Decisions,
+        rates: CallRates = USUAL_RATES,
+        given: Limits | None = None,
     ) -> None:
-        """Keep of ``budget`` what a gate of ``size`` takes, and repeat the ``decisions`` on record."""
+        """Keep of ``budget`` what a gate of ``size`` takes, and repeat the ``decisions`` on record.
+
+        Args:
+            budget: the job's.
+            size: what the gate compares at most.
+            decisions: those of earlier attempts.
+            rates: the calls that scoring takes.
+            given: the limits that the job was made with; None where nobody can change them.
+        """
         self._budget = budget
         self._decisions = decisions
         self._asked = 0
@@ -52,15 +67,21 @@ class KeepForGate(SearchLimits):
         if decisions.search_ended:
             budget.close(decisions.refused_by or "calls")
         self._rates = rates
+        self._given = None if given is None else fingerprint(given)
+        self._planned_by = 0
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
         self._asked += 1
         self._budget.withhold(_gate_share(self._budget, self._size, self._rates))
-        if self._asked > self._decisions.rounds and (
-            self._decisions.search_ended or self._budget.exhausted(calls_needed)
-        ):
+        if self._decisions.refused(self._asked):
             return True
+        if self._asked > self._decisions.rounds:
+            if self._decisions.search_ended:
+                return True
+            if self._budget.exhausted(calls_needed):
+                self._decisions.refuse_round(self._asked)
+                return True
         self._decisions.begin_round(self._asked)
         return False
 
@@ -68,7 +89,28 @@ class KeepForGate(SearchLimits):
     def affordable_calls(self, made: int) -> int | None:
         self._forecasts += 1
         kept = _gate_share(self._budget, self._size, self._rates)
-        return self._decisions.forecast(self._forecasts, _calls_left(self._budget, kept, made))
+        calls = self._decisions.forecast(
+            self._forecasts, _calls_left(self._budget, kept, made), by=self._limits_now()
+        )
+        self._planned_by = self._decisions.forecast_by(self._forecasts)
+        return calls
+
+    @override
+    def have_changed(self) -> bool:
+        asking = self._asked + 1
+        if self._decisions.is_known(asking):
+            return self._decisions.changed(asking)
+        if self._decisions.search_ended or self._limits_now() == self._planned_by:
+            return False
+        self._decisions.note_change(asking)
+        return True
+
+    def _limits_now(self) -> int:
+        """The fingerprint of the limits now; 0 where they are those that the job was made with."""
+        if self._given is None:
+            return self._planned_by
+        now = fingerprint(self._budget.limits)
+        return 0 if now == self._given else now
 
     def end_search(self) -> None:
         """The search is over: its end is on record, and what was kept from it is free."""

@@ -150,7 +150,9 @@ class OptimizationRun:
         split = await self._split(spec, examples)
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
-            stop = KeepForGate(budget, size=spec.gate_size, decisions=decisions, rates=spec.rates)
+            stop = KeepForGate(
+                budget, size=spec.gate_size, decisions=decisions, rates=spec.rates, given=grounds.given
+            )
             search = parts.search(evaluator, build_pairwise_judge(spec, models.judge, scorer), stop)
             found = await search.run(spec.seed_prompt, split.search)
             stop.end_search()

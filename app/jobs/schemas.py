@@ -29,6 +29,53 @@ class BudgetInput(BaseModel):
     seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
+class ChangeJob(BaseModel):
+    """What may change while a job waits, is paused or runs; what is left out stays.
+
+    Attributes:
+        budget: limits to change; null for one is no limit any more. A running job takes them up within a
+            second. Where less is left than what is spent, the search ends as at the end of its budget, and
+            everything is kept.
+        priority: -100 to 100; jobs with a higher one are begun first.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget: BudgetInput | None = None
+    priority: int | None = Field(default=None, ge=-100, le=100)
+
+
+class Paused(BaseModel):
+    """Why a job is paused.
+
+    Attributes:
+        cause: ``requested`` by somebody, who has to resume it, or ``backend``: then it goes on by itself.
+        backend: the one that is away.
+        probe_at: when it will be asked again.
+    """
+
+    cause: Literal["requested", "backend"]
+    message: str
+    backend: str | None
+    probe_at: float | None
+
+
+class JobControls(BaseModel):
+    """What people have asked of a job.
+
+    Attributes:
+        pause_requested: whether it is about to pause.
+        paused: why it is paused; null where it is not.
+        derived_from: the job that it was restarted or cloned from.
+    """
+
+    priority: int = 0
+    cancel_requested: bool = False
+    pause_requested: bool = False
+    paused: Paused | None = None
+    derived_from: str | None = None
+
+
 class OptimizationError(BaseModel):
     """Why a job failed, and what to change."""
 

@@ -112,6 +112,11 @@ class JobSpec(BaseModel):
         )
 
     @property
+    def sources(self) -> frozenset[str]:
+        """The jobs whose records this one reads."""
+        return frozenset() if self.replay is None else frozenset({self.replay.of})
+
+    @property
     def split_config(self) -> SearchConfig:
         """The settings that part the queries."""
         return self.config if self.replay is None else self.replay.config

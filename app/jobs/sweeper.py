@@ -1,29 +1,44 @@
-"""Keeping the call ledger within its bounds, in the background of the process that serves."""
+"""Keeping jobs and the call ledger within their bounds, in the background of the process that serves."""
 
 import asyncio
 import logging
 from types import TracebackType
 from typing import Self
 
-from app.jobs.spec import JobSpec
+from app.jobs.readers import jobs_that_read
 from app.settings import LedgerSettings
 from store.errors import StoreUnavailableError
-from store.records.optimizations import JobKind, OptimizationStatus
 from store.repositories.call_retention import CallRetention
+from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
 
 _LOGGER = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
-_PAGE = 100
 
 
 class LedgerSweeper:
-    """Drops the calls of old jobs. Use as ``async with LedgerSweeper(...)``."""
+    """Drops the calls of old jobs, then the jobs. Use as ``async with LedgerSweeper(...)``."""
 
     def __init__(
-        self, retention: CallRetention, optimizations: OptimizationRepository, settings: LedgerSettings
+        self,
+        retention: CallRetention,
+        optimizations: OptimizationRepository,
+        settings: LedgerSettings,
+        *,
+        deletion: JobDeletion,
+        keep_jobs_days: float | None,
     ) -> None:
-        """A sweeper of ``retention`` by the bounds in ``settings``."""
+        """A sweeper of ``retention`` by the bounds in ``settings``.
+
+        Args:
+            retention: drops calls.
+            optimizations: the jobs.
+            settings: bounds of the call ledger.
+            deletion: deletes jobs.
+            keep_jobs_days: how long jobs are kept after their end; None for ever.
+        """
+        self._deletion = deletion
+        self._keep_jobs_days = keep_jobs_days
         self._retention = retention
         self._optimizations = optimizations
         self._settings = settings
@@ -46,18 +61,19 @@ class LedgerSweeper:
             await asyncio.wait([self._loop])
 
     async def sweep(self) -> tuple[str, ...]:
-        """Bring the ledger within its bounds.
+        """Delete the jobs whose time is over, and bring the ledger within its bounds.
 
         Returns:
             The jobs whose calls were dropped.
         """
         while await self._retention.summarise():
             pass
-        days, replayed = self._settings.keep_days, await self._being_replayed()
+        days, read = self._settings.keep_days, frozenset(await jobs_that_read(self._optimizations))
+        await self._delete_old_jobs(read)
         dropped = await self._retention.drop_due(
             keep_seconds=None if days is None else days * _DAY_SECONDS,
             max_bytes=self._settings.max_bytes,
-            protected=replayed,
+            protected=read,
         )
         for optimization_id in dropped:
             _LOGGER.info("%s: its recorded calls are dropped", optimization_id)
@@ -65,19 +81,14 @@ class LedgerSweeper:
             pass
         return dropped
 
-    async def _being_replayed(self) -> frozenset[str]:
-        sources = set()
-        for status in OptimizationStatus:
-            if status.is_final:
-                continue
-            after = None
-            while page := await self._optimizations.list(
-                after=after, limit=_PAGE, status=status, kind=JobKind.PROMPT
-            ):
-                specs = (JobSpec.from_json(record.spec) for record in page)
-                sources |= {spec.replay.of for spec in specs if spec.replay is not None}
-                after = page[-1].id
-        return frozenset(sources)
+    async def _delete_old_jobs(self, read: frozenset[str]) -> None:
+        if self._keep_jobs_days is None:
+            return
+        seconds = self._keep_jobs_days * _DAY_SECONDS
+        while due := [job for job in await self._deletion.expired(keep_seconds=seconds) if job not in read]:
+            for job in due:
+                await self._deletion.delete(job)
+                _LOGGER.info("%s was deleted: it ended more than %s days ago", job, self._keep_jobs_days)
 
     async def _sweep_forever(self) -> None:
         while True:

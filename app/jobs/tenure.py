@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from app.jobs.limits import LiveLimits
+
 _SURE_SHARE = 0.8
 """Of a lease; the rest is for clocks that run apart and for what is sent meanwhile."""
 
@@ -19,11 +21,15 @@ class Tenure:
 
     A process may be stopped for any time at any point, and finds out by this clock alone: what it had
     prepared before is not sent before a beat has said that the job is still its own.
+
+    Attributes:
+        limits: what the job may use meanwhile, as the beats find it.
     """
 
     def __init__(self, lease_seconds: float, clock: Callable[[], float] = awake_or_asleep) -> None:
         """A tenure that begins now, of a lease that lasts ``lease_seconds`` without a beat."""
         self._sure_seconds = lease_seconds * _SURE_SHARE
+        self.limits = LiveLimits()
         self._clock = clock
         self._since = clock()
         self._renewed = asyncio.Event()

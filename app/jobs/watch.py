@@ -77,6 +77,7 @@ class LeaseWatch:
         except StoreUnavailableError:
             return None
         if found.result is BeatResult.HELD:
+            self._tenure.limits.hear(found.limits)
             self._tenure.renew(asked_at)
         return found
 

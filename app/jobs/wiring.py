@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.jobs.records import StoredCalls
-from app.jobs.spec import BudgetSpec, JobSpec
+from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
 from app.llm.metering import Meter
 from app.llm.registry import ModelRegistry, RunContext
 from app.retrieval import RetrievalSpec, Retrievers
 from optimizer.beam_search import BeamSearch
-from optimizer.budget import Budget
+from optimizer.budget import Budget, Limits
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
 from optimizer.proposers.reflecting import ReflectingProposer
@@ -71,7 +71,7 @@ class RunModels:
         return names
 
 
-def open_budget(limits: BudgetSpec, scope: LedgerScope, *, elapsed: float) -> Budget:
+def open_budget(limits: Limits, scope: LedgerScope, *, elapsed: float) -> Budget:
     """A job's budget with what earlier attempts have spent.
 
     Answers in the ledger are asked for again and count as spent only then (``Budget.replay``), so that
@@ -81,7 +81,7 @@ def open_budget(limits: BudgetSpec, scope: LedgerScope, *, elapsed: float) -> Bu
     spent = _sum(scope.totals().values())
     replayable = _sum(spend for role, spend in scope.finished_spend().items() if role not in _SHARED_ROLES)
     return Budget(
-        limits.to_limits(),
+        limits,
         clock=time.monotonic,
         spent=spent,
         elapsed=elapsed,

@@ -12,6 +12,7 @@ from app.datasets.parsing import distinct_queries
 from app.jobs.banks.inputs import BankReference
 from app.jobs.banks.lookup import find_bank
 from app.jobs.reserve import kept_for_gate
+from app.jobs.reward_spec import RewardSpec
 from app.jobs.spec import BudgetSpec, JobSpec, most_finalists
 from app.optimizations.embedding_work import embedding_work
 from app.optimizations.forecast_schemas import Forecast
@@ -104,7 +105,8 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
     dataset_id, dataset_name, queries = await _queries(request, resources)
     if request.rewards is not None:
         await check_rewards(request.rewards, resources, queries)
-    _check_prices(request, resources)
+    if request.budget.cost is not None:
+        check_prices(request.target, request.rewards, resources)
     examples = [example_to_json(example) for example in await _examples(request, resources)]
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
     served = await _served_examples(resources, incumbent)
@@ -228,16 +230,16 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
         )
 
 
-def _check_prices(request: CreateOptimization, resources: Resources) -> None:
-    """A budget of money holds only where something costs money: it would let a job without prices run on."""
-    if request.budget.cost is None:
-        return
+def check_prices(target: str, rewards: RewardSpec | None, resources: Resources) -> None:
+    """A budget of money holds only where something costs money: it would let a job without prices run on.
+
+    Raises:
+        InvalidInputError: no backend of a job on ``target`` with ``rewards`` has a price.
+    """
     roles = (ModelRole.TARGET, ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
     models = resources.models
-    judges = (
-        [] if request.rewards is None else [name for name in request.rewards.judges if name != ROLE_JUDGE]
-    )
-    prices = [models.price(role, request.target) for role in roles]
+    judges = [] if rewards is None else [name for name in rewards.judges if name != ROLE_JUDGE]
+    prices = [models.price(role, target) for role in roles]
     prices += [models.price(ModelRole.JUDGE, judge=name) for name in judges]
     if not any(price.input_per_million or price.output_per_million for price in prices):
         raise InvalidInputError(

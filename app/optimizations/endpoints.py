@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Response
 from sse_starlette import EventSourceResponse
 
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.event_stream import events_response
+from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
@@ -16,7 +17,6 @@ from app.optimizations.schemas import (
     EvaluationList,
     OptimizationObject,
     OptimizationPage,
-    ReplayOptimization,
 )
 from app.optimizations.service import OptimizationService
 from store.records.optimizations import JobKind, OptimizationStatus
@@ -24,13 +24,18 @@ from store.records.optimizations import JobKind, OptimizationStatus
 router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"])
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, responses=REPEATED)
 async def create_optimization(
-    request: CreateOptimization, resources: CurrentResources, principal: OptimizingPrincipal
+    request: CreateOptimization,
+    resources: CurrentResources,
+    principal: OptimizingPrincipal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
     """Queue a job."""
     principal.check_model(request.target, resources.models.target_names())
-    return await OptimizationService(resources).create(request)
+    made = await OptimizationService(resources).create(request, idempotency_key)
+    return show_made(made, response)
 
 
 @router.post("/estimate")
@@ -66,14 +71,6 @@ async def get_optimization(
 ) -> OptimizationObject:
     """One job with its progress, its best prompt so far, its spend and what is left."""
     return await OptimizationService(resources).get(optimization_id)
-
-
-@router.post("/{optimization_id}/replay", status_code=202)
-async def replay_optimization(
-    optimization_id: str, request: ReplayOptimization, resources: CurrentResources, _: OptimizingPrincipal
-) -> OptimizationObject:
-    """Queue a replay of a job that has ended, under its settings or others, from its recorded calls alone."""
-    return await OptimizationService(resources).replay(optimization_id, request)
 
 
 @router.get("/{optimization_id}/candidates")
@@ -118,11 +115,3 @@ async def follow_events(
         last_event_id,
         partial(OptimizationService(resources).tell_more, record),
     )
-
-
-@router.post("/{optimization_id}/cancel")
-async def cancel_optimization(
-    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal
-) -> OptimizationObject:
-    """Ask for the end of a job; everything it has done is kept."""
-    return await OptimizationService(resources).cancel(optimization_id)

@@ -6,6 +6,7 @@ from typing import Final
 
 from app.jobs.reserve import kept_for_gate
 from app.jobs.spec import JobSpec
+from app.jobs.views import job_spec
 from app.optimizations.forecast_schemas import Forecast, Range
 from app.optimizations.schemas import Estimate, RoundProgress
 from optimizer.config import SearchConfig
@@ -80,7 +81,7 @@ def progress_after(record: OptimizationRecord, rounds: Sequence[RoundRecord]) ->
     """How far the job was when the last of ``rounds``, one at least, had just ended."""
     worked, calls = _so_far(rounds[-1])
     then = replace(record, status=OptimizationStatus.RUNNING, elapsed_seconds=worked)
-    spec = JobSpec.from_json(record.spec)
+    spec = job_spec(record)
     return progress_now(then, spec, rounds, NOTHING_EVALUATED, calls_spent=calls)
 
 

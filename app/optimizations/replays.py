@@ -4,6 +4,7 @@ from pydantic import ValidationError
 
 from app.errors import conflict, gone
 from app.jobs.spec import JobSpec, ReplaySpec
+from app.jobs.views import job_spec
 from app.optimizations.schemas import ReplayOptimization
 from optimizer.config import SearchConfig
 from optimizer.errors import InvalidInputError
@@ -24,7 +25,7 @@ def build_replay(source: OptimizationRecord, request: ReplayOptimization, share:
         InvalidInputError: the settings cannot work, or ``source`` is a replay itself.
         ApiError: it has not ended, has no finished call (409), or its calls have been dropped (410).
     """
-    spec = JobSpec.from_json(source.spec)
+    spec = job_spec(source)
     if spec.replay is not None:
         raise InvalidInputError(
             f"{source.id} is itself a replay and has no calls of its own: replay {spec.replay.of}"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from app.datasets.parsing import MAX_QUERIES, AnyQuery
 from app.jobs.banks.inputs import BankReference, ExampleInput, inline_or_stored
 from app.jobs.reward_spec import RewardSpec
-from app.jobs.schemas import BudgetInput, ListPage, OptimizationError, SpendReport, Status
+from app.jobs.schemas import BudgetInput, JobControls, ListPage, OptimizationError, SpendReport, Status
 from app.optimizations.forecast_schemas import Forecast, Range
 from optimizer.config import SearchConfig
 from optimizer.gate_config import GateConfig
@@ -44,6 +44,7 @@ class CreateOptimization(BaseModel):
         rewards: what answers are scored by; by default the criteria that the selector chooses, all alike.
         label: the label that moves to the new version if it proves better; null moves none.
         name: shown in lists.
+        priority: -100 to 100; jobs with a higher one are begun first.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -71,6 +72,7 @@ class CreateOptimization(BaseModel):
     rewards: RewardSpec | None = None
     label: str | None = Field(default="production", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     name: str | None = Field(default=None, max_length=200)
+    priority: int = Field(default=0, ge=-100, le=100)
 
 
 class ReplayOptimization(BaseModel):
@@ -137,7 +139,7 @@ class Estimate(BaseModel):
     calls_left_max: int
 
 
-class OptimizationObject(BaseModel):
+class OptimizationObject(JobControls):
     """A job as the API shows it; times are Unix seconds."""
 
     id: str
@@ -157,7 +159,6 @@ class OptimizationObject(BaseModel):
     started_at: float | None
     finished_at: float | None
     elapsed_seconds: float
-    cancel_requested: bool
     error: OptimizationError | None
     progress: Progress
     best: BestSoFar | None

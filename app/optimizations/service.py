@@ -1,20 +1,19 @@
-"""Jobs: create, look at, cancel."""
+"""Jobs: create and look at them."""
 
+from app.jobs.idempotency import Shown
 from app.optimizations.creation import build_spec, estimate_job
 from app.optimizations.estimates import progress_after
 from app.optimizations.forecast_schemas import Forecast
-from app.optimizations.replays import build_replay
 from app.optimizations.schemas import (
     CandidateObject,
     CreateOptimization,
     EvaluationObject,
     OptimizationObject,
-    ReplayOptimization,
 )
 from app.optimizations.views import best_candidate, show_candidates, show_evaluation, show_optimization
 from app.resources import Resources
 from optimizer.types import JsonObject
-from store.records.optimizations import JobKind, OptimizationRecord, OptimizationStatus
+from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
 from store.records.progress import EventRecord
 
 ROUND_FINISHED = "round_finished"
@@ -26,17 +25,26 @@ class OptimizationService:
     def __init__(self, resources: Resources) -> None:
         """A service on ``resources``."""
         self._resources = resources
+        self._control = resources.control(JobKind.PROMPT)
 
-    async def create(self, request: CreateOptimization) -> OptimizationObject:
-        """Store a job and wake the runner.
+    async def create(self, request: CreateOptimization, key: str | None) -> Shown[OptimizationObject]:
+        """Store a job and wake the runner, unless an earlier request with the same ``key`` has done so.
 
         Raises:
             InvalidInputError: the request cannot work.
+            ApiError: 422, the key was used for another request.
         """
-        spec = await build_spec(request, self._resources)
-        record = await self._resources.optimizations.create(spec=spec.to_json(), target=request.target)
-        self._resources.runner.wake()
-        return await self._show(record)
+
+        async def create(terms: JobTerms) -> OptimizationRecord:
+            spec = await build_spec(request, self._resources)
+            return await self._resources.optimizations.create(
+                spec=spec.to_json(), target=request.target, terms=terms
+            )
+
+        asked: JsonObject = request.model_dump(mode="json")
+        terms = JobTerms(priority=request.priority)
+        made = await self._control.make(key, {"create": asked}, create, terms=terms)
+        return Shown(await self.show(made.record), repeated=made.repeated)
 
     async def estimate(self, request: CreateOptimization) -> Forecast:
         """What a job would take; it is checked as if it were made.
@@ -46,27 +54,13 @@ class OptimizationService:
         """
         return await estimate_job(request, self._resources)
 
-    async def replay(self, optimization_id: str, request: ReplayOptimization) -> OptimizationObject:
-        """Store a job that replays another one, and wake the runner.
-
-        Raises:
-            NotFoundError: there is no such job.
-            InvalidInputError: the settings cannot work, or the job is a replay itself.
-            ApiError: it has not ended, or its calls are gone.
-        """
-        source = await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-        spec = build_replay(source, request, await self._resources.spends.of(optimization_id))
-        record = await self._resources.optimizations.create(spec=spec.to_json(), target=source.target)
-        self._resources.runner.wake()
-        return await self._show(record)
-
     async def get(self, optimization_id: str) -> OptimizationObject:
         """One job.
 
         Raises:
             NotFoundError: there is none.
         """
-        return await self._show(await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT))
+        return await self.show(await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT))
 
     async def page(
         self, *, after: str | None, limit: int, status: OptimizationStatus | None
@@ -75,18 +69,7 @@ class OptimizationService:
         records = await self._resources.optimizations.list(
             after=after, limit=limit + 1, status=status, kind=JobKind.PROMPT
         )
-        return [await self._show(record) for record in records[:limit]], len(records) > limit
-
-    async def cancel(self, optimization_id: str) -> OptimizationObject:
-        """Ask for the end of a job; what it has done is kept.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-        record = await self._resources.optimizations.request_cancel(optimization_id)
-        self._resources.runner.cancel(optimization_id)
-        return await self._show(record)
+        return [await self.show(record) for record in records[:limit]], len(records) > limit
 
     async def candidates(self, optimization_id: str) -> list[CandidateObject]:
         """The search tree.
@@ -126,7 +109,8 @@ class OptimizationService:
             return {}
         return {"progress": progress_after(record, known).model_dump(mode="json")}
 
-    async def _show(self, record: OptimizationRecord) -> OptimizationObject:
+    async def show(self, record: OptimizationRecord) -> OptimizationObject:
+        """The job as the API shows it."""
         tree = self._resources.tree
         rounds = await tree.rounds(record.id)
         best_id = best_candidate(record, rounds)

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
-from app.jobs.schemas import BudgetInput, OptimizationError
-from app.jobs.spec import JobSpec
 from app.jobs.spending import show_spend
+from app.jobs.views import job_spec, show_budget, show_controls, show_error
 from app.optimizations.estimates import estimate_rest, progress_now
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
@@ -36,7 +35,7 @@ def show_optimization(
     share: LedgerShare,
 ) -> OptimizationObject:
     """A job with its progress."""
-    spec = JobSpec.from_json(record.spec)
+    spec = job_spec(record)
     last = rounds[-1] if rounds else None
     calls = sum(spend.calls for spend in share.by_role.values())
     rest = estimate_rest(record, spec, rounds, counts, calls_spent=calls)
@@ -49,7 +48,7 @@ def show_optimization(
         settings=spec.config,
         gate=spec.gate,
         seed_prompt=spec.seed_prompt,
-        budget=BudgetInput.model_validate(spec.budget.model_dump()),
+        budget=show_budget(record, spec.budget),
         rewards=spec.rewards,
         label=spec.label,
         replay_of=None if spec.replay is None else spec.replay.of,
@@ -57,12 +56,8 @@ def show_optimization(
         started_at=record.started_at,
         finished_at=record.finished_at,
         elapsed_seconds=record.elapsed_seconds,
-        cancel_requested=record.cancel_requested,
-        error=(
-            None
-            if record.error is None
-            else OptimizationError(code=record.error.code, message=record.error.message)
-        ),
+        **show_controls(record).model_dump(),
+        error=show_error(record),
         progress=Progress(
             phase=_phase(record, counts),
             round=None if last is None else last.round,

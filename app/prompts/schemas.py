@@ -16,6 +16,8 @@ class PromptVersionObject(BaseModel):
         number: counts the model's versions from 1.
         k: in-context examples shown per request, out of ``examples``.
         retrieval: what finds them; null for shared words (BM25).
+        optimization_id: the job that it came of; null for one written by hand.
+        optimization_deleted: whether that job has been deleted since.
         evidence: the gate's verdict and who judged; empty for a version written by hand.
         labels: labels that point here now.
         examples: the bank; left out of lists.
@@ -30,6 +32,7 @@ class PromptVersionObject(BaseModel):
     retrieval: JsonObject | None
     sampling: JsonObject
     optimization_id: str | None
+    optimization_deleted: bool = False
     candidate_id: str | None
     evidence: JsonObject
     labels: list[str]

@@ -47,7 +47,7 @@ class PromptService:
         if not versions:
             self._refuse_unknown(model)
         labels = await self._prompts.labels(model)
-        return [_show(version, labels) for version in versions]
+        return await self._with_deletions([_show(version, labels) for version in versions])
 
     async def version(self, model: str, version_id: str) -> PromptVersionObject:
         """One version with its examples.
@@ -58,7 +58,7 @@ class PromptService:
         version = await self._prompts.get_version(version_id)
         if version.model != model:
             raise NotFoundError(f"{model} has no prompt version {version_id}")
-        shown = _show(version, await self._prompts.labels(model))
+        (shown,) = await self._with_deletions([_show(version, await self._prompts.labels(model))])
         bank_id = version.example_bank_id
         examples = () if bank_id is None else await self._prompts.example_bank(bank_id)
         return shown.model_copy(update={"examples": list(examples)})
@@ -95,6 +95,15 @@ class PromptService:
         if not moves:
             self._refuse_unknown(model)
         return [LabelMoveObject.model_validate(asdict(move)) for move in moves]
+
+    async def _with_deletions(self, versions: list[PromptVersionObject]) -> list[PromptVersionObject]:
+        """``versions``, which say whether the jobs that they came of have been deleted."""
+        jobs = frozenset(item.optimization_id for item in versions if item.optimization_id is not None)
+        deleted = await self._resources.deletion.deleted(jobs)
+        return [
+            item.model_copy(update={"optimization_deleted": item.optimization_id in deleted})
+            for item in versions
+        ]
 
     def _refuse_unknown(self, model: str) -> None:
         if model not in self._resources.models.target_names():

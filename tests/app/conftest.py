@@ -1,7 +1,9 @@
 """What tests of the service share."""
 
 import logging
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +21,11 @@ def restored_logging() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+
+
+@pytest.fixture
+def other_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
+    """A second fresh store, for an undisturbed run to compare with."""
+    path = tmp_path / "other.db"
+    shutil.copyfile(migrated_sqlite_file, path)
+    return f"sqlite:///{path}"

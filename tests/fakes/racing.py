@@ -104,6 +104,30 @@ class PlannedCalls(SearchLimits):
         return False
 
 
+class ChangingCalls(PlannedCalls):
+    """Others from the second round on; ``told`` are the calls that the search was told of."""
+
+    def __init__(self, calls: int, later: int) -> None:
+        super().__init__(calls)
+        self._later: int | None = later
+        self._rounds = 0
+        self.told: list[int] = []
+
+    @override
+    def affordable_calls(self, made: int) -> int | None:
+        assert self._calls is not None
+        self.told.append(self._calls)
+        return super().affordable_calls(made)
+
+    @override
+    def have_changed(self) -> bool:
+        self._rounds += 1
+        if self._rounds != 2 or self._later is None:
+            return False
+        self._calls, self._later = self._later, None
+        return True
+
+
 class BudgetedCalls(SearchLimits):
     """What ``budget`` has left."""
 

@@ -21,6 +21,7 @@ from optimizer.types import (
 from tests.fakes.chat_model import ScriptedModel
 from tests.fakes.racing import (
     BudgetedCalls,
+    ChangingCalls,
     FakePairwiseJudge,
     FakeReflector,
     PlannedCalls,
@@ -51,6 +52,7 @@ from tests.optimizer.racing_world import (
 from tests.optimizer.searching import answer_from_messages
 
 QUERIES = make_queries(20)
+PATIENT = SearchConfig(racing=RacingConfig(patience=9), proposals_per_candidate=2)
 
 
 class Purse:
@@ -113,6 +115,17 @@ class TestTheBudget:
     def test_where_a_budget_ends_depends_on_no_order_of_answers_as_long_as_it_is_planned_with(self) -> None:
         results = [Purse(110, seed=seed).run() for seed in range(4)]
         assert all(result == results[0] for result in results)
+
+    @pytest.mark.parametrize("later", [120, 300])
+    async def test_other_limits_are_planned_with_from_the_next_round_on(self, later: int) -> None:
+        usual = RacingWorld(limits=PlannedCalls(200), config=PATIENT)
+        await usual.run(make_queries(60))
+        limits = ChangingCalls(200, later)
+        world = RacingWorld(limits=limits, config=PATIENT)
+        result = await world.run(make_queries(60))
+        assert result.stop_reason is StopReason.BUDGET
+        assert limits.told == [200, 200, later]
+        assert (result.evaluations > len(usual.evaluations)) == (later > 200)
 
     def test_no_budget_at_all_leaves_the_seed_prompt_unjudged(self) -> None:
         purse = Purse(0)

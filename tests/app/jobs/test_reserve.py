@@ -86,6 +86,7 @@ def test_what_is_decided_is_recorded_once() -> None:
     assert log == [
         ("rounds", 2),
         ("rounds", 3),
+        ("refused:4", 1),
         ("search_ended", 1),
         ("finalists", 2),
         ("with_seed_prompt", 1),
@@ -136,3 +137,75 @@ def test_finalists_are_cut_before_the_seed_prompt_and_queries_last(left: int, ex
 def test_without_held_out_queries_answers_of_the_search_are_judged_again(left: int, again: int) -> None:
     found = affordable(budget(100, spent=100 - left), size(0, finalists=0, again=20))
     assert (found.queries, found.judged_again) == (0, again)
+
+
+def changing(limit: Budget, recorded: dict[str, int], given: int = 100) -> KeepForGate:
+    """A job that was made with ``given`` calls, on what earlier attempts have ``recorded``."""
+    decisions = Decisions(recorded, recorded.__setitem__)
+    return KeepForGate(limit, size=size(0), decisions=decisions, given=Limits(calls=given))
+
+
+def test_other_limits_are_planned_with_once_and_a_later_attempt_repeats_that() -> None:
+    recorded: dict[str, int] = {}
+    limit = budget(100)
+    keep = changing(limit, recorded)
+
+    def plan(keep: KeepForGate) -> list[object]:
+        return [keep.affordable_calls(0), keep.have_changed(), keep.exhausted(5)]
+
+    def go_on(keep: KeepForGate) -> list[object]:
+        found: list[object] = [keep.have_changed()]
+        if found[0]:
+            found.append(keep.affordable_calls(10))
+        return [*found, keep.exhausted(5)]
+
+    first = plan(keep)
+    limit.change(Limits(calls=300))
+    rest = [go_on(keep), go_on(keep)]
+    assert (first, rest) == ([100, False, False], [[True, 290, False], [False, False]])
+
+    again = changing(budget(300), dict(recorded))
+    assert [plan(again), go_on(again), go_on(again)] == [first, *rest]
+    assert not again.have_changed()
+
+
+def test_limits_that_changed_while_nobody_worked_are_planned_with_at_the_next_round() -> None:
+    recorded: dict[str, int] = {}
+    keep = changing(budget(100), recorded)
+    assert keep.affordable_calls(0) == 100
+    assert not keep.exhausted(5)
+    later = changing(budget(50), recorded)
+    assert later.affordable_calls(0) == 100  # as it was told then
+    assert not later.have_changed()
+    assert not later.exhausted(5)
+    assert later.have_changed()
+    assert later.affordable_calls(5) == 45
+
+
+def test_a_job_changed_before_it_began_has_nothing_to_plan_anew() -> None:
+    recorded: dict[str, int] = {}
+    for _ in range(2):
+        keep = changing(budget(50), recorded)
+        assert keep.affordable_calls(0) == 50
+        assert not keep.have_changed()
+    assert not keep.exhausted(50)
+
+
+def test_what_was_refused_under_a_smaller_budget_is_refused_again() -> None:
+    recorded: dict[str, int] = {}
+    limit = budget(10)
+    keep = changing(limit, recorded, given=10)
+    answers = [keep.exhausted(20)]
+    limit.change(Limits(calls=100))
+    answers.append(keep.exhausted(20))
+    assert answers == [True, False]
+    again = changing(budget(100), recorded, given=10)
+    assert [again.exhausted(20), again.exhausted(20)] == answers
+
+
+def test_a_search_that_had_ended_hears_of_no_other_limits() -> None:
+    recorded = {"rounds": 1, "search_ended": 1}
+    keep = changing(budget(500), recorded)
+    keep.exhausted(5)
+    assert not keep.have_changed()
+    assert keep.exhausted(5)

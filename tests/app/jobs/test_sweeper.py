@@ -16,7 +16,13 @@ from tests.app.jobs.service import JobService, open_service
 def sweeper(service: JobService, **bounds: Any) -> LedgerSweeper:
     """A sweeper of the service's ledger under other bounds."""
     resources = service.resources
-    return LedgerSweeper(resources.retention, resources.optimizations, LedgerSettings(**bounds))
+    return LedgerSweeper(
+        resources.retention,
+        resources.optimizations,
+        LedgerSettings(**bounds),
+        deletion=resources.deletion,
+        keep_jobs_days=None,
+    )
 
 
 async def test_the_size_is_visible_for_each_job_and_for_all(database_url: str) -> None:
@@ -93,6 +99,10 @@ async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:
     swept = asyncio.Event()
     settings = LedgerSettings(sweep_seconds=0.001, keep_days=0)
     retention = Failing(service.resources.database)
-    async with LedgerSweeper(retention, service.resources.optimizations, settings):
+    resources = service.resources
+    sweeping = LedgerSweeper(
+        retention, resources.optimizations, settings, deletion=resources.deletion, keep_jobs_days=None
+    )
+    async with sweeping:
         await swept.wait()
     assert (await service.get(f"/v1/optimizations/{source}"))["usage"]["ledger"]["dropped_at"] is not None

@@ -1,0 +1,107 @@
+"""Jobs that are there: stopped, resumed, changed, deleted, and others that come of them."""
+
+from app.jobs.idempotency import Shown
+from app.jobs.readers import jobs_that_read
+from app.jobs.schemas import ChangeJob
+from app.jobs.spec import JobSpec
+from app.optimizations.clones import cloned_request
+from app.optimizations.creation import build_spec, check_prices
+from app.optimizations.replays import build_replay
+from app.optimizations.schemas import CreateOptimization, OptimizationObject, ReplayOptimization
+from app.optimizations.service import OptimizationService
+from app.resources import Resources
+from optimizer.errors import InvalidInputError
+from optimizer.types import JsonObject
+from store.records.optimizations import JobKind, JobTerms, OptimizationRecord
+
+
+class OptimizationControl:
+    """What the endpoints do, without HTTP."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Control over the jobs in ``resources``."""
+        self._resources = resources
+        self._control = resources.control(JobKind.PROMPT)
+        self._service = OptimizationService(resources)
+
+    async def pause(self, optimization_id: str) -> OptimizationObject:
+        """Ask for a pause; see ``JobControl.pause``."""
+        return await self._service.show(await self._control.pause(optimization_id))
+
+    async def resume(self, optimization_id: str) -> OptimizationObject:
+        """Go on; see ``JobControl.resume``."""
+        return await self._service.show(await self._control.resume(optimization_id))
+
+    async def cancel(self, optimization_id: str) -> OptimizationObject:
+        """Ask for the end; see ``JobControl.cancel``."""
+        return await self._service.show(await self._control.cancel(optimization_id))
+
+    async def change(self, optimization_id: str, change: ChangeJob) -> OptimizationObject:
+        """Change limits or priority; see ``JobControl.change``.
+
+        Raises:
+            InvalidInputError: the job is a replay, which spends nothing; or no backend has a price.
+        """
+        if change.budget is not None:
+            source = await self._source(optimization_id)
+            spec = JobSpec.from_json(source.spec)
+            if spec.replay is not None:
+                raise InvalidInputError(f"{source.id} is a replay, which spends nothing", param="budget")
+            if change.budget.cost is not None:
+                check_prices(source.target, spec.rewards, self._resources)
+        return await self._service.show(
+            await self._control.change(optimization_id, change.budget, change.priority)
+        )
+
+    async def delete(self, optimization_id: str, *, actor: str) -> None:
+        """Delete a job that has ended; see ``JobControl.delete``."""
+        readers = await jobs_that_read(self._resources.optimizations)
+        used_by = readers.get(optimization_id, frozenset())
+        await self._control.delete(optimization_id, used_by=used_by, actor=actor)
+
+    async def replay(
+        self, optimization_id: str, request: ReplayOptimization, key: str | None
+    ) -> Shown[OptimizationObject]:
+        """Store a job that replays another one, and wake the runner.
+
+        Raises:
+            NotFoundError: there is no such job.
+            InvalidInputError: the settings cannot work, or the job is a replay itself.
+            ApiError: it has not ended, or its calls are gone.
+        """
+        source = await self._source(optimization_id)
+
+        async def create(terms: JobTerms) -> OptimizationRecord:
+            spec = build_replay(source, request, await self._resources.spends.of(source.id))
+            return await self._store(spec, source.target, terms)
+
+        asked: JsonObject = {"replay": source.id, "body": request.model_dump(mode="json")}
+        made = await self._control.make(key, asked, create, terms=JobTerms())
+        return Shown(await self._service.show(made.record), repeated=made.repeated)
+
+    async def clone(
+        self, optimization_id: str, changes: JsonObject, key: str | None
+    ) -> Shown[OptimizationObject]:
+        """Store a new job like another one, with ``changes``, and wake the runner.
+
+        Raises:
+            NotFoundError: there is no such job.
+            RequestValidationError: a field of ``changes`` is unknown or wrong.
+            InvalidInputError: the job cannot work.
+        """
+        source = await self._source(optimization_id)
+        request: CreateOptimization = cloned_request(source, changes)
+
+        async def create(terms: JobTerms) -> OptimizationRecord:
+            spec = await build_spec(request, self._resources)
+            return await self._store(spec, request.target, terms)
+
+        terms = JobTerms(priority=request.priority, derived_from=source.id)
+        made = await self._control.make(key, {"clone": source.id, "body": changes}, create, terms=terms)
+        return Shown(await self._service.show(made.record), repeated=made.repeated)
+
+    async def _source(self, optimization_id: str) -> OptimizationRecord:
+        return await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+
+    async def _store(self, spec: JobSpec, target: str, terms: JobTerms) -> OptimizationRecord:
+        return await self._resources.optimizations.create(spec=spec.to_json(), target=target, terms=terms)
