@@ -39,6 +39,7 @@ from store.repositories.example_answers import ExampleAnswerRepository
 from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
+from store.repositories.recorded_calls import RecordedCallsRepository
 from store.repositories.search_tree import SearchTreeRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
@@ -61,6 +62,7 @@ class Resources:
     spends: SpendRepository
     retention: CallRetention
     deletion: JobDeletion
+    recorded: RecordedCallsRepository
     progress: ProgressLog
     prompts: PromptRepository
     datasets: DatasetRepository
@@ -101,16 +103,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             on_label_moved=labelled.invalidate,
         )
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
-        retention = CallRetention(database)
         probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
-        deletion = JobDeletion(database)
-        sweeper = LedgerSweeper(
-            retention,
-            optimizations,
-            settings.ledger,
-            deletion=deletion,
-            keep_jobs_days=settings.jobs.keep_days,
-        )
+        sweeper = _sweeper(database, optimizations, settings)
         for background in (HintListener(database), runner, sweeper, probes):
             await stack.enter_async_context(background)
         yield Resources(
@@ -122,8 +116,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             tree=SearchTreeRepository(database),
             answers=ExampleAnswerRepository(database),
             spends=SpendRepository(database),
-            retention=retention,
-            deletion=deletion,
+            retention=CallRetention(database),
+            deletion=JobDeletion(database),
+            recorded=RecordedCallsRepository(database),
             progress=progress,
             prompts=prompts,
             datasets=stores.datasets,
@@ -133,6 +128,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
         )
+
+
+def _sweeper(database: Database, optimizations: OptimizationRepository, settings: Settings) -> LedgerSweeper:
+    return LedgerSweeper(
+        CallRetention(database),
+        optimizations,
+        settings.ledger,
+        deletion=JobDeletion(database),
+        keep_jobs_days=settings.jobs.keep_days,
+    )
 
 
 def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> JobStore:

@@ -249,6 +249,25 @@ class LedgerScope:
         self._expect(Completed(lease=self._lease, key=key, response=text, spend=spend))
         self._remember(key, spend, text)
 
+    def adopt(self, key: str, response: JsonValue, *, role: str, model: str) -> None:
+        """Record a response that another optimization has paid for, as the answer to the call ``key``.
+
+        Intent and response are written together, and cost nothing. It does not wait, as ``complete``.
+
+        Raises:
+            ConflictError: the call is finished.
+            StoreError: the ledger is closed.
+        """
+        if key in self._responses:
+            raise ConflictError(f"call {key} is finished")
+        text = to_json(response)
+        self._roles[key] = role
+        self._expect(
+            Intended(lease=self._lease, key=key, role=role, model=model, estimate=CallSpend(), reopens=False)
+        )
+        self._expect(Completed(lease=self._lease, key=key, response=text, spend=CallSpend()))
+        self._remember(key, CallSpend(), text)
+
     async def flush(self) -> None:
         """Wait until every response and decision is durable.
 

@@ -37,6 +37,10 @@ class Decisions:
         self._changed = _numbered(recorded, _CHANGED)
         self._record = record
 
+    def began(self, asked: int) -> bool:
+        """Whether an earlier attempt went on when the search asked for the ``asked``-th time."""
+        return asked <= self.rounds
+
     def begin_round(self, rounds: int) -> None:
         """The round begins that makes it ``rounds`` of them."""
         if rounds > self.rounds:
@@ -77,6 +81,10 @@ class Decisions:
             self._record(_WITH_SEED_PROMPT, int(size.with_seed_prompt))
             self._record(_JUDGED_AGAIN, size.judged_again)
             self._record(_HELD_OUT, size.queries)  # the last one: with it the decision is complete
+
+    def has_forecast(self, asked: int) -> bool:
+        """Whether an earlier attempt has planned as often as that."""
+        return asked in self._forecasts
 
     def forecast(self, asked: int, calls: int | None, *, by: int = 0) -> int | None:
         """The calls that the search plans with when it asks for the ``asked``-th time; None for no limit.

@@ -1,12 +1,13 @@
 """What an attempt stands on: the job's own record, or that of the job which it replays."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.jobs.decisions import Decisions
-from app.jobs.records import JobSelections, ReplayedCalls, ReplayedSelections
-from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec
+from app.jobs.records import InheritedSelections, JobSelections, ReplayedCalls, ReplayedSelections
+from app.jobs.restarts import Beginning
+from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec, RestartSpec
 from app.jobs.tenure import Tenure
 from app.jobs.wiring import open_budget, open_context
 from app.llm.metering import Meter
@@ -56,6 +57,10 @@ class Grounds:
     selections: SelectionRecords
     given: Limits | None = None
 
+    def taken(self) -> int:
+        """Calls that were taken from the record of another job."""
+        return 0 if self.context.ledger is None else self.context.ledger.taken
+
 
 async def own_grounds(
     claim: Claim, tenure: Tenure, spec: AnySpec, scope: LedgerScope, selections: SelectionRepository
@@ -70,6 +75,32 @@ async def own_grounds(
         decisions=Decisions(scope.decisions, scope.decide),
         selections=await JobSelections.open(selections, claim.lease, answers_kept=scope.flush),
         given=spec.budget.to_limits(),
+    )
+
+
+async def restarted_grounds(
+    own: Grounds,
+    restart: RestartSpec,
+    scope: LedgerScope,
+    ledger: CallLedger,
+    selections: SelectionRepository,
+) -> Grounds:
+    """``own`` grounds behind the first rounds of another job.
+
+    Raises:
+        InvalidInputError: its record is gone.
+    """
+    record = await ledger.recorded(restart.of)
+    if not len(record):
+        raise InvalidInputError(f"{restart.of} has no recorded calls any more: they have been dropped")
+    context = own.context
+    beginning = Beginning(spec=restart, record=record, draws=context.draws)
+    if context.ledger is not None:
+        context.ledger.earlier = beginning.calls(scope)
+    return replace(
+        own,
+        decisions=beginning.decisions(scope.decisions, scope.decide),
+        selections=InheritedSelections(own.selections, await selections.pins(restart.of)),
     )
 
 

@@ -159,6 +159,29 @@ class JobSelections(SelectionRecords):
         return self._pins[stored_key]
 
 
+class InheritedSelections(SelectionRecords):
+    """The criteria that another job has judged by, then those of this one, which pins them all."""
+
+    def __init__(self, own: SelectionRecords, pins: Mapping[StoredSelectionKey, JsonObject]) -> None:
+        """``own`` behind the ``pins`` of the other job."""
+        self._own = own
+        self._pins = dict(pins)
+
+    @override
+    async def get(self, key: SelectionKey) -> JsonObject | None:
+        stored_key = _stored_key(key)
+        inherited = self._pins.get(stored_key)
+        if inherited is None:
+            return await self._own.get(key)
+        pinned = await self._own.put(key, inherited, SelectionSource.FALLBACK)
+        self._pins.pop(stored_key, None)
+        return pinned
+
+    @override
+    async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
+        return await self._own.put(key, value, source)
+
+
 class StoredCapabilities(CapabilityRecords):
     """What backends were found to be able to do."""
 

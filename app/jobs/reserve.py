@@ -33,6 +33,10 @@ def kept_for_gate(budget_calls: int | None, size: GateSize, *, rates: CallRates 
     return int(_kept(budget_calls, size, needed) or 0)
 
 
+def _none_taken() -> int:
+    return 0
+
+
 class KeepForGate(SearchLimits):
     """Ends the search while there is still enough for the comparison on held-out queries.
 
@@ -49,6 +53,7 @@ class KeepForGate(SearchLimits):
         decisions: Decisions,
         rates: CallRates = USUAL_RATES,
         given: Limits | None = None,
+        taken: Callable[[], int] = _none_taken,
     ) -> None:
         """Keep of ``budget`` what a gate of ``size`` takes, and repeat the ``decisions`` on record.
 
@@ -58,6 +63,7 @@ class KeepForGate(SearchLimits):
             decisions: those of earlier attempts.
             rates: the calls that scoring takes.
             given: the limits that the job was made with; None where nobody can change them.
+            taken: calls of another job's record that the search has made use of; they are in no limit.
         """
         self._budget = budget
         self._decisions = decisions
@@ -69,6 +75,7 @@ class KeepForGate(SearchLimits):
         self._rates = rates
         self._given = None if given is None else fingerprint(given)
         self._planned_by = 0
+        self._taken = taken
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
@@ -76,7 +83,7 @@ class KeepForGate(SearchLimits):
         self._budget.withhold(_gate_share(self._budget, self._size, self._rates))
         if self._decisions.refused(self._asked):
             return True
-        if self._asked > self._decisions.rounds:
+        if not self._decisions.began(self._asked):
             if self._decisions.search_ended:
                 return True
             if self._budget.exhausted(calls_needed):
@@ -90,7 +97,9 @@ class KeepForGate(SearchLimits):
         self._forecasts += 1
         kept = _gate_share(self._budget, self._size, self._rates)
         calls = self._decisions.forecast(
-            self._forecasts, _calls_left(self._budget, kept, made), by=self._limits_now()
+            self._forecasts,
+            _calls_left(self._budget, kept, max(0, made - self._taken())),
+            by=self._limits_now(),
         )
         self._planned_by = self._decisions.forecast_by(self._forecasts)
         return calls

@@ -10,14 +10,16 @@ from typing import TypeVar
 from app.jobs.comparison import Compared, Comparison, bank_examples
 from app.jobs.event_bodies import search_body
 from app.jobs.gate_bodies import conclusion_body, judge_body
-from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds
+from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds, restarted_grounds
 from app.jobs.recorder import RunRecorder
 from app.jobs.reserve import KeepForGate
+from app.jobs.restarts import RoundWatch, describe_restart
 from app.jobs.scoring import ScoringModels, build_gate_scorers, build_pairwise_judge, build_scorer
 from app.jobs.serving_cost import serving_cost
 from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
 from app.jobs.wiring import RunModels, SearchParts
+from app.llm.fresh_draws import Draws
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
 from optimizer.budget import Budget
@@ -142,7 +144,7 @@ class OptimizationRun:
             models=models,
             base_model=self._target_api(claim.optimization.target, spec) == "completions",
             scorer=scorer,
-            observer=recorder,
+            observer=RoundWatch(recorder, grounds.context.draws),
             retrievers=self._retrievers,
             context=grounds.context,
         )
@@ -150,9 +152,7 @@ class OptimizationRun:
         split = await self._split(spec, examples)
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
-            stop = KeepForGate(
-                budget, size=spec.gate_size, decisions=decisions, rates=spec.rates, given=grounds.given
-            )
+            stop = _limits(spec, grounds)
             search = parts.search(evaluator, build_pairwise_judge(spec, models.judge, scorer), stop)
             found = await search.run(spec.seed_prompt, split.search)
             stop.end_search()
@@ -168,9 +168,15 @@ class OptimizationRun:
         return Finding(spec=spec, search=found, compared=compared, examples=examples, report=report)
 
     async def _grounds(self, claim: Claim, tenure: Tenure, spec: JobSpec, scope: LedgerScope) -> Grounds:
-        if spec.replay is None:
-            return await own_grounds(claim, tenure, spec, scope, self._store.selections)
-        return await replayed_grounds(spec, spec.replay, self._store.ledger, self._store.selections)
+        store, draws = self._store, Draws(spec.draws)
+        if spec.replay is not None:
+            grounds = await replayed_grounds(spec, spec.replay, store.ledger, store.selections)
+        else:
+            grounds = await own_grounds(claim, tenure, spec, scope, store.selections)
+        grounds.context.draws = draws
+        if spec.restart is None or spec.replay is not None:
+            return grounds
+        return await restarted_grounds(grounds, spec.restart, scope, store.ledger, store.selections)
 
     def _target_api(self, target: str, spec: JobSpec) -> str:
         if spec.replay is not None and spec.target_api is not None:
@@ -229,6 +235,17 @@ async def _flush_after_failure(scope: LedgerScope, job: str) -> None:
             _LOGGER.warning("%s: the last answers may not be on record: %s", job, error)
 
 
+def _limits(spec: JobSpec, grounds: Grounds) -> KeepForGate:
+    return KeepForGate(
+        grounds.context.budget,
+        size=spec.gate_size,
+        decisions=grounds.decisions,
+        rates=spec.rates,
+        given=grounds.given,
+        taken=grounds.taken,
+    )
+
+
 def _report(
     split: QuerySplit, models: RunModels, scorer: RewardScorer, grounds: Grounds, spec: JobSpec
 ) -> JsonObject:
@@ -243,6 +260,8 @@ def _report(
     }
     if spec.replay is not None and grounds.context.replay is not None:
         report["replay"] = describe_replay(spec.replay, grounds.context.replay)
+    elif spec.restart is not None:
+        report["restart"] = describe_restart(spec.restart, grounds.taken())
     return report
 
 

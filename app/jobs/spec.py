@@ -52,6 +52,25 @@ class ReplaySpec(BaseModel):
     finished: bool
 
 
+class RestartSpec(BaseModel):
+    """The job from which another one takes its first rounds.
+
+    Attributes:
+        of: that job.
+        from_round: the first round that is made anew.
+        plans_anew: whether the search plans by limits of its own from there on, or keeps to the old plan.
+        draws: the rounds from which on models are asked for other draws, each with the number of its draws;
+            the last one is ``from_round``, those before it are those of ``of``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    of: str
+    from_round: int
+    plans_anew: bool
+    draws: tuple[tuple[int, int], ...]
+
+
 class JobSpec(BaseModel):
     """One job.
 
@@ -69,6 +88,7 @@ class JobSpec(BaseModel):
         incumbent_version_id: the version that the label pointed to when the job was made; the gate compares
             with it, and with the seed prompt where there is none.
         replay: the job that this one replays; None for a job that asks models.
+        restart: the job whose first rounds this one takes; None for one that begins at its beginning.
         target_api: how the target was spoken to, for replays of a target that has left the settings; None
             where the settings say it.
         rewards: what answers are scored by; None for the paper's dynamic reward.
@@ -94,6 +114,7 @@ class JobSpec(BaseModel):
     label: str | None
     incumbent_version_id: str | None
     replay: ReplaySpec | None = None
+    restart: RestartSpec | None = None
     target_api: Literal["chat", "completions"] | None = None
     rewards: RewardSpec | None = None
     forecast: JsonObject | None = None
@@ -114,7 +135,14 @@ class JobSpec(BaseModel):
     @property
     def sources(self) -> frozenset[str]:
         """The jobs whose records this one reads."""
-        return frozenset() if self.replay is None else frozenset({self.replay.of})
+        if self.replay is not None:
+            return frozenset({self.replay.of})
+        return frozenset() if self.restart is None else frozenset({self.restart.of})
+
+    @property
+    def draws(self) -> tuple[tuple[int, int], ...]:
+        """Where models are asked for other draws; see ``RestartSpec``."""
+        return () if self.restart is None else self.restart.draws
 
     @property
     def split_config(self) -> SearchConfig:

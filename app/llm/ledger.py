@@ -92,8 +92,23 @@ class CallRecords(Protocol):
         ...
 
 
+class EarlierCalls(Protocol):
+    """What another run was answered, and this one takes over without asking."""
+
+    def take(self, key: str, request: CompletionRequest, *, role: str, model: str) -> None:
+        """Put that run's answer to ``request`` of ``model`` (``backend/model``) on record under ``key``.
+
+        Nothing happens where that run has none, or this one goes its own way by now.
+        """
+        ...
+
+
 class CallLedger:
-    """One run's ledger; all its roles share it."""
+    """One run's ledger; all its roles share it.
+
+    Attributes:
+        earlier: where calls are taken from that this run has not made; None for nowhere.
+    """
 
     def __init__(self, records: CallRecords, *, scope: str, budget: Budget, meter: Meter) -> None:
         """A ledger over ``records``.
@@ -110,6 +125,13 @@ class CallLedger:
         self._meter = meter
         self._under_way: SharedCalls[str, CompletionResult] = SharedCalls()
         self._accounted: set[str] = set()
+        self._taken: set[str] = set()
+        self.earlier: EarlierCalls | None = None
+
+    @property
+    def taken(self) -> int:
+        """Calls that were taken from another run's record, by this attempt or those before it."""
+        return len(self._taken)
 
     def key(self, request: CompletionRequest, *, backend: str, model: str) -> str:
         """The key of a call in this run."""
@@ -136,7 +158,7 @@ class CallLedger:
     async def _find_or_ask(
         self, key: str, model: ChatModel, request: CompletionRequest, role: ModelRole, price: Price
     ) -> CompletionResult:
-        recorded = await self._records.find(key)
+        recorded = await self._recorded(key, model, request, role)
         result = result_from_json(recorded.response) if recorded else None
         if recorded is not None:
             self._count_as_spent(
@@ -166,6 +188,17 @@ class CallLedger:
                 raise
         self._records.complete(key, result_to_json(result), *_numbers(account.spent))
         return result
+
+    async def _recorded(
+        self, key: str, model: ChatModel, request: CompletionRequest, role: ModelRole
+    ) -> RecordedCall | None:
+        recorded = await self._records.find(key)
+        if recorded is None and self.earlier is not None:
+            self.earlier.take(key, request, role=role.value, model=model.name)
+            recorded = await self._records.find(key)
+        if recorded is not None and not recorded.calls:
+            self._taken.add(key)  # whoever makes a call sends a request at least
+        return recorded
 
     def _count_as_spent(self, key: str, recorded: RecordedCall) -> None:
         if key in self._accounted:

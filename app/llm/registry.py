@@ -13,6 +13,7 @@ from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import EmulatedNModel
 from app.llm.errors import Origin
+from app.llm.fresh_draws import Draws
 from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
 from app.llm.limits.limiter import BackendLimiter
@@ -49,6 +50,7 @@ class RunContext:
         ledger: its call ledger, or None for a run that keeps none.
         replay: the record that all its roles answer from, or None for a run that asks models.
         permit: asked before each request.
+        draws: which draw it is at.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class RunContext:
         """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
         self.permit: Permit = always
         self.scope = scope
+        self.draws = Draws()
         self.replay = replay
         self.budget = budget
         self.meter = meter
@@ -215,7 +218,8 @@ class ModelRegistry:
             ModelError: the model had to be probed and did not answer.
         """
         if run.replay is not None:
-            return run.replay.model(role, self._configured_name(role, target, judge))
+            recorded = run.replay.model(role, self._configured_name(role, target, judge))
+            return run.draws.wrap(recorded, role)
         assignment = self._assignment(role, target, judge)
         can = await self._capabilities.find(assignment.probed())
         adapter = OpenAICompatibleModel(
@@ -227,7 +231,7 @@ class ModelRegistry:
             clock=self._clock,
         )
         model = self._in_run(adapter, assignment, role, run)
-        return model if can.n else EmulatedNModel(model)
+        return run.draws.wrap(model if can.n else EmulatedNModel(model), role)
 
     def open_embedder(self, backend: str, model: str, run: RunContext | None) -> Embedder:
         """The embedding model ``model`` of ``backend``.

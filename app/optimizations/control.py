@@ -7,7 +7,13 @@ from app.jobs.spec import JobSpec
 from app.optimizations.clones import cloned_request
 from app.optimizations.creation import build_spec, check_prices
 from app.optimizations.replays import build_replay
-from app.optimizations.schemas import CreateOptimization, OptimizationObject, ReplayOptimization
+from app.optimizations.restarts import build_restart
+from app.optimizations.schemas import (
+    CreateOptimization,
+    OptimizationObject,
+    ReplayOptimization,
+    RestartOptimization,
+)
 from app.optimizations.service import OptimizationService
 from app.resources import Resources
 from optimizer.errors import InvalidInputError
@@ -79,25 +85,55 @@ class OptimizationControl:
         made = await self._control.make(key, asked, create, terms=JobTerms())
         return Shown(await self._service.show(made.record), repeated=made.repeated)
 
-    async def clone(
-        self, optimization_id: str, changes: JsonObject, key: str | None
+    async def restart(
+        self, optimization_id: str, request: RestartOptimization, key: str | None
     ) -> Shown[OptimizationObject]:
-        """Store a new job like another one, with ``changes``, and wake the runner.
+        """Store a job that takes over the first rounds of another one, and wake the runner.
+
+        Raises:
+            NotFoundError: there is no such job.
+            InvalidInputError: it has not made so many rounds, or is a replay.
+            ApiError: it has not ended, its calls are gone, or other models fill its roles now.
+        """
+        source = await self._source(optimization_id)
+        if request.budget is not None and request.budget.cost is not None:
+            check_prices(source.target, JobSpec.from_json(source.spec).rewards, self._resources)
+
+        async def create(terms: JobTerms) -> OptimizationRecord:
+            return await self._store(
+                await build_restart(source, request, self._resources), source.target, terms
+            )
+
+        asked: JsonObject = {"restart": source.id, "body": request.model_dump(mode="json")}
+        terms = JobTerms(priority=request.priority, derived_from=source.id)
+        made = await self._control.make(key, asked, create, terms=terms)
+        return Shown(await self._service.show(made.record), repeated=made.repeated)
+
+    async def request_of(self, optimization_id: str, changes: JsonObject) -> CreateOptimization:
+        """The request of a new job like this one, with ``changes``.
 
         Raises:
             NotFoundError: there is no such job.
             RequestValidationError: a field of ``changes`` is unknown or wrong.
+        """
+        return cloned_request(await self._source(optimization_id), changes)
+
+    async def clone(
+        self, optimization_id: str, request: CreateOptimization, key: str | None
+    ) -> Shown[OptimizationObject]:
+        """Store the job of ``request``, which is that of another job with changes, and wake the runner.
+
+        Raises:
             InvalidInputError: the job cannot work.
         """
-        source = await self._source(optimization_id)
-        request: CreateOptimization = cloned_request(source, changes)
 
         async def create(terms: JobTerms) -> OptimizationRecord:
             spec = await build_spec(request, self._resources)
             return await self._store(spec, request.target, terms)
 
-        terms = JobTerms(priority=request.priority, derived_from=source.id)
-        made = await self._control.make(key, {"clone": source.id, "body": changes}, create, terms=terms)
+        terms = JobTerms(priority=request.priority, derived_from=optimization_id)
+        asked: JsonObject = {"clone": optimization_id, "body": request.model_dump(mode="json")}
+        made = await self._control.make(key, asked, create, terms=terms)
         return Shown(await self._service.show(made.record), repeated=made.repeated)
 
     async def _source(self, optimization_id: str) -> OptimizationRecord:

@@ -7,7 +7,7 @@ from app.dependencies import CurrentResources
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.jobs.schemas import ChangeJob
 from app.optimizations.control import OptimizationControl
-from app.optimizations.schemas import OptimizationObject, ReplayOptimization
+from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from optimizer.types import JsonObject
 
 router = APIRouter(prefix="/v1/optimizations/{optimization_id}", tags=["optimizations"])
@@ -67,12 +67,26 @@ async def replay_optimization(
     return show_made(await control.replay(optimization_id, request, idempotency_key), response)
 
 
+@router.post("/restart", status_code=202, responses=REPEATED)
+async def restart_optimization(
+    optimization_id: str,
+    request: RestartOptimization,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> OptimizationObject:
+    """Queue a job that takes over the rounds of an ended one before ``from_round`` and goes on anew."""
+    control = OptimizationControl(resources)
+    return show_made(await control.restart(optimization_id, request, idempotency_key), response)
+
+
 @router.post("/clone", status_code=202, responses=REPEATED)
 async def clone_optimization(
     optimization_id: str,
     changes: JsonObject,
     resources: CurrentResources,
-    _: OptimizingPrincipal,
+    principal: OptimizingPrincipal,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
@@ -82,4 +96,6 @@ async def clone_optimization(
     taken from the old job.
     """
     control = OptimizationControl(resources)
-    return show_made(await control.clone(optimization_id, changes, idempotency_key), response)
+    request = await control.request_of(optimization_id, changes)
+    principal.check_model(request.target, resources.models.target_names())
+    return show_made(await control.clone(optimization_id, request, idempotency_key), response)

@@ -75,6 +75,26 @@ class CreateOptimization(BaseModel):
     priority: int = Field(default=0, ge=-100, le=100)
 
 
+class RestartOptimization(BaseModel):
+    """A job that takes over the first rounds of another one that has ended, and goes on anew.
+
+    Attributes:
+        from_round: the first round that is made anew; those before it, the seed prompt's round 0 among them,
+            are taken from the record.
+        budget: what the new job itself may use; by default the limits of the old one. With a budget of its
+            own it plans anew from ``from_round`` on, without one it keeps to the plan of the old job.
+        name: shown in lists; by default the old job's.
+        priority: -100 to 100.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_round: int = Field(ge=1, le=10_000)
+    budget: BudgetInput | None = None
+    name: str | None = Field(default=None, max_length=200)
+    priority: int = Field(default=0, ge=-100, le=100)
+
+
 class ReplayOptimization(BaseModel):
     """A replay of a job that has ended: what it would have found, from its recorded calls alone.
 

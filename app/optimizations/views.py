@@ -184,9 +184,14 @@ def _best(
 
 
 def _replayed(record: OptimizationRecord) -> int:
-    replay = (record.result or {}).get("replay")
-    answered = replay.get("answered") if isinstance(replay, dict) else None
-    return answered if isinstance(answered, int) else 0
+    """Calls that were answered from the record of another job."""
+    result = record.result or {}
+    for part, name in (("replay", "answered"), ("restart", "taken")):
+        found = result.get(part)
+        count = found.get(name) if isinstance(found, dict) else None
+        if isinstance(count, int):
+            return count
+    return 0
 
 
 def _phase(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import func, select
 
 from store.compression import decompress
-from store.connections import Database
+from store.connections import Database, Session
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend, RecordedCall
@@ -54,19 +54,29 @@ class RecordedCallsRepository:
     async def load(self, optimization_id: str) -> RecordedCalls:
         """All finished calls of an optimization; none where it has made none, or they have been dropped."""
         finished = select(ModelCall).where(ModelCall.scope == optimization_id, ModelCall.status == "done")
-        asked = (
-            select(ModelCall.role, ModelCall.model)
-            .where(ModelCall.scope == optimization_id)
-            .group_by(ModelCall.role, ModelCall.model)
-            .order_by(func.max(ModelCall.created_at).desc())
-        )
         decided = select(OptimizationDecision.name, OptimizationDecision.value).where(
             OptimizationDecision.optimization_id == optimization_id
         )
         async with self._db.read() as session:
             rows = (await session.scalars(finished)).all()
-            models: dict[str, tuple[str, ...]] = {}
-            for role, model in await session.execute(asked):
-                models[role] = (*models.get(role, ()), model)
+            models = await _models(session, optimization_id)
             decisions = {row.name: row.value for row in await session.execute(decided)}
         return RecordedCalls(rows, models, decisions)
+
+    async def models(self, optimization_id: str) -> Mapping[str, tuple[str, ...]]:
+        """Role to the models that an optimization has asked in it, the last one first."""
+        async with self._db.read() as session:
+            return await _models(session, optimization_id)
+
+
+async def _models(session: Session, optimization_id: str) -> dict[str, tuple[str, ...]]:
+    asked = (
+        select(ModelCall.role, ModelCall.model)
+        .where(ModelCall.scope == optimization_id)
+        .group_by(ModelCall.role, ModelCall.model)
+        .order_by(func.max(ModelCall.created_at).desc())
+    )
+    models: dict[str, tuple[str, ...]] = {}
+    for role, model in await session.execute(asked):
+        models[role] = (*models.get(role, ()), model)
+    return models

@@ -394,31 +394,3 @@ class TestWithholding:
             assert not budget.has_room(need)
         assert make_budget(Limits()).has_room(Limits(calls=10**9, tokens=10**9, cost=1e9, seconds=1e9))
         assert budget.largest == Spend(prompt_tokens=60)
-
-
-def test_what_waits_for_room_looks_again_when_there_is_more() -> None:
-    async def run() -> None:
-        budget = make_budget(Limits(tokens=10))
-        first = await budget.reserve(tokens(10))
-        waiting = asyncio.create_task(budget.reserve(tokens(10)))
-        await asyncio.sleep(1)
-        assert not waiting.done()
-        budget.change(Limits(tokens=20))
-        second = await waiting
-        budget.change(Limits(tokens=5))
-        assert budget.reserved == tokens(20)  # nothing under way is given up
-        with pytest.raises(BudgetExceededError):
-            await budget.reserve(tokens(1))
-        budget.settle(first, tokens(10))
-        budget.settle(second, tokens(10))
-        assert budget.exhausted(0)
-
-    run_virtually(run())
-
-
-def test_a_raised_budget_is_no_longer_exhausted() -> None:
-    budget = make_budget(Limits(calls=2), spent=Spend(calls=2))
-    assert budget.exhausted(1)
-    budget.change(Limits(calls=3))
-    assert not budget.exhausted(1)
-    assert budget.exhausted(2)

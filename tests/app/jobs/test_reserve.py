@@ -184,11 +184,10 @@ def test_limits_that_changed_while_nobody_worked_are_planned_with_at_the_next_ro
 
 def test_a_job_changed_before_it_began_has_nothing_to_plan_anew() -> None:
     recorded: dict[str, int] = {}
-    for _ in range(2):
-        keep = changing(budget(50), recorded)
+    for keep in (changing(budget(50), recorded), changing(budget(50), recorded)):
         assert keep.affordable_calls(0) == 50
         assert not keep.have_changed()
-    assert not keep.exhausted(50)
+        assert not keep.exhausted(50)
 
 
 def test_what_was_refused_under_a_smaller_budget_is_refused_again() -> None:
