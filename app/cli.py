@@ -25,6 +25,7 @@ from app.commands.invocation import (
     out,
     run_work,
 )
+from app.commands.jobs import app as jobs_app
 from app.commands.keys import app as keys_app
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
@@ -50,6 +51,7 @@ app = typer.Typer(
 
 for command in (serve, worker, migrate, usage):
     app.command()(command)
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
 

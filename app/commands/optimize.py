@@ -64,6 +64,25 @@ async def optimize(client: ApiClient, request: JobJson, console: Console, *, pat
             return await watch_job(client, job["id"], show, cancel=cancel)
 
 
+async def follow(
+    client: ApiClient,
+    job: JobJson,
+    console: Console,
+    render: Callable[[JobJson], RenderableType],
+    describe: Callable[[JobJson], str],
+    jobs: str = _JOBS,
+) -> JobJson:
+    """Show ``job``, which is there already, until it ends; Ctrl-C as in ``optimize``.
+
+    Raises:
+        ServiceError: the service cannot be reached any more.
+        CancelledError: Ctrl-C was pressed twice.
+    """
+    cancel = asyncio.Event()
+    with interrupted(cancel), display(console, job, render, describe) as show:
+        return await watch_job(client, job["id"], show, cancel=cancel, jobs=jobs)
+
+
 async def show_estimate(client: ApiClient, request: JobJson, console: Console) -> None:
     """Show what the job that ``request`` describes is expected to take; it is not made.
 

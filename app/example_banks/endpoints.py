@@ -11,7 +11,7 @@ from app.example_banks.schemas import AnswerList, CreateExampleBank, ExampleBank
 from app.example_banks.service import ExampleBankService
 from app.jobs.event_stream import events_response
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
-from app.jobs.schemas import ChangeJob
+from app.jobs.schemas import ChangeJob, DeletedJob
 from store.records.optimizations import JobKind, OptimizationStatus
 
 router = APIRouter(prefix="/v1/example-banks", tags=["example banks"])
@@ -99,12 +99,13 @@ async def change_example_bank(
     return await ExampleBankService(resources).change(bank_id, change)
 
 
-@router.delete("/{bank_id}", status_code=204)
+@router.delete("/{bank_id}")
 async def delete_example_bank(
     bank_id: str, resources: CurrentResources, principal: OptimizingPrincipal
-) -> None:
+) -> DeletedJob:
     """Delete a job that has ended with all that it has tried; the finished bank stays, by its own id."""
     await ExampleBankService(resources).delete(bank_id, actor=principal.name)
+    return DeletedJob(id=bank_id)
 
 
 @router.post("/{bank_id}/cancel")

@@ -60,6 +60,14 @@ class Paused(BaseModel):
     probe_at: float | None
 
 
+class DeletedJob(BaseModel):
+    """A job that is no more."""
+
+    id: str
+    object: Literal["deleted_job"] = "deleted_job"
+    deleted: Literal[True] = True
+
+
 class JobControls(BaseModel):
     """What people have asked of a job.
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
-from app.jobs.schemas import ChangeJob
+from app.jobs.schemas import ChangeJob, DeletedJob
 from app.optimizations.control import OptimizationControl
 from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from optimizer.types import JsonObject
@@ -45,12 +45,13 @@ async def change_optimization(
     return await OptimizationControl(resources).change(optimization_id, change)
 
 
-@router.delete("", status_code=204)
+@router.delete("")
 async def delete_optimization(
     optimization_id: str, resources: CurrentResources, principal: OptimizingPrincipal
-) -> None:
+) -> DeletedJob:
     """Delete a job that has ended with all that it has stored; prompt versions that came of it stay."""
     await OptimizationControl(resources).delete(optimization_id, actor=principal.name)
+    return DeletedJob(id=optimization_id)
 
 
 @router.post("/replay", status_code=202, responses=REPEATED)

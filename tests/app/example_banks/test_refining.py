@@ -3,7 +3,9 @@
 import pytest
 
 from tests.app.example_banks.banks import POOR, answers_of, examples, finished, refine, start
-from tests.app.jobs.service import SMALL, JobService, open_service
+from tests.app.jobs.crashes import finished_calls
+from tests.app.jobs.service import SMALL, JobService, failure, open_service
+from tests.app.optimizations.test_control import heard
 
 
 async def test_a_bank_gets_better_answers(service: JobService) -> None:
@@ -149,3 +151,57 @@ async def test_a_cancelled_bank_keeps_what_was_judged(service: JobService) -> No
     assert ended["progress"]["answers"] > 0
     assert ended["usage"]["calls"] > 0
     assert len(await answers_of(service, bank)) == ended["progress"]["answers"]
+
+
+async def test_a_paused_bank_goes_on_to_what_it_would_have_found(
+    service: JobService, sqlite_url: str, other_sqlite_url: str
+) -> None:
+    async with open_service(other_sqlite_url) as other:
+        undisturbed = await refine(other)
+    service.backend.hold_from = 12
+    bank = await start(service)
+    await service.backend.held.wait()
+    assert (await service.post(f"/v1/example-banks/{bank}/pause")).json()["pause_requested"]
+    await service.wait_for(bank, "optimization_paused")
+    before = await finished_calls(sqlite_url)
+    service.backend.hold_from = None
+    service.backend.opened.set()
+    assert (await service.post(f"/v1/example-banks/{bank}/resume")).status_code == 200
+    ended = await finished(service, bank)
+    assert (ended["status"], ended["bank_id"]) == ("succeeded", undisturbed["bank_id"])
+    after = await finished_calls(sqlite_url)
+    assert {key: after[key] for key in before} == before
+
+
+async def test_a_bank_whose_budget_shrinks_ends_with_what_it_has(service: JobService) -> None:
+    service.backend.hold_from = 20
+    bank = await start(service, preset="default", priority=4)
+    await service.backend.held.wait()
+    path = f"/v1/example-banks/{bank}"
+    changed = await service.client.patch(path, json={"budget": {"calls": 1}})
+    assert (changed.json()["budget"]["calls"], changed.json()["priority"]) == (1, 4)
+    await heard(service)
+    service.backend.hold_from = None
+    service.backend.opened.set()
+    ended = await finished(service, bank)
+    assert (ended["status"], ended["end"]) == ("succeeded", "budget")
+    assert (await service.client.delete(path)).json()["deleted"]
+    failure(await service.client.get(path), 404)
+    # the finished bank has a name of its own
+    made = await service.post("/v1/example-banks", {"examples": {"bank": ended["bank_id"]}, "refine": False})
+    assert made.json()["bank_id"] == ended["bank_id"]
+
+
+async def test_a_bank_s_request_that_is_sent_again_makes_no_second_one(idle: JobService) -> None:
+    body, headers = {"preset": "mini"}, {"idempotency-key": "mine"}
+    first, second = [
+        await idle.client.post("/v1/example-banks", json=body, headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, second.status_code) == (202, 200)
+    assert first.json()["id"] == second.json()["id"]
+    other = await idle.client.post("/v1/example-banks", json={"preset": "paper"}, headers=headers)
+    failure(other, 422)
+    refused = failure(
+        await idle.client.patch(f"/v1/example-banks/{first.json()['id']}", json={"budget": {"cost": 1}})
+    )
+    assert refused["param"] == "budget.cost"

@@ -233,7 +233,8 @@ async def test_a_deleted_job_leaves_its_prompt_version_and_nothing_else(database
         done = await service.run_to_promotion()
         version = done["result"]["prompt_version"]
         response = await service.client.delete(f"{PATH}/{done['id']}")
-        assert (response.status_code, response.content) == (204, b"")
+        deleted = {"id": done["id"], "object": "deleted_job", "deleted": True}
+        assert (response.status_code, response.json()) == (200, deleted)
         for path in ("", "/events", "/candidates", "/evaluations"):
             failure(await service.client.get(f"{PATH}/{done['id']}{path}"), 404)
         assert (await service.get(PATH))["data"] == []
@@ -254,7 +255,7 @@ async def test_a_job_that_another_one_reads_is_not_deleted(service: JobService) 
         assert replay in failure(response, 409)["message"]
         await service.finished(replay)
         response = await service.client.delete(f"{PATH}/{done['id']}")
-    assert response.status_code == 204
+    assert response.status_code == 200
 
 
 async def test_old_jobs_are_deleted_in_the_background_and_others_stay(service: JobService) -> None:
