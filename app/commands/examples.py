@@ -107,6 +107,8 @@ def print_bank(console: Console, bank: JobJson) -> None:
 def _status(bank: JobJson) -> str:
     if bank["cancel_requested"] and bank["status"] in {"queued", "running"}:
         return "cancelling (Ctrl-C again leaves at once)"
+    if bank["status"] == "paused" and (reason := bank.get("paused")) is not None:
+        return f"paused: {reason['message']}"
     return str(bank["progress"]["phase"] if bank["status"] == "running" else bank["status"])
 
 

@@ -72,6 +72,8 @@ def test_a_bank_s_job_is_shown_with_its_rewards_and_its_spend() -> None:
         "ebj_1: queued, round -, mean reward - -> -"
     )
     assert "cancelling" in describe_bank(bank_json(cancel_requested=True))
+    away = {"message": "backend local answered 503"}
+    assert "paused: backend local answered 503" in describe_bank(bank_json(status="paused", paused=away))
 
 
 def test_a_finished_bank_is_shown_example_by_example_and_literally() -> None:
