@@ -18,6 +18,7 @@ from app.optimizations.control_endpoints import router as optimization_control_r
 from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
+from app.responses.endpoints import router as responses_router
 from app.usage.endpoints import router as usage_router
 from app.version import VERSION
 from app.webhooks.endpoints import router as webhooks_router
@@ -42,6 +43,7 @@ def create_app(resources: Resources) -> FastAPI:
         chat_router,
         completions_router,
         embeddings_router,
+        responses_router,
         optimizations_router,
         optimization_control_router,
         keys_router,

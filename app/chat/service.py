@@ -1,11 +1,12 @@
 """The path of a chat request: its prompt version, its alignment, and the call that it becomes."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.access.principal import Principal
 from app.chat.alignment import Alignment, align, chat_body
-from app.chat.answers import AnswerReader, AnswerShape, SameShape
+from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
 from app.chat.calls import PreparedCall
 from app.chat.policy import policy_of
@@ -20,6 +21,10 @@ from app.llm.wire import PATHS
 from app.serving_settings import TargetSettings
 from optimizer.rendering import CallerSystem
 from optimizer.types import ModelRole
+
+
+def _as_chat(reader: AnswerReader) -> Reader:
+    return reader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +43,14 @@ class ChatService:
     principal: Principal
     caller_system: CallerSystem
 
-    async def prepare(self, request: ChatRequest) -> PreparedCall:
+    async def prepare(
+        self, request: ChatRequest, *, reader: Callable[[AnswerReader], Reader] = _as_chat
+    ) -> PreparedCall:
         """Find the version and align the request. The database is not used any more afterwards.
+
+        Args:
+            request: the caller's.
+            reader: makes of what reads chat completions what writes them as another API has them.
 
         Raises:
             ApiError: 404 for an unknown model, version or label; 400 for a version of another model, or for
@@ -47,8 +58,7 @@ class ChatService:
             StoreUnavailableError: the database is down, and memory does not know the answer.
             ModelError: the model had to be asked what it can do, and did not answer.
         """
-        if not request.model:
-            request = await self._with_model(request)
+        request = await self.with_model(request)
         target = self.target(request.model)
         alignment = await self.alignment(request)
         shape: AnswerShape = SameShape()
@@ -65,8 +75,10 @@ class ChatService:
             upstream=self.models.passthrough(request.model),
             path=PATHS[target.api],
             body=body,
-            reader=AnswerReader(
-                model=request.model, backend=target.backend, shape=shape, hides_usage=hides_usage
+            reader=reader(
+                AnswerReader(
+                    model=request.model, backend=target.backend, shape=shape, hides_usage=hides_usage
+                )
             ),
             model=request.model,
             backend=target.backend,
@@ -112,8 +124,15 @@ class ChatService:
         allowed = tuple(name for name in self.models.target_names() if self.principal.may_ask(name))
         return PromptChoice(labelled=self.labelled, models=allowed)
 
-    async def _with_model(self, request: ChatRequest) -> ChatRequest:
-        """``request`` for the model that its stored prompt is for."""
+    async def with_model(self, request: ChatRequest) -> ChatRequest:
+        """``request`` with its model, which the stored prompt that it names may have to say.
+
+        Raises:
+            ApiError: 404, there is no such prompt; 400, nothing says which model.
+            StoreUnavailableError: the database is down, and memory does not know the answer.
+        """
+        if request.model:
+            return request
         if request.prompt is None:
             raise invalid_request("model is missing; see GET /v1/models", param="model")
         prompt = await self._choice().by_reference("", request.prompt)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.app.chat.serving import Listening, add_version, question, serve_service
+from tests.app.chat.serving import BASE_MODEL, MODEL, Listening, add_version, question, serve_service
 from tests.fakes.openai_server import Stream, sse
 
 CURL = shutil.which("curl")
@@ -21,7 +21,7 @@ async def listening(sqlite_url: str) -> AsyncIterator[Listening]:
         yield opened
 
 
-async def curl(url: str, body: object, *options: str) -> str:
+async def curl(url: str, body: object, *options: str, path: str = "/v1/chat/completions") -> str:
     """What curl prints."""
     assert CURL is not None
     command = [
@@ -37,7 +37,7 @@ async def curl(url: str, body: object, *options: str) -> str:
     ]
     running = await asyncio.create_subprocess_exec(
         *command,
-        f"{url}/v1/chat/completions",
+        f"{url}{path}",
         "--header",
         "content-type: application/json",
         "--data",
@@ -77,3 +77,25 @@ async def test_a_header_switches_alignment_off(listening: Listening) -> None:
     await add_version(listening.prompts)
     printed = await curl(listening.url, question(), "--include", "--header", "x-drpo-align: false")
     assert "x-drpo-prompt-version: none" in printed.splitlines()
+
+
+async def test_a_response_streams_numbered_events(listening: Listening) -> None:
+    body = {"model": MODEL, "input": "Why is the sea blue?", "stream": True}
+    printed = await curl(listening.url, body, path="/v1/responses")
+    frames = printed.split("\n\n")[:-1]
+    assert frames[0].startswith("event: response.created\ndata: {")
+    assert frames[-1].startswith("event: response.completed\ndata: {")
+    numbers = [json.loads(frame.partition("data: ")[2])["sequence_number"] for frame in frames]
+    assert numbers == list(range(len(frames)))
+
+
+async def test_a_text_is_completed(listening: Listening) -> None:
+    printed = await curl(listening.url, {"model": BASE_MODEL, "prompt": "The sea"}, path="/v1/completions")
+    assert json.loads(printed)["choices"][0]["text"]
+
+
+@pytest.mark.parametrize("name", ["responses", "completions", "embeddings"])
+async def test_an_error_says_which_field_to_change(listening: Listening, name: str) -> None:
+    field = "prompt" if name == "completions" else "input"
+    printed = await curl(listening.url, {"model": MODEL, field: [None]}, path=f"/v1/{name}")
+    assert json.loads(printed)["error"]["param"].startswith(field)

@@ -2,15 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import openai
 import pytest
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionToolParam, ChatCompletionUserMessageParam
 
-from app.server import embedded_service
-from app.settings import Settings
 from optimizer.types import JsonObject
 from tests.app.chat.serving import (
     BASE_MODEL,
@@ -21,22 +18,13 @@ from tests.app.chat.serving import (
     open_prompts,
     serve_service,
 )
+from tests.e2e.sdk import HELLO, SIMULATED, SIMULATED_BASE, sdk, simulated
 from tests.fakes.openai_server import Answer, Drop, Stream, error, sse
 
-SIMULATED = "simulated-chat"
-SIMULATED_BASE = "simulated-base"
-HELLO: ChatCompletionUserMessageParam = {"role": "user", "content": "Why is the sea blue?"}
 WEATHER: ChatCompletionToolParam = {
     "type": "function",
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
 }
-
-
-@asynccontextmanager
-async def sdk(base_url: str, key: str = "any") -> AsyncIterator[AsyncOpenAI]:
-    """The SDK as a user sets it up, but without its retries."""
-    async with AsyncOpenAI(base_url=f"{base_url}/v1", api_key=key, max_retries=0, timeout=30) as client:
-        yield client
 
 
 @pytest.fixture
@@ -49,20 +37,6 @@ async def listening(sqlite_url: str) -> AsyncIterator[Listening]:
 async def client(listening: Listening) -> AsyncIterator[AsyncOpenAI]:
     async with sdk(listening.url) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def simulated(database_url: str, faults: JsonObject | None = None) -> AsyncIterator[AsyncOpenAI]:
-    """The SDK against the service as it runs without any configuration."""
-    settings = Settings.model_validate(
-        {
-            "database": {"url": database_url},
-            "backends": {"simulated": {"kind": "simulated", "simulated": {"faults": faults or {}}}},
-            "jobs": {"max_running": 0},
-        }
-    )
-    async with embedded_service(settings) as url, sdk(url) as client:
-        yield client
 
 
 async def test_model_alone_picks_the_labelled_prompt(listening: Listening, client: AsyncOpenAI) -> None:
