@@ -50,6 +50,7 @@ format: $(DEV) ## Format and fix what can be fixed
 bench: $(DEV) ## Print the measured ratios that README quotes
 	$(BIN)/python -m benchmarks.search_speed
 	$(BIN)/python -m benchmarks.http_client
+	$(BIN)/python -m benchmarks.key_overhead
 	$(BIN)/python -m benchmarks.ledger_size
 	$(BIN)/python -m benchmarks.shared_limits
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.promotions

@@ -123,7 +123,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             prompts=prompts,
             datasets=stores.datasets,
             labelled=labelled,
-            access=await stack.enter_async_context(open_access(database, settings, outcomes)),
+            access=await stack.enter_async_context(open_access(database, settings, outcomes, meeting)),
             outcomes=outcomes,
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from app.access.admission import AdmissionDesk
 from app.access.keyring import KeyRing
 from app.access.quotas import Quotas
-from app.access.rates import OwnRates
+from app.access.rates import OwnRates, Rates
 from app.access.settling import settled
 from app.access.usage_recorder import UsageRecorder
 from app.outcomes import OutcomeFeed
@@ -16,6 +17,9 @@ from store.connections import Database
 from store.repositories.keys import KeyRepository
 from store.repositories.quotas import QuotaRepository
 from store.repositories.usage import UsageRepository
+
+if TYPE_CHECKING:
+    from app.llm.limits.redis_exchange import RedisMeeting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +34,10 @@ class Access:
 
 
 @asynccontextmanager
-async def open_access(database: Database, settings: Settings, outcomes: OutcomeFeed) -> AsyncIterator[Access]:
-    """Open it all on ``database``; what ``outcomes`` tells is recorded."""
+async def open_access(
+    database: Database, settings: Settings, outcomes: OutcomeFeed, meeting: "RedisMeeting | None"
+) -> AsyncIterator[Access]:
+    """Open it all on ``database``; what ``outcomes`` tells is recorded, rates are shared at ``meeting``."""
     keys, chosen = KeyRepository(database), settings.api_keys
     counts, usage = QuotaRepository(database), UsageRepository(database)
     quotas = Quotas(counts)
@@ -41,8 +47,17 @@ async def open_access(database: Database, settings: Settings, outcomes: OutcomeF
         offline_seconds=chosen.offline_seconds,
         touch_seconds=chosen.touch_seconds,
     )
-    desk = AdmissionDesk(OwnRates(), quotas, assumed_answer=chosen.assumed_max_tokens)
+    desk = AdmissionDesk(_rates(meeting), quotas, assumed_answer=chosen.assumed_max_tokens)
     recorder = UsageRecorder(usage, counts, settings.usage)
     outcomes.listen(recorder.hear)
     async with ring, recorder, settled(quotas, seconds=chosen.settle_seconds):
         yield Access(keys=keys, ring=ring, desk=desk, usage=usage, recorder=recorder)
+
+
+def _rates(meeting: "RedisMeeting | None") -> Rates:
+    if meeting is None:
+        return OwnRates()
+    # Redis's library takes its time to load, which a single process should not have to wait for
+    from app.access.shared_rates import SharedRates  # noqa: PLC0415
+
+    return SharedRates(meeting.redis, prefix=meeting.prefix)

@@ -92,6 +92,16 @@ class RedisMeeting:
 
         return open_limiter
 
+    @property
+    def redis(self) -> Redis:
+        """The connection, for what else processes share."""
+        return self._redis
+
+    @property
+    def prefix(self) -> str:
+        """What all keys begin with."""
+        return self._prefix
+
     async def answers(self) -> bool:
         """Whether Redis can be reached now."""
         try:
