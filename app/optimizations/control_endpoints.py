@@ -9,6 +9,7 @@ from app.jobs.schemas import ChangeJob, DeletedJob
 from app.optimizations.control import OptimizationControl
 from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from optimizer.types import JsonObject
+from store.records.optimizations import JobKind
 
 router = APIRouter(prefix="/v1/optimizations/{optimization_id}", tags=["optimizations"])
 
@@ -73,12 +74,14 @@ async def restart_optimization(
     optimization_id: str,
     request: RestartOptimization,
     resources: CurrentResources,
-    _: OptimizingPrincipal,
+    principal: OptimizingPrincipal,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
     """Queue a job that takes over the rounds of an ended one before ``from_round`` and goes on anew."""
     control = OptimizationControl(resources)
+    target = (await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)).target
+    principal.check_model(target, resources.models.target_names())
     return show_made(await control.restart(optimization_id, request, idempotency_key), response)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.jobs import background_recorder
+from tests.app.access.stored_keys import bearer
 from tests.app.jobs.crashes import Crashes, finished_calls, go_on
 from tests.app.jobs.service import JobService, failure, open_service
 from tests.app.jobs.test_crashes import found
@@ -124,6 +125,21 @@ async def test_a_round_that_was_never_made_and_other_models_are_refused(sqlite_u
         assert failure(await service.post(f"{PATH}/{source}/restart", {"from_round": 1}), 410)["code"] == (
             "ledger_dropped"
         )
+
+
+@pytest.mark.parametrize(("path", "body"), [("restart", {"from_round": 1}), ("clone", {})])
+async def test_a_key_for_other_models_makes_no_job_of_one(
+    sqlite_url: str, path: str, body: dict[str, Any]
+) -> None:
+    async with open_service(sqlite_url) as service:
+        source = (await service.run(held_out=0))["id"]
+    admin = bearer("sk-admin-0123456789abcdef")
+    async with open_service(sqlite_url, server={"api_key": "sk-admin-0123456789abcdef"}) as service:
+        key = {"name": "other", "scopes": ["optimize"], "models": ["simulated-chat"]}
+        made = (await service.client.post("/v1/keys", json=key, headers=admin)).json()
+        place = f"{PATH}/{source}/{path}"
+        failure(await service.client.post(place, json=body, headers=bearer(made["key"])), 404)
+        assert (await service.client.post(place, json=body, headers=admin)).status_code == 202
 
 
 @pytest.mark.slow
