@@ -159,8 +159,8 @@ class JobWorker:
                 await self._store_finding(claim, found, clock)
         except LostLeaseError:
             _LOGGER.warning("%s: the lease is lost, another worker goes on", job)
-        except StoreUnavailableError:
-            _LOGGER.exception("%s: the store went away; the job goes on when it is back", job)
+        except StoreUnavailableError as error:
+            _LOGGER.warning("%s: the store went away, the job goes on when it is back: %s", job, error)
             await self._give_back(claim, clock)
         except DrpoError as error:
             await self._give_up(claim, error, clock)

@@ -35,8 +35,10 @@ from store.repositories.optimization_rows import (
     paused_event,
     to_record,
 )
+from store.stuck_sessions import end_stuck_sessions
 
 ANY_SOFTWARE: Final = Software(name="any", spec_version=2**31)
+_OVERDUE_SECONDS: Final = 1.0
 _LEFT_TO_OTHERS_SECONDS: Final = 60.0
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
@@ -83,6 +85,9 @@ class OptimizationLeases(OptimizationRows):
             )
             optimization_id = await session.scalar(candidates)
             if optimization_id is None:
+                overdue = select(Optimization.id).where(_claimable(software), _is_overdue()).limit(1)
+                if await session.scalar(overdue) is not None:
+                    await end_stuck_sessions(self._db, session)  # the next look finds it free
                 return None
             return await self._take(session, optimization_id, owner, ttl, software)
 
@@ -299,6 +304,11 @@ class OptimizationLeases(OptimizationRows):
         )
         for row in (await session.scalars(stopped)).all():
             await self._announce(session, row, paused_event(row))
+
+
+def _is_overdue() -> ColumnElement[bool]:
+    """Nobody has taken it although it is free: its row is locked."""
+    return and_(Optimization.status == "running", Optimization.lease_until < db_now() - _OVERDUE_SECONDS)
 
 
 def _claimable(software: Software) -> ColumnElement[bool]:

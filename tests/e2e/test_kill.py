@@ -19,18 +19,29 @@ KILLS = (2, 9, 24, 45)
 
 
 @asynccontextmanager
-async def provider() -> AsyncIterator[httpx.AsyncClient]:
+async def provider(latency_ms: float = 0.0) -> AsyncIterator[httpx.AsyncClient]:
     """The provider's process, through a client of its counters."""
     port = free_port()
+    arguments = ("-m", "tests.e2e.provider", str(port), str(latency_ms))
     async with (
-        started("-m", "tests.e2e.provider", str(port), port=port, ready_path="/counts") as process,
+        started(*arguments, port=port, ready_path="/counts") as process,
         httpx.AsyncClient(base_url=process.url, trust_env=False, timeout=60) as client,
     ):
         yield client
 
 
-def write_settings(path: Path, database_url: str, provider_url: str) -> None:
-    """The configuration of a service on that provider. Its backend has the simulated one's name."""
+def write_settings(
+    path: Path, database_url: str, provider_url: str, *, lease_seconds: float = 1.0, backend: str = ""
+) -> None:
+    """The configuration of a service on that provider. Its backend has the simulated one's name.
+
+    Args:
+        path: where to write it.
+        database_url: the store.
+        provider_url: the provider.
+        lease_seconds: how long a silent worker keeps a job.
+        backend: further lines of the backend's table.
+    """
     role = '{ backend = "simulated", model = "simulated-critic" }'
     capabilities = "\n".join(
         f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
@@ -44,6 +55,7 @@ url = "{database_url}"
 [backends.simulated]
 kind = "openai"
 base_url = "{provider_url}/v1"
+{backend}
 
 [backends.simulated.capabilities]
 {capabilities}
@@ -58,7 +70,7 @@ selector = {role}
 judge = {role}
 
 [jobs]
-lease_seconds = 1.0
+lease_seconds = {lease_seconds}
 poll_seconds = 0.2
 
 [logging]

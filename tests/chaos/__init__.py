@@ -1,0 +1,1 @@
+"""Jobs that are disturbed in every way at once, against real servers."""

@@ -1,0 +1,46 @@
+"""Servers that may be killed."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from store.schema import upgrade
+from tests.fixtures.postgres import (
+    LASTING,
+    NOT_RUN,
+    NoServerError,
+    PostgresServer,
+    installed_binaries,
+    own_server,
+)
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the test's own."""
+    try:
+        with own_server(installed_binaries(), options=LASTING) as server:
+            yield server
+    except NoServerError as error:
+        pytest.skip(f"{NOT_RUN}: {error}")
+
+
+@pytest.fixture
+async def chaos_url(postgres: PostgresServer) -> str:
+    """A migrated database on ``postgres``."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE chaos TEMPLATE template0")
+    url = postgres.url.removesuffix("/postgres") + "/chaos"
+    await upgrade(url)
+    return url
+
+
+@pytest.fixture
+def other_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
+    """A second fresh SQLite store."""
+    path = tmp_path / "other.db"
+    shutil.copyfile(migrated_sqlite_file, path)
+    return f"sqlite:///{path}"

@@ -1,0 +1,77 @@
+"""A process that was frozen in the middle of a batch keeps its row locked, and PostgreSQL lets it."""
+
+import contextlib
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from store import stuck_sessions
+from store.connections import Database
+from store.repositories import optimization_leases
+from store.repositories.optimizations import OptimizationRepository
+from tests.store.steps import TTL, expire, new_lease
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for its client counts as stuck."""
+    ends = stuck_sessions.end_stuck_sessions
+
+    async def end(*arguments: object, **_: object) -> int:
+        return await ends(*arguments, seconds=0.0)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(optimization_leases, "end_stuck_sessions", end)
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_row_that_a_frozen_batch_keeps_locked_is_freed_when_its_lease_is_over(
+    postgres_url: str,
+) -> None:
+    database = Database(postgres_url)
+    repository = OptimizationRepository(database)
+    lease = await new_lease(database)
+    await expire(database, lease.optimization_id)
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        psycopg.connect(postgres_url) as frozen,
+        frozen.pipeline(),
+    ):
+        frozen.execute("SELECT 1 FROM optimizations FOR UPDATE")
+        frozen.pgconn.send_flush_request()
+        frozen.pgconn.flush()
+        while not await is_locked(database):
+            pass
+        assert await repository.claim_next(owner="bob", ttl=TTL) is None
+        claim = None
+        while claim is None:  # the server ends a session in its own time
+            claim = await repository.claim_next(owner="bob", ttl=TTL)
+        assert claim.lease.fence == lease.fence + 1
+    await database.close()
+
+
+async def is_locked(database: Database) -> bool:
+    """Whether somebody waits for its client inside a transaction."""
+    async with database.read() as session:
+        found = await session.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND state = 'active' AND wait_event = 'ClientRead'"
+            )
+        )
+    return bool(found)
+
+
+async def test_a_session_that_works_is_left_alone(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    repository = OptimizationRepository(database)
+    lease = await new_lease(database)
+    await expire(database, lease.optimization_id)
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM optimizations FOR UPDATE")
+        assert (
+            await repository.claim_next(owner="bob", ttl=TTL) is None
+        )  # it waits for less than five seconds
+        other.execute("SELECT 1")
+    assert await repository.claim_next(owner="bob", ttl=TTL) is not None
+    await database.close()
