@@ -43,6 +43,7 @@ from store.repositories.recorded_calls import RecordedCallsRepository
 from store.repositories.search_tree import SearchTreeRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
+from store.repositories.vector_retention import VectorRetention
 
 if TYPE_CHECKING:
     from app.llm.limits.redis_exchange import RedisMeeting
@@ -136,6 +137,7 @@ def _sweeper(database: Database, optimizations: OptimizationRepository, settings
         optimizations,
         settings.ledger,
         deletion=JobDeletion(database),
+        vectors=VectorRetention(database),
         keep_jobs_days=settings.jobs.keep_days,
     )
 

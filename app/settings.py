@@ -198,11 +198,15 @@ class LedgerSettings(Group):
     Attributes:
         keep_days: after the end of a job; null keeps calls for ever.
         max_bytes: of all calls together; the oldest jobs' go first. Null for any amount.
+        vector_keep_days / vector_max_bytes: the same for the vectors of texts, from when they were made. One
+            that is needed again is made again.
         sweep_seconds: how often this is looked after.
     """
 
     keep_days: float | None = Field(default=90.0, ge=0)
     max_bytes: int | None = Field(default=5 * 2**30, ge=0)
+    vector_keep_days: float | None = Field(default=365.0, ge=0)
+    vector_max_bytes: int | None = Field(default=2**30, ge=0)
     sweep_seconds: Seconds = 600.0
 
 

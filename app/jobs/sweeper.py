@@ -1,4 +1,4 @@
-"""Keeping jobs and the call ledger within their bounds, in the background of the process that serves."""
+"""Keeping jobs, the call ledger and the vectors of texts within their bounds, in the background."""
 
 import asyncio
 import logging
@@ -11,13 +11,14 @@ from store.errors import StoreUnavailableError
 from store.repositories.call_retention import CallRetention
 from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
+from store.repositories.vector_retention import VectorRetention
 
 _LOGGER = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
 
 
 class LedgerSweeper:
-    """Drops the calls of old jobs, then the jobs. Use as ``async with LedgerSweeper(...)``."""
+    """Drops calls of old jobs, then the jobs, and old vectors. Use as ``async with LedgerSweeper(...)``."""
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class LedgerSweeper:
         settings: LedgerSettings,
         *,
         deletion: JobDeletion,
+        vectors: VectorRetention,
         keep_jobs_days: float | None,
     ) -> None:
         """A sweeper of ``retention`` by the bounds in ``settings``.
@@ -33,11 +35,13 @@ class LedgerSweeper:
         Args:
             retention: drops calls.
             optimizations: the jobs.
-            settings: bounds of the call ledger.
+            settings: bounds of the call ledger and of the vectors.
             deletion: deletes jobs.
+            vectors: drops vectors.
             keep_jobs_days: how long jobs are kept after their end; None for ever.
         """
         self._deletion = deletion
+        self._vectors = vectors
         self._keep_jobs_days = keep_jobs_days
         self._retention = retention
         self._optimizations = optimizations
@@ -61,7 +65,7 @@ class LedgerSweeper:
             await asyncio.wait([self._loop])
 
     async def sweep(self) -> tuple[str, ...]:
-        """Delete the jobs whose time is over, and bring the ledger within its bounds.
+        """Delete the jobs whose time is over, and bring the ledger and the vectors within bounds.
 
         Returns:
             The jobs whose calls were dropped.
@@ -79,7 +83,17 @@ class LedgerSweeper:
             _LOGGER.info("%s: its recorded calls are dropped", optimization_id)
         while await self._retention.delete_dropped():
             pass
+        await self._sweep_vectors()
         return dropped
+
+    async def _sweep_vectors(self) -> None:
+        days = self._settings.vector_keep_days
+        dropped = await self._vectors.drop_due(
+            keep_seconds=None if days is None else days * _DAY_SECONDS,
+            max_bytes=self._settings.vector_max_bytes,
+        )
+        if dropped:
+            _LOGGER.info("%d vectors of texts are dropped", dropped)
 
     async def _delete_old_jobs(self, read: frozenset[str]) -> None:
         if self._keep_jobs_days is None:

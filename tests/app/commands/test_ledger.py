@@ -12,6 +12,7 @@ def shown(**fields: object) -> str:
         "dropped_optimizations": 2,
         "keep_days": 90.0,
         "max_bytes": 5_000_000_000,
+        "vectors": {"count": 0, "bytes": 0, "keep_days": 365.0, "max_bytes": 1_000_000_000},
     }
     show_ledger(console, {**ledger, **fields})
     return text_of(console)
@@ -23,6 +24,14 @@ def test_size_age_and_bounds_are_shown() -> None:
         "the oldest are of a job that ended at 2026-09-21 14:13 UTC",
         "kept for 90 days after the end of their job, up to 5,000 MB",
         "the calls of 2 jobs have been dropped",
+    ]
+
+
+def test_vectors_are_shown_where_there_are_any() -> None:
+    vectors = {"count": 1234, "bytes": 2_500_000, "keep_days": 365.0, "max_bytes": None}
+    assert shown(vectors=vectors).splitlines()[-2:] == [
+        "1,234 vectors of texts, about 2.5 MB",
+        "kept for 365 days after they were made, of any size",
     ]
 
 

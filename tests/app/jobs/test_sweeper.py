@@ -7,9 +7,11 @@ from sqlalchemy import text
 from typing_extensions import override
 
 from app.jobs.sweeper import LedgerSweeper
+from app.llm.simulated.embeddings import EMBEDDER
 from app.settings import LedgerSettings
 from store.errors import StoreUnavailableError
 from store.repositories.call_retention import CallRetention
+from store.repositories.vector_retention import VectorRetention
 from tests.app.jobs.service import JobService, open_service
 
 
@@ -21,6 +23,7 @@ def sweeper(service: JobService, **bounds: Any) -> LedgerSweeper:
         resources.optimizations,
         LedgerSettings(**bounds),
         deletion=resources.deletion,
+        vectors=VectorRetention(resources.database),
         keep_jobs_days=None,
     )
 
@@ -72,6 +75,26 @@ async def test_a_job_that_waits_to_be_replayed_keeps_its_calls(sqlite_url: str) 
         assert await sweeper(service, keep_days=0).sweep() == (source,)
 
 
+async def test_vectors_are_kept_within_their_bounds_and_made_again_where_they_are_needed(
+    database_url: str,
+) -> None:
+    by_meaning = {"kind": "backend", "backend": "simulated", "model": EMBEDDER}
+    async with open_service(database_url, retrieval=by_meaning) as service:
+        first = await service.run(label=None)
+        vectors = (await service.get("/v1/ledger"))["vectors"]
+        assert vectors["count"] > 20
+        assert vectors["bytes"] > 200 * vectors["count"]
+        assert (vectors["keep_days"], vectors["max_bytes"]) == (365.0, 2**30)
+        await sweeper(service).sweep()
+        assert (await service.get("/v1/ledger"))["vectors"] == vectors
+        await sweeper(service, vector_max_bytes=0).sweep()
+        assert (await service.get("/v1/ledger"))["vectors"]["count"] == 0
+        again = await service.run(label=None)
+        calls = [job["usage"]["by_role"]["embedder"]["calls"] for job in (first, again)]
+        assert calls[0] == calls[1]
+        assert (await service.get("/v1/ledger"))["vectors"]["count"] == vectors["count"]
+
+
 async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:
     source = (await service.run())["id"]
 
@@ -101,7 +124,12 @@ async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:
     retention = Failing(service.resources.database)
     resources = service.resources
     sweeping = LedgerSweeper(
-        retention, resources.optimizations, settings, deletion=resources.deletion, keep_jobs_days=None
+        retention,
+        resources.optimizations,
+        settings,
+        deletion=resources.deletion,
+        vectors=VectorRetention(resources.database),
+        keep_jobs_days=None,
     )
     async with sweeping:
         await swept.wait()

@@ -9,6 +9,7 @@ import pytest
 from app.jobs.sweeper import LedgerSweeper
 from app.settings import LedgerSettings
 from store.records.optimizations import OptimizationStatus, PauseCause, PauseReason
+from store.repositories.vector_retention import VectorRetention
 from tests.app.jobs.crashes import finished_calls
 from tests.app.jobs.service import JobService, failure, open_service, outcome
 from tests.app.optimizations.test_cancel import working
@@ -268,6 +269,7 @@ async def test_old_jobs_are_deleted_in_the_background_and_others_stay(service: J
             resources.optimizations,
             LedgerSettings(),
             deletion=resources.deletion,
+            vectors=VectorRetention(resources.database),
             keep_jobs_days=days,
         )
 
