@@ -1,4 +1,4 @@
-"""``drpo``: its processes, jobs, prompts, keys, webhooks, chat, demo."""
+"""``drpo``: its processes, jobs, prompts, keys, usage, webhooks, schedules, chat, demo."""
 
 import asyncio
 import json
@@ -35,6 +35,7 @@ from app.commands.processes import migrate, serve, worker
 from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
+from app.commands.schedules import app as schedules_app
 from app.commands.terminal import plain
 from app.commands.usage import usage
 from app.commands.webhooks import app as webhooks_app
@@ -54,6 +55,7 @@ for command in (serve, worker, migrate, usage):
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.add_typer(webhooks_app, name="webhooks")
+app.add_typer(schedules_app, name="schedules")
 
 
 def main() -> None:

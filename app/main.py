@@ -19,6 +19,7 @@ from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
 from app.responses.endpoints import router as responses_router
+from app.schedules.endpoints import router as schedules_router
 from app.usage.endpoints import router as usage_router
 from app.version import VERSION
 from app.webhooks.endpoints import router as webhooks_router
@@ -53,6 +54,7 @@ def create_app(resources: Resources) -> FastAPI:
         datasets_router,
         example_banks_router,
         webhooks_router,
+        schedules_router,
     ):
         app.include_router(router)
     if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:

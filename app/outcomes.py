@@ -28,6 +28,7 @@ class Outcome:
         key_number: of the caller's stored key; 0 for none.
         counted: the tokens that count; those of ``usage``, or ``estimated`` ones.
         micros: what they cost, in millionths of the currency of the prices.
+        finish_reason: why the first answer ended, as the backend has told so far.
         first_seconds: from the request to the answer's first frame; None where there was none.
         seconds: from the request to the end.
     """
@@ -47,6 +48,7 @@ class Outcome:
     counted: Usage
     estimated: bool
     micros: int
+    finish_reason: str | None
     first_seconds: float | None
     seconds: float
 

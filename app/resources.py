@@ -25,6 +25,7 @@ from app.notifications.parts import Webhooks, open_webhooks
 from app.outcomes import OutcomeFeed
 from app.retrieval import Retrievers
 from app.settings import Settings
+from app.traffic import TrafficCounter
 from rewards.catalog import CriteriaCatalog
 from store.calls import CallLedger
 from store.connections import Database
@@ -43,6 +44,7 @@ from store.repositories.recorded_calls import RecordedCallsRepository
 from store.repositories.search_tree import SearchTreeRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
+from store.repositories.traffic import TrafficRepository
 from store.repositories.vector_retention import VectorRetention
 
 if TYPE_CHECKING:
@@ -105,8 +107,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
         probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
-        sweeper = _sweeper(database, optimizations, settings)
-        for background in (HintListener(database), runner, sweeper, probes):
+        sweeper, counter = _housekeeping(database, optimizations, outcomes, settings)
+        for background in (HintListener(database), runner, sweeper, probes, counter):
             await stack.enter_async_context(background)
         yield Resources(
             settings=settings,
@@ -131,8 +133,10 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         )
 
 
-def _sweeper(database: Database, optimizations: OptimizationRepository, settings: Settings) -> LedgerSweeper:
-    return LedgerSweeper(
+def _housekeeping(
+    database: Database, optimizations: OptimizationRepository, outcomes: OutcomeFeed, settings: Settings
+) -> tuple[LedgerSweeper, TrafficCounter]:
+    sweeper = LedgerSweeper(
         CallRetention(database),
         optimizations,
         settings.ledger,
@@ -140,6 +144,7 @@ def _sweeper(database: Database, optimizations: OptimizationRepository, settings
         vectors=VectorRetention(database),
         keep_jobs_days=settings.jobs.keep_days,
     )
+    return sweeper, TrafficCounter(TrafficRepository(database), outcomes)
 
 
 def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> JobStore:

@@ -14,6 +14,7 @@ from app.database import require_shared_database
 from app.listening import Server, listen, running, stopped_by_signals, url_of
 from app.main import create_app, create_probe_app
 from app.resources import Resources, open_resources
+from app.schedules.scheduler import scheduled
 from app.settings import Settings
 from optimizer.errors import InvalidInputError
 
@@ -43,7 +44,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
         InvalidInputError: the settings, the address or the store cannot be used; the message says what to
             change.
     """
-    async with open_resources(settings) as resources:
+    async with open_resources(settings) as resources, scheduled(resources):
         await _until_stopped(resources, create_app(resources), "server", on_ready)
 
 
@@ -64,7 +65,7 @@ async def work(settings: Settings, on_ready: Callable[[str], None]) -> None:
             "jobs.max_running is 0: a worker would do nothing; set it to the number of jobs to run at once",
             param="jobs.max_running",
         )
-    async with open_resources(settings) as resources:
+    async with open_resources(settings) as resources, scheduled(resources):
         await _until_stopped(resources, create_probe_app(resources), "worker", on_ready)
 
 
@@ -75,7 +76,7 @@ async def embedded_service(settings: Settings) -> AsyncIterator[str]:
     Raises:
         InvalidInputError: the settings or the store cannot be used.
     """
-    async with open_resources(settings) as resources, embedded_app(resources) as url:
+    async with open_resources(settings) as resources, scheduled(resources), embedded_app(resources) as url:
         yield url
 
 

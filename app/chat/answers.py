@@ -42,10 +42,12 @@ class Reader(Protocol):
     Attributes:
         told_model: the model id that the backend reports, as soon as it was seen.
         usage: the token counts that it reports, as soon as they were seen.
+        finish_reason: why its first answer ended, as soon as it says so.
     """
 
     told_model: str | None
     usage: Usage | None
+    finish_reason: str | None
 
     def whole(self, body: bytes) -> bytes:
         """The answer in a 2xx body.
@@ -93,6 +95,7 @@ class AnswerReader(Reader):
         """
         self.told_model: str | None = None
         self.usage: Usage | None = None
+        self.finish_reason: str | None = None
         self._model = model
         self._backend = backend
         self._shape = shape
@@ -163,7 +166,14 @@ class AnswerReader(Reader):
         if isinstance(usage, dict):
             counts = usage if self._writes_tokens else {"completion_tokens": 0, **usage}
             self.usage = read_usage(counts) or self.usage
+        self.finish_reason = _finish_reason(value.get("choices")) or self.finish_reason
         return value
+
+
+def _finish_reason(choices: JsonValue) -> str | None:
+    first = choices[0] if isinstance(choices, list) and choices else None
+    told = first.get("finish_reason") if isinstance(first, dict) else None
+    return told if isinstance(told, str) else None
 
 
 def told_error(error: ModelError) -> JsonObject:

@@ -92,6 +92,7 @@ class AnswerRecord:
                 counted=charge.usage,
                 estimated=charge.estimated,
                 micros=charge.micros,
+                finish_reason=call.reader.finish_reason,
                 first_seconds=None if self._first is None else self._first - arrival.at,
                 seconds=time.monotonic() - arrival.at,
             )

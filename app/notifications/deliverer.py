@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
+from app.background import BackgroundLoop
 from app.notifications.patience import next_wait
 from app.notifications.sender import Reply, WebhookSender
 from app.notifications.signing import WebhookSecrets
 from app.webhook_settings import WebhookSettings
-from store.errors import StoreUnavailableError
 from store.records.webhooks import ClaimedDelivery, DeliveryOutcome
 from store.repositories.webhook_deliveries import WebhookDeliveryRepository
 
@@ -60,16 +60,18 @@ class WebhookDeliverer:
         self._now = now
         self._secrets = secrets
         self._random = random.Random()
-        self._wake = asyncio.Event()
         self._trying: dict[asyncio.Task[None], str] = {}
-        self._loops: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[Reply]] = set()
+        self._delivering = BackgroundLoop(
+            "webhook deliverer", self.deliver_due, every_seconds=settings.poll_seconds
+        )
+        self._pruning = BackgroundLoop("webhook pruner", self._prune_once, every_seconds=_PRUNE_SECONDS)
+        self._loops = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Start to deliver."""
-        self._loops = [
-            asyncio.create_task(self._deliver_forever(), name="webhook deliverer"),
-            asyncio.create_task(self._prune_forever(), name="webhook pruner"),
-        ]
+        await self._loops.enter_async_context(self._delivering)
+        await self._loops.enter_async_context(self._pruning)
         return self
 
     async def __aexit__(
@@ -79,15 +81,15 @@ class WebhookDeliverer:
         traceback: TracebackType | None,
     ) -> None:
         """Stop; what is under way is sent again, by whoever is there when its lease ends."""
-        tasks = [*self._loops, *self._trying]
-        for task in tasks:
+        await self._loops.aclose()
+        for task in self._sending:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._trying:
+            await asyncio.wait(self._trying)
 
     def wake(self) -> None:
         """Look for messages now: one was just queued."""
-        self._wake.set()
+        self._delivering.wake()
 
     async def deliver_due(self) -> int:
         """Begin with what is due, as far as there is room.
@@ -117,8 +119,18 @@ class WebhookDeliverer:
             keep_seconds=self._settings.keep_days * _DAY_SECONDS, keep_newest=self._settings.keep_per_webhook
         )
 
+    async def _prune_once(self) -> int:
+        await self.prune()
+        return 0
+
     async def _attempt(self, claimed: ClaimedDelivery) -> None:
-        reply = await self._send(claimed)
+        sending = asyncio.create_task(self._send(claimed), name=f"send {claimed.delivery.id}")
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        await asyncio.wait([sending])
+        if sending.cancelled():
+            return
+        reply = sending.result()
         retry_in = None
         if reply.error is not None and not reply.is_gone:
             retry_in = next_wait(
@@ -152,35 +164,8 @@ class WebhookDeliverer:
         headers = self._secrets.headers(webhook.id, delivery.id, delivery.body, self._now())
         return await self._sender.send(webhook.url, headers, delivery.body)
 
-    async def _deliver_forever(self) -> None:
-        while True:
-            self._wake.clear()
-            begun = 0
-            try:
-                begun = await self.deliver_due()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("webhooks wait for the store: %s", error)
-            except Exception:
-                # a service that tells nobody anything would look healthy
-                _LOGGER.exception("no message could be claimed; trying again")
-            if begun:
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.poll_seconds):
-                    await self._wake.wait()
-
-    async def _prune_forever(self) -> None:
-        while True:
-            try:
-                await self.prune()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("old deliveries are not deleted now: %s", error)
-            except Exception:
-                _LOGGER.exception("old deliveries could not be deleted; trying again")
-            await asyncio.sleep(_PRUNE_SECONDS)
-
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._trying.pop(task, None)
-        self._wake.set()
+        self._delivering.wake()
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOGGER.error("an attempt to tell a webhook failed; it is made again", exc_info=error)

@@ -41,6 +41,11 @@ class ResponseReader(Reader):
     def usage(self) -> Usage | None:  # type: ignore[override]
         return self._inner.usage
 
+    @property
+    @override
+    def finish_reason(self) -> str | None:  # type: ignore[override]
+        return self._inner.finish_reason
+
     @override
     def whole(self, body: bytes) -> bytes:
         reply = self._inner.read_whole(body)

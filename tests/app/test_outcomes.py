@@ -16,6 +16,7 @@ OUTCOME = Outcome(
     streamed=False,
     ending="answered",
     error_code=None,
+    finish_reason=None,
     usage=None,
     key_number=0,
     counted=Usage(),

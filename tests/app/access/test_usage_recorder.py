@@ -30,6 +30,7 @@ OUTCOME = Outcome(
     streamed=True,
     ending="client_left",
     error_code=None,
+    finish_reason=None,
     usage=None,
     key_number=3,
     counted=Usage(prompt_tokens=7, completion_tokens=10**12),

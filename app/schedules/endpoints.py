@@ -1,0 +1,62 @@
+"""``/v1/schedules``."""
+
+from fastapi import APIRouter
+
+from app.auth import OptimizingPrincipal
+from app.dependencies import CurrentResources
+from app.schedules.schemas import (
+    ChangeSchedule,
+    CreateSchedule,
+    DeletedSchedule,
+    RunList,
+    ScheduleList,
+    ScheduleObject,
+)
+from app.schedules.service import ScheduleService
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
+
+
+@router.post("", status_code=201)
+async def create_schedule(
+    request: CreateSchedule, resources: CurrentResources, principal: OptimizingPrincipal
+) -> ScheduleObject:
+    """Have jobs made on a cron, or when requests fail more often than before."""
+    return await ScheduleService(resources).create(request, actor=principal.name)
+
+
+@router.get("")
+async def list_schedules(resources: CurrentResources, _: OptimizingPrincipal) -> ScheduleList:
+    """All schedules."""
+    return ScheduleList(data=await ScheduleService(resources).all())
+
+
+@router.get("/{schedule_id}")
+async def get_schedule(
+    schedule_id: str, resources: CurrentResources, _: OptimizingPrincipal
+) -> ScheduleObject:
+    """One schedule."""
+    return await ScheduleService(resources).get(schedule_id)
+
+
+@router.patch("/{schedule_id}")
+async def change_schedule(
+    schedule_id: str, change: ChangeSchedule, resources: CurrentResources, _: OptimizingPrincipal
+) -> ScheduleObject:
+    """Change a schedule, or switch it on or off."""
+    return await ScheduleService(resources).change(schedule_id, change)
+
+
+@router.delete("/{schedule_id}")
+async def delete_schedule(
+    schedule_id: str, resources: CurrentResources, _: OptimizingPrincipal
+) -> DeletedSchedule:
+    """Delete a schedule; the jobs that it has made stay."""
+    await ScheduleService(resources).delete(schedule_id)
+    return DeletedSchedule(id=schedule_id)
+
+
+@router.get("/{schedule_id}/runs")
+async def list_runs(schedule_id: str, resources: CurrentResources, _: OptimizingPrincipal) -> RunList:
+    """What has come of the times at which it was due."""
+    return RunList(data=await ScheduleService(resources).runs(schedule_id))

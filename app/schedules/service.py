@@ -1,0 +1,119 @@
+"""Schedules: add, look at, change and delete them."""
+
+from dataclasses import asdict
+
+from app.optimizations.creation import estimate_job
+from app.optimizations.schemas import CreateOptimization
+from app.resources import Resources
+from app.schedules.schemas import ChangeSchedule, CreateSchedule, RunObject, ScheduleObject
+from app.schedules.triggers import CronTrigger, DriftTrigger, read_trigger
+from optimizer.types import JsonObject
+from store.records.schedules import ScheduleDraft, ScheduleRecord, ScheduleStatus
+from store.repositories.schedules import ScheduleRepository
+
+
+class ScheduleService:
+    """What the endpoints do, without HTTP."""
+
+    def __init__(self, resources: Resources) -> None:
+        """A service on ``resources``."""
+        self._resources = resources
+        self._schedules = ScheduleRepository(resources.database)
+
+    async def create(self, request: CreateSchedule, *, actor: str) -> ScheduleObject:
+        """Add a schedule, if its job could be made now.
+
+        Raises:
+            InvalidInputError: it could not; the message says what to change.
+            ConflictError: there are as many schedules as there may be.
+        """
+        await estimate_job(request.request, self._resources)
+        record = await self._schedules.add(
+            ScheduleDraft(
+                name=request.name,
+                request=_stored(request.request),
+                trigger=request.trigger.model_dump(mode="json"),
+                due_at=await self._first_due(request.trigger) if request.enabled else None,
+                created_by=actor,
+            )
+        )
+        return _show(record)
+
+    async def all(self) -> list[ScheduleObject]:
+        """All schedules."""
+        return [_show(record) for record in await self._schedules.all()]
+
+    async def get(self, schedule_id: str) -> ScheduleObject:
+        """One schedule.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _show(await self._schedules.get(schedule_id))
+
+    async def change(self, schedule_id: str, change: ChangeSchedule) -> ScheduleObject:
+        """Change a schedule. Its next time is reckoned anew where the trigger changes or it is switched on.
+
+        Raises:
+            NotFoundError: there is none.
+            InvalidInputError: the new request could not be made into a job now.
+        """
+        found = await self._schedules.get(schedule_id)
+        if change.request is not None:
+            await estimate_job(change.request, self._resources)
+        trigger = read_trigger(found.trigger) if change.trigger is None else change.trigger
+        enabled = found.status is ScheduleStatus.ON if change.enabled is None else change.enabled
+        due_at = found.due_at
+        if not enabled:
+            due_at = None
+        elif due_at is None or change.trigger is not None:
+            due_at = await self._first_due(trigger)
+        record = await self._schedules.change(
+            schedule_id,
+            name=found.name if change.name is None else change.name,
+            request=found.request if change.request is None else _stored(change.request),
+            trigger=trigger.model_dump(mode="json"),
+            due_at=due_at,
+        )
+        return _show(record)
+
+    async def delete(self, schedule_id: str) -> None:
+        """Delete a schedule.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        await self._schedules.delete(schedule_id)
+
+    async def runs(self, schedule_id: str) -> list[RunObject]:
+        """What has come of a schedule, newest first.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return [RunObject.model_validate(asdict(run)) for run in await self._schedules.runs(schedule_id)]
+
+    async def _first_due(self, trigger: CronTrigger | DriftTrigger) -> float:
+        return trigger.after(await self._schedules.now())
+
+
+def _stored(request: CreateOptimization) -> JsonObject:
+    """What was given alone: defaults are those of the day on which a job is made."""
+    given: JsonObject = request.model_dump(mode="json", exclude_unset=True)
+    return given
+
+
+def _show(record: ScheduleRecord) -> ScheduleObject:
+    return ScheduleObject(
+        id=record.id,
+        name=record.name,
+        enabled=record.status is ScheduleStatus.ON,
+        request=record.request,
+        trigger=read_trigger(record.trigger),
+        next_at=record.due_at,
+        last_job_id=record.last_job_id,
+        last_started_at=record.last_started_at,
+        note=record.note,
+        created_by=record.created_by,
+        created_at=record.created_at,
+    )

@@ -1,0 +1,91 @@
+"""Counting how served requests end: in memory as they end, and in the store every few seconds."""
+
+import logging
+from types import TracebackType
+from typing import Final, Self
+
+from app.background import BackgroundLoop
+from app.outcomes import Outcome, OutcomeFeed
+from store.errors import StoreError
+from store.records.schedules import TrafficTally
+from store.repositories.traffic import TrafficRepository
+
+_LOGGER = logging.getLogger(__name__)
+_FLUSH_SECONDS = 5.0
+_PRUNE_EVERY = 720
+"""Flushes, about an hour."""
+KEEP_SECONDS: Final = 90 * 86_400.0
+_NOTHING = TrafficTally()
+_ANSWERING = ("/completions", "/responses")
+_BACKENDS_FAULT = frozenset(
+    {"backend_unavailable", "backend_misconfigured", "backend_malformed", "rate_limit_exceeded"}
+)
+
+
+class TrafficCounter:
+    """Counts outcomes. Use as ``async with``; what a kill loses is at most a few seconds of counts."""
+
+    def __init__(self, traffic: TrafficRepository, feed: OutcomeFeed) -> None:
+        """A counter of what ``feed`` announces, which writes to ``traffic``."""
+        self._traffic = traffic
+        self._flushes = 0
+        self._loop = BackgroundLoop("traffic counter", self._write, every_seconds=_FLUSH_SECONDS)
+        feed.listen(self.note)
+        self._counted: dict[tuple[str, str], TrafficTally] = {}
+
+    async def __aenter__(self) -> Self:
+        """Start to write."""
+        await self._loop.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop, and write what is left."""
+        await self._loop.__aexit__(exc_type, exc, traceback)
+        await self.flush()
+
+    def note(self, outcome: Outcome) -> None:
+        """Count one request."""
+        tally = tally_of(outcome)
+        if tally is not None:
+            key = (outcome.model, outcome.version_id or "")
+            self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+
+    async def flush(self) -> None:
+        """Write what was counted; where the store is away it waits for the next time."""
+        counted, self._counted = self._counted, {}
+        if not counted:
+            return
+        try:
+            await self._traffic.add(counted)
+        except StoreError as error:
+            _LOGGER.warning("requests stay counted in memory: %s", error)
+            for key, tally in counted.items():
+                self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+
+    async def _write(self) -> int:
+        await self.flush()
+        self._flushes += 1
+        if self._flushes % _PRUNE_EVERY == 0:
+            await self._traffic.prune(keep_seconds=KEEP_SECONDS)
+        return 0
+
+
+def tally_of(outcome: Outcome) -> TrafficTally | None:
+    """What ``outcome`` counts as; None for what says nothing about answers.
+
+    A client that leaves says nothing, nor does a request that was wrong itself.
+    """
+    if outcome.ending == "client_left" or not outcome.endpoint.endswith(_ANSWERING):
+        return None
+    if outcome.ending == "failed":
+        return TrafficTally(upstream_errors=1) if outcome.error_code in _BACKENDS_FAULT else None
+    usage = outcome.usage
+    truncated = outcome.finish_reason == "length"
+    refused = outcome.finish_reason == "content_filter"
+    empty = not (truncated or refused) and usage is not None and usage.completion_tokens == 0
+    return TrafficTally(answered=1, truncated=int(truncated), refused=int(refused), empty=int(empty))
