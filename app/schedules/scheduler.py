@@ -96,7 +96,11 @@ class Scheduler:
     async def _make(
         self, schedule: ScheduleRecord, request: CreateOptimization, spec: JsonObject, session: Session
     ) -> str:
-        terms = JobTerms(idempotency_key=f"schedule:{schedule.id}:{schedule.due_at}", schedule_id=schedule.id)
+        terms = JobTerms(
+            priority=request.priority,
+            idempotency_key=f"schedule:{schedule.id}:{schedule.due_at}",
+            schedule_id=schedule.id,
+        )
         record = await self._resources.optimizations.create(
             spec=spec, target=request.target, terms=terms, session=session
         )

@@ -51,6 +51,14 @@ class ScheduleService:
         """
         return _show(await self._schedules.get(schedule_id))
 
+    async def target_of(self, schedule_id: str) -> str:
+        """The model whose prompt a schedule's jobs search.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return str((await self._schedules.get(schedule_id)).request["target"])
+
     async def change(self, schedule_id: str, change: ChangeSchedule) -> ScheduleObject:
         """Change a schedule. Its next time is reckoned anew where the trigger changes or it is switched on.
 

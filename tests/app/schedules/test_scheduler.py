@@ -15,6 +15,7 @@ from store.records.optimizations import OptimizationStatus
 from store.records.schedules import TrafficTally
 from store.repositories.schedules import ScheduleRepository
 from store.repositories.traffic import TrafficRepository
+from tests.app.access.stored_keys import add_key
 from tests.app.jobs.service import SMALL, JobService, failure, job, open_service
 
 NIGHTLY = {"type": "cron", "cron": "0 3 * * *"}
@@ -143,6 +144,28 @@ async def test_runs_are_kept_within_bounds(service: JobService, monkeypatch: pyt
     assert [run["due_at"] for run in await runs(service, schedule)] == [1003.0, 1002.0]
 
 
+async def test_a_job_is_made_with_the_priority_of_its_request(service: JobService) -> None:
+    schedule = await add(service, priority=7)
+    await make_due(service, schedule)
+    await Scheduler(service.resources).tick()
+    (made,) = await jobs_of(service, schedule)
+    assert (await service.resources.optimizations.get(made)).priority == 7
+
+
+async def test_a_key_for_some_models_schedules_jobs_of_those_alone(service: JobService) -> None:
+    keys, other = service.resources.access.keys, "simulated-chat"
+    assert other in service.resources.models.target_names()
+    key, _ = await add_key(keys, "optimize", models=(other,))
+    headers = {"authorization": f"Bearer {key}"}
+    body = {"name": "nightly", "request": job(held_out=0), "trigger": NIGHTLY}
+    failure(await service.client.post("/v1/schedules", json=body, headers=headers), 404)
+    path = f"/v1/schedules/{await add(service)}"
+    for change in ({"enabled": True}, {"name": "mine"}, {"request": job(held_out=0)}):
+        failure(await service.client.patch(path, json=change, headers=headers), 404)
+    own = {**body, "request": job(held_out=0, target=other)}
+    assert (await service.client.post("/v1/schedules", json=own, headers=headers)).status_code == 201
+
+
 class Measured:
     """A measure of failures that a test sets."""
 
@@ -224,7 +247,8 @@ async def test_a_schedule_s_life_over_http(service: JobService) -> None:
 @pytest.mark.parametrize(
     ("changes", "param"),
     [
-        ({"request": job(target="nobody")}, "target"),
+        ({"request": job(held_out=-1)}, "request.held_out"),
+        ({"request": job(settings={"depth": "deep"})}, "settings.depth"),
         ({"trigger": {"type": "cron", "cron": "never"}}, "trigger.cron"),
         ({"trigger": {"type": "moon"}}, "trigger"),
         ({"name": ""}, "name"),
