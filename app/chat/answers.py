@@ -112,13 +112,10 @@ class AnswerReader(Reader):
         if frame == DONE:
             return frame
         event = self._read(payload(frame))
-        same = event.get("model") == self._model
-        if self._hides_usage and "usage" in event:
-            same = False
-            if event.pop("usage") and not event.get("choices"):
-                return b""
+        if self._hides_usage and event.get("usage") and not event.get("choices"):
+            return b""
         shaped = self._shape.chunk(event)
-        if same and shaped is event:
+        if shaped is event and event.get("model") == self._model:
             return frame
         return b"data: " + self._written(shaped) + b"\n\n"
 

@@ -32,9 +32,9 @@ class Arrival:
     def of(cls, request: Request, principal: Principal) -> "Arrival":
         """The arrival of ``request``, now."""
         return cls(
-            request_id=request.state.request_id,
+            request_id=request.scope["state"]["request_id"],
             principal=principal,
-            endpoint=request.url.path,
+            endpoint=request.scope["path"],  # request.url would be put together first
             at=time.monotonic(),
         )
 

@@ -12,6 +12,7 @@ from optimizer.types import JsonObject, JsonValue
 
 EXTENSION = "drpo"
 
+_AS_USUAL = AlignmentOptions()
 _SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -66,6 +67,8 @@ def read_options(extension: JsonValue, headers: Mapping[str, str]) -> AlignmentO
         raise invalid_request(f"{EXTENSION} has to be an object", param=EXTENSION)
     given = extension or {}
     fallback = _from_headers(headers)
+    if not given and not fallback:
+        return _AS_USUAL
     if given.get("label") is not None:
         fallback.pop("prompt_version", None)
     try:

@@ -12,9 +12,26 @@ from store.errors import NotFoundError
 _VERSION_ID = "pv_"
 
 
+async def labelled_version(
+    labelled: LabelledPrompts, model: str, policy: AlignmentPolicy
+) -> ServedPrompt | None:
+    """The version of ``model`` that ``policy`` names; None where its label need not point to one.
+
+    Raises:
+        ApiError: 404, there is none; 400, it is one of another model.
+        StoreUnavailableError: the database is down, and memory does not know the answer.
+    """
+    if policy.prompt_version is not None:
+        return await _pinned(labelled, model, policy.prompt_version, param="drpo.prompt_version")
+    found = await labelled.current(model, policy.label)
+    if found is None and policy.must_exist:
+        raise _no_label(model, policy.label, param="drpo.label")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptChoice:
-    """Finds versions by what requests say: ids, labels, or OpenAI's prompt objects.
+    """Finds the versions that OpenAI's prompt objects name.
 
     Attributes:
         labelled: where they are.
@@ -23,20 +40,6 @@ class PromptChoice:
 
     labelled: LabelledPrompts
     models: Collection[str]
-
-    async def by_policy(self, model: str, policy: AlignmentPolicy) -> ServedPrompt | None:
-        """The version of ``model`` that ``policy`` names; None where its label need not point to one.
-
-        Raises:
-            ApiError: 404, there is none; 400, it is one of another model.
-            StoreUnavailableError: the database is down, and memory does not know the answer.
-        """
-        if policy.prompt_version is not None:
-            return await self._pinned(model, policy.prompt_version, param="drpo.prompt_version")
-        found = await self.labelled.current(model, policy.label)
-        if found is None and policy.must_exist:
-            raise _no_label(model, policy.label, param="drpo.label")
-        return found
 
     async def by_reference(self, model: str, prompt: PromptReference) -> ServedPrompt:
         """The version that ``prompt`` names; without a ``model`` it may be one of any.
@@ -49,7 +52,7 @@ class PromptChoice:
             StoreUnavailableError: the database is down, and memory does not know the answer.
         """
         if prompt.id.startswith(_VERSION_ID):
-            found = await self._pinned(model, prompt.id, param="prompt.id")
+            found = await _pinned(self.labelled, model, prompt.id, param="prompt.id")
             return _checked(found, prompt)
         if prompt.id in self.models:
             if model and prompt.id != model:
@@ -78,16 +81,17 @@ class PromptChoice:
             raise _no_label(model, label, param=param)
         return found
 
-    async def _pinned(self, model: str, version_id: str, *, param: str) -> ServedPrompt:
-        try:
-            found = await self.labelled.version(version_id)
-        except NotFoundError as error:
-            raise not_found(str(error), param=param, code="prompt_version_not_found") from None
-        if model and found.version.model != model:
-            raise invalid_request(
-                f"{version_id} is a version of {found.version.model}, not of {model}", param=param
-            )
-        return found
+
+async def _pinned(labelled: LabelledPrompts, model: str, version_id: str, *, param: str) -> ServedPrompt:
+    try:
+        found = await labelled.version(version_id)
+    except NotFoundError as error:
+        raise not_found(str(error), param=param, code="prompt_version_not_found") from None
+    if model and found.version.model != model:
+        raise invalid_request(
+            f"{version_id} is a version of {found.version.model}, not of {model}", param=param
+        )
+    return found
 
 
 def _checked(found: ServedPrompt, prompt: PromptReference) -> ServedPrompt:

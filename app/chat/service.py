@@ -10,7 +10,7 @@ from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
 from app.chat.calls import PreparedCall
 from app.chat.policy import policy_of
-from app.chat.prompt_choice import PromptChoice
+from app.chat.prompt_choice import PromptChoice, labelled_version
 from app.chat.schemas import ChatRequest
 from app.chat.usage import ask_for_usage
 from app.errors import invalid_request
@@ -113,11 +113,10 @@ class ChatService:
         )
         if not policy.align:
             return None
-        choice = self._choice()
         if request.prompt is not None:
-            prompt = await choice.by_reference(request.model, request.prompt)
+            prompt = await self._choice().by_reference(request.model, request.prompt)
             return await align(prompt, policy, request.messages, request.prompt.variables)
-        found = await choice.by_policy(request.model, policy)
+        found = await labelled_version(self.labelled, request.model, policy)
         return None if found is None else await align(found, policy, request.messages)
 
     def _choice(self) -> PromptChoice:

@@ -113,6 +113,7 @@ class Passthrough(Upstream):
         content = self._encode(body)
         patience = StreamPatience(self._settings.timeouts, backend=self.origin.backend)
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(patience.close)
             place = stack.enter_context(self._limiter.serve())
             with self._limiter.watch():
                 response = await patience.wait(self._open(content, path))

@@ -24,10 +24,13 @@ async def read(pauses: list[float], *, frames: bool = True) -> int:
 
     came = aiter(chunks())
     count = 0
-    while await patience.wait(anext(came, None)) is not None:
-        count += 1
-        if frames:
-            patience.frame_came()
+    try:
+        while await patience.wait(anext(came, None)) is not None:
+            count += 1
+            if frames:
+                patience.frame_came()
+    finally:
+        patience.close()
     return count
 
 
@@ -66,3 +69,44 @@ def test_a_time_out_of_the_step_itself_is_not_taken_for_a_limit() -> None:
             await StreamPatience(TIMEOUTS, backend="b").wait(gives_up())
 
     run_virtually(waits())
+
+
+def test_a_client_that_takes_long_does_not_count_against_the_backend() -> None:
+    async def reads_slowly() -> int:
+        patience = StreamPatience(TIMEOUTS, backend="b")
+        await patience.wait(asyncio.sleep(1))
+        patience.frame_came()
+        await asyncio.sleep(60)  # the client takes its frame
+        patience.frame_came()
+        await patience.wait(asyncio.sleep(4))
+        patience.close()
+        return 1
+
+    assert run_virtually(reads_slowly())[0] == 1
+
+
+def test_a_backend_that_is_silent_after_a_slow_client_is_given_up_all_the_same() -> None:
+    async def waits() -> None:
+        patience = StreamPatience(TIMEOUTS, backend="b")
+        await patience.wait(asyncio.sleep(1))
+        patience.frame_came()
+        await asyncio.sleep(60)
+        patience.frame_came()
+        with pytest.raises(BackendUnavailableError, match="idle_seconds"):
+            await patience.wait(asyncio.sleep(1000))
+
+    _, seconds = run_virtually(waits())
+    assert 66 <= seconds < 68
+
+
+def test_a_reader_that_is_cancelled_from_outside_stays_cancelled() -> None:
+    async def cancelled() -> None:
+        patience = StreamPatience(TIMEOUTS, backend="b")
+        reader = asyncio.ensure_future(patience.wait(asyncio.sleep(20)))
+        await asyncio.sleep(1)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        patience.close()
+
+    run_virtually(cancelled())
