@@ -194,6 +194,8 @@ def _in_plain_words(kind: str, message: str, param: str | None) -> str:
     """What pydantic says is wrong, in the words of HTTP and JSON instead of Python's."""
     if kind in _NO_OBJECT:
         message = "a JSON object is needed here"
+    elif kind == "extra_forbidden":
+        message = "there is no such field; /openapi.json names those that there are"
     elif "UploadFile" in message:
         message = "a file is needed here, as in curl -F file=@queries.jsonl"
     message = message.removeprefix("Value error, ")

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from app.access.key_limits import UNLIMITED, KeyLimits
 from app.errors import not_found
+from optimizer.errors import InvalidInputError
 
 
 class Scope(StrEnum):
@@ -52,15 +53,24 @@ class Principal:
         Raises:
             ApiError: 404; the message lists those that the caller may ask.
         """
+        if (refusal := self._refusal(model, targets)) is not None:
+            raise not_found(refusal, param="model", code="model_not_found")
+
+    def check_target(self, target: str, targets: Collection[str]) -> None:
+        """As ``check_model``, for a target that is a field of the request.
+
+        Raises:
+            InvalidInputError: the message lists those that the caller may ask.
+        """
+        if (refusal := self._refusal(target, targets)) is not None:
+            raise InvalidInputError(refusal, param="target")
+
+    def _refusal(self, model: str, targets: Collection[str]) -> str | None:
         if model in targets and self.may_ask(model):
-            return
+            return None
         allowed = ", ".join(name for name in targets if self.may_ask(name)) or "none"
         suffix = "" if self.models is None else " for this API key"
-        raise not_found(
-            f"there is no model {model!r}{suffix}: use one of {allowed}",
-            param="model",
-            code="model_not_found",
-        )
+        return f"there is no model {model!r}{suffix}: use one of {allowed}"
 
 
 def operator(name: str) -> Principal:

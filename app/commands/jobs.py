@@ -202,7 +202,10 @@ def show_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
     if not jobs:
         console.print("no jobs: 'drpo optimize TARGET' makes one")
         return
-    table = Table("job", "name", "for", "state", "priority", "calls", "worked")
+    table = Table()
+    for heading in ("job", "name", "for", "state", "priority", "calls", "worked"):
+        # the whole id, whatever the terminal's width: it is what the other commands are given
+        table.add_column(heading, no_wrap=heading == "job", overflow="fold")
     for job in jobs:
         cells = (
             job["id"],

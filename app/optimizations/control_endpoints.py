@@ -101,5 +101,5 @@ async def clone_optimization(
     """
     control = OptimizationControl(resources)
     request = await control.request_of(optimization_id, changes)
-    principal.check_model(request.target, resources.models.target_names())
+    principal.check_target(request.target, resources.models.target_names())
     return show_made(await control.clone(optimization_id, request, idempotency_key), response)

@@ -33,7 +33,7 @@ async def create_optimization(
     idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
     """Queue a job."""
-    principal.check_model(request.target, resources.models.target_names())
+    principal.check_target(request.target, resources.models.target_names())
     made = await OptimizationService(resources).create(request, idempotency_key)
     return show_made(made, response)
 
@@ -43,7 +43,7 @@ async def estimate_optimization(
     request: CreateOptimization, resources: CurrentResources, principal: OptimizingPrincipal
 ) -> Forecast:
     """What a job would take: calls, tokens, money and time as ranges; it is checked, and nothing is made."""
-    principal.check_model(request.target, resources.models.target_names())
+    principal.check_target(request.target, resources.models.target_names())
     return await OptimizationService(resources).estimate(request)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import fmean
 
 from app.jobs.spec import BudgetSpec, JobSpec
@@ -72,9 +73,9 @@ async def forecast(spec: JobSpec, target: str, texts: JobTexts, resources: Resou
     cut = {name: _scale_role(role, share) for name, role in roles.items()}
     total = _total(cut)
     return Forecast(
-        calls=total["calls"],
-        prompt_tokens=total["prompt_tokens"],
-        completion_tokens=total["completion_tokens"],
+        calls=_whole(total["calls"], spec.budget.calls),
+        prompt_tokens=_whole(total["prompt_tokens"]),
+        completion_tokens=_whole(total["completion_tokens"]),
         cost=total["cost"],
         seconds=None if seconds is None else _scale(seconds, share),
         by_role=cut,
@@ -232,6 +233,16 @@ def _scale(amount: Range, share: Range) -> Range:
     # a limit may cut the upper end below what is expected without it: what is expected is within it, too
     high = max(scaled.high, scaled.expected)
     return Range(low=min(scaled.low, scaled.expected), expected=scaled.expected, high=high)
+
+
+def _whole(amount: Range, limit: int | None = None) -> Range:
+    """``amount`` in whole numbers, none of them beyond ``limit``."""
+    most = inf if limit is None else limit
+    return Range(
+        low=min(round(amount.low), most),
+        expected=min(round(amount.expected), most),
+        high=min(round(amount.high), most),
+    )
 
 
 def _times(one: Range, other: Range) -> Range:

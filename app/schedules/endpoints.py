@@ -22,7 +22,7 @@ async def create_schedule(
     request: CreateSchedule, resources: CurrentResources, principal: OptimizingPrincipal
 ) -> ScheduleObject:
     """Have jobs made on a cron, or when requests fail more often than before."""
-    principal.check_model(request.request.target, resources.models.target_names())
+    principal.check_target(request.request.target, resources.models.target_names())
     return await ScheduleService(resources).create(request, actor=principal.name)
 
 
@@ -47,7 +47,7 @@ async def change_schedule(
     """Change a schedule, or switch it on or off."""
     service, targets = ScheduleService(resources), resources.models.target_names()
     if change.request is not None:
-        principal.check_model(change.request.target, targets)
+        principal.check_target(change.request.target, targets)
     elif change.enabled is not False:  # a target that is configured no more may be switched off
         principal.check_model(await service.target_of(schedule_id), targets)
     return await service.change(schedule_id, change)

@@ -55,7 +55,7 @@ def test_a_job_s_later_life_on_the_command_line(run: Run) -> None:
 def test_a_bank_s_job_is_controlled_by_the_same_commands(run: Run) -> None:
     built = json.loads(run("examples", "--no-refine", "--json").out)
     bank = built["id"]
-    assert "example bank" in run("jobs").out
+    assert bank in run("jobs").out
     assert run("jobs", "cancel", bank).code == 1
     assert bank in run("jobs", "show", bank).out
     assert "is deleted" in run("jobs", "delete", bank).out
@@ -73,6 +73,13 @@ def test_a_list_shows_what_matters_and_obeys_nothing() -> None:
     shown = text_of(console)
     for text in ("[red]mine", "opt_2", "main is away", "no such model", "1 min 11 s"):
         assert text in shown
+
+
+def test_a_narrow_terminal_shows_whole_ids_since_they_are_to_be_copied() -> None:
+    console = new_console(width=80)
+    long_id = "opt_04a84659a37e8ad3bdc7ef18"
+    show_jobs(console, [job_json(id=long_id, name="a name that needs some room", target="simulated-small")])
+    assert long_id in text_of(console)
 
 
 def test_what_was_asked_of_a_running_job_is_said() -> None:

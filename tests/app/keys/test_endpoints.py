@@ -154,7 +154,7 @@ async def test_a_model_that_is_not_allowed_is_reached_by_no_spelling(service: Se
     assert f"use one of {BASE_MODEL}" in refused.json()["error"]["message"]
     for path in ("/v1/optimizations", "/v1/optimizations/estimate"):
         job = await service.client.post(path, json={"target": model}, headers=headers_of(made))
-        assert job.status_code == 404, path
+        assert job.status_code == 400, path
     assert service.fake.requests == []
 
 

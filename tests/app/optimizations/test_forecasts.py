@@ -89,6 +89,12 @@ async def test_an_estimate_is_within_the_budget_and_says_what_ends_the_search(
     assert expected[figure]["expected"] <= most + 1e-6
 
 
+async def test_calls_are_counted_in_whole_numbers_within_the_budget(service: JobService) -> None:
+    for calls in (601, 777):
+        counted = (await estimate(service, budget={"calls": calls}))["calls"]
+        assert all(number == int(number) <= calls for number in counted.values())
+
+
 async def test_what_could_not_be_made_cannot_be_estimated(service: JobService) -> None:
     for changes, param in (
         ({"target": "none"}, "target"),

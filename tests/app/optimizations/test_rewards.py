@@ -58,7 +58,7 @@ async def test_a_job_without_rewards_is_stored_with_none(idle: JobService) -> No
         ({"criteria": [BRAND], "checks": [{**SHORT, "name": "Brand voice"}]}, "checks.0.name", "too"),
         ({"criteria": [{**BRAND, "description": "\u200b"}]}, "criteria.0.description", "blank"),
         ({"criteria": [{**BRAND, "weight": -1}]}, "criteria.0.weight", "greater than or equal to 0"),
-        ({"criteria": [{**BRAND, "colour": 1}]}, "criteria.0.colour", "Extra inputs"),
+        ({"criteria": [{**BRAND, "colour": 1}]}, "criteria.0.colour", "no such field"),
         ({"weights": {"Wit": 2}}, "weights.Wit", "no built-in criterion 'Wit': there are Helpfulness"),
         ({"weights": {"Safety": 2}, "catalogue": False}, "weights.Safety", "weights are for built-in"),
         ({"catalogue": False, "checks": [SHORT]}, "catalogue", "at least two"),

@@ -158,10 +158,14 @@ async def test_a_key_for_some_models_schedules_jobs_of_those_alone(service: JobS
     key, _ = await add_key(keys, "optimize", models=(other,))
     headers = {"authorization": f"Bearer {key}"}
     body = {"name": "nightly", "request": job(held_out=0), "trigger": NIGHTLY}
-    failure(await service.client.post("/v1/schedules", json=body, headers=headers), 404)
+    failure(await service.client.post("/v1/schedules", json=body, headers=headers), 400)
     path = f"/v1/schedules/{await add(service)}"
-    for change in ({"enabled": True}, {"name": "mine"}, {"request": job(held_out=0)}):
-        failure(await service.client.patch(path, json=change, headers=headers), 404)
+    for change, status in (
+        ({"enabled": True}, 404),
+        ({"name": "mine"}, 404),
+        ({"request": job(held_out=0)}, 400),
+    ):
+        failure(await service.client.patch(path, json=change, headers=headers), status)
     own = {**body, "request": job(held_out=0, target=other)}
     assert (await service.client.post("/v1/schedules", json=own, headers=headers)).status_code == 201
 
