@@ -205,7 +205,8 @@ def show_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
     table = Table()
     for heading in ("job", "name", "for", "state", "priority", "calls", "worked"):
         # the whole id, whatever the terminal's width: it is what the other commands are given
-        table.add_column(heading, no_wrap=heading == "job", overflow="fold")
+        wraps = heading in {"name", "for", "state"}
+        table.add_column(heading, no_wrap=not wraps, overflow="fold", min_width=9 if wraps else None)
     for job in jobs:
         cells = (
             job["id"],
