@@ -202,18 +202,19 @@ def show_jobs(console: Console, jobs: list[dict[str, Any]]) -> None:
     if not jobs:
         console.print("no jobs: 'drpo optimize TARGET' makes one")
         return
-    table = Table()
-    for heading in ("job", "name", "for", "state", "priority", "calls", "worked"):
+    prioritised = any(job["priority"] for job in jobs)
+    headings = ["job", "name", "for", "state", *(["priority"] if prioritised else []), "calls", "worked"]
+    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for heading in headings:
         # the whole id, whatever the terminal's width: it is what the other commands are given
-        wraps = heading in {"name", "for", "state"}
-        table.add_column(heading, no_wrap=not wraps, overflow="fold", min_width=9 if wraps else None)
+        table.add_column(heading, no_wrap=heading not in {"name", "for", "state"}, overflow="fold")
     for job in jobs:
         cells = (
             job["id"],
             job["name"] or "-",
             job.get("target", "example bank"),
             describe_state(job),
-            str(job["priority"]),
+            *([str(job["priority"])] if prioritised else []),
             str(job["usage"]["calls"]),
             duration(job["elapsed_seconds"]),
         )
