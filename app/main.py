@@ -39,12 +39,12 @@ def create_app(resources: Resources) -> FastAPI:
     app.state.resources = resources
     install_error_handlers(app)
     for router in (
-        health_router,
-        models_router,
-        chat_router,
+        chat_router,  # routes are tried in this order, so those that are asked most stand first
+        responses_router,
         completions_router,
         embeddings_router,
-        responses_router,
+        health_router,
+        models_router,
         optimizations_router,
         optimization_control_router,
         keys_router,

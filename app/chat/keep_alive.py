@@ -1,6 +1,7 @@
 """Comments in a stream that has gone quiet, so that proxies in between do not take it for dead."""
 
 import asyncio
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import Final, Self
 
@@ -8,7 +9,7 @@ from starlette.types import Send
 
 COMMENT: Final = b": keep-alive\n\n"
 _SOON: Final = 0.01
-"""Seconds until another look while something is being sent."""
+"""Seconds until another look while a comment is being sent."""
 
 
 class KeepAlive:
@@ -25,7 +26,6 @@ class KeepAlive:
         self._last = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._comment: asyncio.Future[None] | None = None
-        self._sending = False
 
     async def __aenter__(self) -> Self:
         self._timer = self._loop.call_later(self._seconds, self._look)
@@ -43,17 +43,15 @@ class KeepAlive:
             self._comment.cancel()
             await asyncio.wait({self._comment})
 
-    async def send(self, piece: bytes) -> None:
-        """Send ``piece``, which ends where an event ends."""
-        self._sending = True
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-        self._sending = False
+    def send(self, piece: bytes) -> Awaitable[None]:
+        """Send ``piece``, which ends where an event ends. There are very many: no coroutine of its own."""
         self._last = self._loop.time()
+        return self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     def _look(self) -> None:
         quiet = self._loop.time() - self._last
         is_commenting = self._comment is not None and not self._comment.done()
-        if quiet >= self._seconds and not self._sending and not is_commenting:
+        if quiet >= self._seconds and not is_commenting:
             self._comment = asyncio.ensure_future(self.send(COMMENT))
             self._comment.add_done_callback(_retrieve)
             quiet = 0.0

@@ -155,9 +155,10 @@ class Passthrough(Upstream):
     ) -> AsyncGenerator[bytes, None]:
         backend = self.origin.backend
         splitter = FrameSplitter()
-        chunks = response.aiter_bytes()
-        with transport_errors(self.origin):
-            while (chunk := await patience.wait(anext(chunks, None))) is not None:
+        with transport_errors(self.origin), patience.watch():
+            patience.waits()
+            async for chunk in response.aiter_bytes():
+                patience.has_read()
                 for frame in splitter.feed(chunk):
                     self._refuse_error(frame, response.status_code, framed=True)
                     yield frame
@@ -170,6 +171,7 @@ class Passthrough(Upstream):
                         f"(backends.{backend}.max_response_bytes)",
                         backend=backend,
                     )
+                patience.waits()
         for frame in splitter.finish():
             yield frame
             return

@@ -1,7 +1,8 @@
 """How long a stream may take: to its first frame, from frame to frame, and in all."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from app.backend_settings import TimeoutSettings
@@ -28,7 +29,8 @@ class StreamPatience:
         self._end = self._loop.time() + timeouts.stream_seconds
         self._next = self._loop.time() + timeouts.first_token_seconds
         self._begun = False
-        self._waiting: asyncio.Task[Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._waiting = False
         self._expired = False
         self._timer = self._loop.call_at(min(self._next, self._end), self._look)
 
@@ -49,27 +51,48 @@ class StreamPatience:
         Raises:
             BackendUnavailableError: it took too long; ``step`` is cancelled.
         """
+        with self.watch():
+            self.waits()
+            answer = await step
+            self.has_read()
+            return answer
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Watch the current task while it reads the stream, between ``waits`` and ``has_read``.
+
+        Raises:
+            BackendUnavailableError: the backend took too long; the task's step is cancelled.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a stream is read by a task")
+        self._task = task
         cancelling = task.cancelling()
-        self._waiting = task
         try:
-            return await step
+            yield
         except asyncio.CancelledError:
             # as asyncio.timeout does: a cancellation from outside that came as well goes on
             if self._expired and task.uncancel() <= cancelling:
                 raise self._out_of_time() from None
             raise
         finally:
-            self._waiting = None
+            self._waiting = False
+
+    def waits(self) -> None:
+        """The task begins to wait for the backend."""
+        self._waiting = True
+
+    def has_read(self) -> None:
+        """Something has come."""
+        self._waiting = False
 
     def _look(self) -> None:
         if self._loop.time() < min(self._next, self._end):
             self._set()
-        elif self._waiting is not None:
+        elif self._waiting and self._task is not None:
             self._expired = True
-            self._waiting.cancel()
+            self._task.cancel()
         else:  # the client is what is waited for: look again when that may be over
             self._timer = self._loop.call_later(_SOON, self._look)
 
