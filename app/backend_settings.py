@@ -99,6 +99,7 @@ class SimulatedWorldSettings(Group):
         noise: how much the exact wording of a request does to an answer.
         conflicts: how much a push on one trait takes from others.
         judge_noise: how much the judge's scores scatter.
+        judge_leniency: what the judge adds to every score, so that more of them are 5; usually 0.
         judge_length_preference: what the judge adds to a score for every 100 words of an answer; usually 0.
         proposer_skill: share of the new instructions that come out as usual; the others are thin, vague,
             about a single query, or harmful.
@@ -108,6 +109,7 @@ class SimulatedWorldSettings(Group):
     noise: float = Field(default=1.0, ge=0, le=5)
     conflicts: float = Field(default=1.0, ge=0, le=5)
     judge_noise: float = Field(default=1.0, ge=0, le=5)
+    judge_leniency: float = Field(default=0.0, ge=-2, le=2)
     judge_length_preference: float = Field(default=0.0, ge=-2, le=2)
     proposer_skill: Share = 1.0
 

@@ -5,18 +5,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import uvloop
 from pydantic import BaseModel, ConfigDict
 
-from app.backend_settings import USUAL_WORLD, SimulatedWorldSettings
+from app.backend_settings import SimulatedWorldSettings
 from benchmarks.lab import OWN_PROMPT, SEED_PROMPT, World, best_reachable, parted, quality
 from benchmarks.search_methods.table import run_method
 
 USUAL = "usual"
+_CALIBRATED = SimulatedWorldSettings(judge_leniency=0.7)
+"""As saturated as the judge of the paper's published search trees (``world_realism``)."""
+
+
+def _unlike_usual(**settings: float) -> SimulatedWorldSettings:
+    return _CALIBRATED.model_copy(update=settings)
+
+
 KINDS: Mapping[str, SimulatedWorldSettings] = {
-    USUAL: USUAL_WORLD,
-    "noisy": SimulatedWorldSettings(noise=2),
-    "conflicts": SimulatedWorldSettings(conflicts=2),
-    "weak-proposer": SimulatedWorldSettings(proposer_skill=0.4),
-    "noisy-judge": SimulatedWorldSettings(judge_noise=2),
-    "length-judge": SimulatedWorldSettings(judge_length_preference=0.5),
+    USUAL: _CALIBRATED,
+    "strict-judge": _unlike_usual(judge_leniency=0),
+    "noisy": _unlike_usual(noise=2),
+    "conflicts": _unlike_usual(conflicts=2),
+    "weak-proposer": _unlike_usual(proposer_skill=0.4),
+    "noisy-judge": _unlike_usual(judge_noise=2),
+    "length-judge": _unlike_usual(judge_length_preference=0.5),
 }
 """Kinds of worlds. Those after the first are held out: no search is tuned on them."""
 STARTS: Mapping[str, str] = {"plain": SEED_PROMPT, "own": OWN_PROMPT}

@@ -50,8 +50,7 @@ class Generation:
         """
         rng = random.Random(derive_seed(self._config.seed, "aims", round_number))
         parents = self._parents(requests, round_number, rng)
-        means = self._standings.posterior.criterion_means(parents[0])
-        source = AimSource(posterior=self._standings.posterior, means=means, count=self._racing.aims)
+        source = AimSource(posterior=self._standings.posterior, parent_id=parents[0], count=self._racing.aims)
         briefs = [
             self._brief(parent, aims)
             for parent, aims in zip(parents, source.draw(requests, rng), strict=True)
@@ -102,7 +101,6 @@ class Generation:
                 bench,
                 lines.instructions,
                 self._standings.posterior,
-                base_id=SEED_ID,
                 rng=np.random.default_rng(seed) if place else None,
             )
             text = write_prompt(PromptLines(introduction=introduction, instructions=chosen))

@@ -7,6 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.censored import expected_score, sensitivity
+
 Vector: TypeAlias = NDArray[np.float64]
 
 _INFORMED = 0.5
@@ -28,19 +30,39 @@ class LinePriors:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CriterionPosterior:
-    """One criterion: ``means`` and ``covariance`` are the candidates', above ``level``."""
+    """One criterion. Strengths are latent: they go on where scores end (``censored``).
 
-    level: float
+    Attributes:
+        levels: expected strength on each query that calls for it, under a prompt that says nothing.
+        shares: how much each of these queries counts in the criterion; sums to 1.
+        noise: standard deviation of the noise on a score.
+        means / covariance: the candidates', above the levels.
+        line_means / line_variances: what each line adds.
+        priors: what it was believed to add.
+    """
+
+    levels: Vector
+    shares: Vector
+    noise: float
     means: Vector
     covariance: Vector
     line_means: Vector
     line_variances: Vector
     priors: LinePriors
 
+    def mean_scores(self, shifts: Vector) -> Vector:
+        """The expected score, 1..5, over the queries, for each of several shifts above the levels."""
+        found: Vector = self.shares @ expected_score(self.levels[:, None] + shifts, self.noise)
+        return found
+
+    def slope(self, shift: float) -> float:
+        """By how much the expected score grows with the strength, 0..1: little where most scores are 5."""
+        return float(self.shares @ sensitivity(self.levels + shift, self.noise))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
-    """How much lines written for a criterion raise it: a mean and how sure that is."""
+    """How much lines written for a criterion raise its strength: a mean and how sure that is."""
 
     mean: float
     deviation: float
@@ -61,12 +83,6 @@ class Posterior:
     weights: Mapping[str, float]
     criteria: Mapping[str, CriterionPosterior]
 
-    def value(self, candidate_id: str) -> float:
-        """The candidate's mean reward above the common level; meaningful as a difference only."""
-        row = self.candidates[candidate_id]
-        total = sum(weight * self.criteria[name].means[row] for name, weight in self.weights.items())
-        return round(float(total), _DECIMALS)
-
     def reward(self, candidate_id: str) -> float:
         """The candidate's expected mean reward over queries like those seen, 1..5."""
         means = self.criterion_means(candidate_id)
@@ -76,18 +92,26 @@ class Posterior:
         """Its expected score on each criterion, 1..5."""
         row = self.candidates[candidate_id]
         return {
-            name: min(5.0, max(1.0, float(self.criteria[name].level + self.criteria[name].means[row])))
+            name: float(self.criteria[name].mean_scores(self.criteria[name].means[[row]])[0])
             for name in self.weights
         }
 
+    def gain(self, candidate_id: str, criterion: str, rise: float) -> float:
+        """What the candidate's reward would gain from ``rise`` more strength on ``criterion``."""
+        known = self.criteria[criterion]
+        own = known.means[self.candidates[candidate_id]]
+        before, after = known.mean_scores(np.array([own, own + rise]))
+        return round(self.weights[criterion] * float(after - before), _DECIMALS)
+
     def deviation(self, candidate_id: str, other_id: str) -> float:
-        """How unsure the difference of their values is: its posterior standard deviation."""
+        """How unsure the difference of their rewards is: its posterior standard deviation, to first order."""
         row, other = self.candidates[candidate_id], self.candidates[other_id]
         variance = 0.0
         for name, weight in self.weights.items():
-            spread = self.criteria[name].covariance
+            known = self.criteria[name]
+            spread, slope = known.covariance, known.slope(float(known.means[other]))
             own = float(spread[row, row] + spread[other, other] - 2 * spread[row, other])
-            variance += weight**2 * max(0.0, own)
+            variance += (weight * slope) ** 2 * max(0.0, own)
         return round(float(np.sqrt(variance)), _DECIMALS)
 
     def line_effects(self, rng: np.random.Generator | None) -> Mapping[str, Vector]:

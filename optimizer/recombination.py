@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from optimizer.posterior import Posterior
 
-_CEILING = 4.9
-_LEAST_ROOM = 0.3
+_REACH = 2.0
+"""Strength that instructions can add to a criterion at most, together: so further ones add less and less."""
 _MOST_CHANGES = 30
 _WORTH_A_CHANGE = 1e-4
 _WIDEST = 60
 """Instructions looked at, those that look best: each step of the search tries every one in every place."""
+_SHIFTS = np.linspace(-6, 6, 241)
+"""Shifts of a criterion's strength for which its expected score is tabulated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +43,6 @@ def choose_instructions(
     present: Sequence[str],
     posterior: Posterior,
     *,
-    base_id: str,
     rng: np.random.Generator | None,
 ) -> tuple[str, ...]:
     """The best set of instructions by local search from ``present``: add, drop or swap one at a time.
@@ -50,13 +51,12 @@ def choose_instructions(
         bench: what there is.
         present: the instructions to start from, in their order; what stays keeps its place.
         posterior: what they are believed to do.
-        base_id: the candidate whose scores leave room for improvement: the seed prompt.
         rng: for a draw from the posterior; None for its mean.
     """
     effects = posterior.line_effects(rng)
     known = _most_promising(bench, present, posterior, effects)
     chosen = [known.index(text) for text in dict.fromkeys(present) if text in known][: bench.most]
-    worth = _worth(known, bench, posterior, base_id, effects)
+    worth = _worth(known, bench, posterior, effects)
     best = worth([chosen])[0]
     for _ in range(_MOST_CHANGES):
         groups = _neighbours(chosen, len(known), bench.most)
@@ -82,8 +82,11 @@ def choose_introduction(introductions: Sequence[str], posterior: Posterior, *, p
     def worth(text: str) -> float:
         lines = [line.strip() for line in text.split("\n")]
         rows = [posterior.lines[line] for line in lines if line in posterior.lines]
-        gain = sum(weight * effects[name][rows].sum() for name, weight in posterior.weights.items())
-        return round(float(gain) - price * len(text.split()), 9)
+        gain = 0.0
+        for name, weight in posterior.weights.items():
+            before, after = posterior.criteria[name].mean_scores(np.array([0.0, effects[name][rows].sum()]))
+            gain += weight * float(after - before)
+        return round(gain - price * len(text.split()), 9)
 
     return max(introductions, key=worth)
 
@@ -105,27 +108,24 @@ def _worth(
     known: Sequence[str],
     bench: Bench,
     posterior: Posterior,
-    base_id: str,
     effects: Mapping[str, NDArray[np.float64]],
 ) -> Callable[[Sequence[Sequence[int]]], NDArray[np.float64]]:
     """What sets of instructions are worth; those asked about together are of the same size."""
     names = list(posterior.weights)
-    weights = np.array([posterior.weights[name] for name in names])
-    base = posterior.criterion_means(base_id)
-    room = np.maximum(_LEAST_ROOM, _CEILING - np.array([base[name] for name in names]))
+    curves = [posterior.weights[name] * posterior.criteria[name].mean_scores(_SHIFTS) for name in names]
     rows = [posterior.lines[text] for text in known]
     table = np.array([effects[name][rows] for name in names]).T.reshape(len(known), len(names))
-    shares: NDArray[np.float64] = np.clip(table / room, -1.0, 0.9)
+    shares: NDArray[np.float64] = np.clip(table / _REACH, -1.0, 0.9)
     words = np.array([len(text.split()) for text in known])
 
     def worth(options: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-        sets = np.array(options, dtype=np.intp)
-        if not sets.size:
-            return np.zeros(len(options))
+        sets = np.array(options, dtype=np.intp).reshape(len(options), len(options[0]) if options else 0)
         picked = shares[sets]
         left = np.prod(1 - np.maximum(picked, 0.0), axis=1)
-        gain = room * (1 - left) + room * np.minimum(picked, 0.0).sum(axis=1)
-        values: NDArray[np.float64] = gain @ weights - bench.price * words[sets].sum(axis=1)
+        shifts = _REACH * (1 - left + np.minimum(picked, 0.0).sum(axis=1))
+        values: NDArray[np.float64] = -bench.price * words[sets].sum(axis=1)
+        for at, curve in enumerate(curves):
+            values = values + np.interp(shifts[:, at], _SHIFTS, curve)
         return np.round(values, 9)
 
     return worth

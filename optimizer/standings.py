@@ -128,9 +128,9 @@ class Standings:
         return tuple(reward - other[query_id] for query_id, reward in own.items() if query_id in other)
 
     def value(self, candidate_id: str) -> float:
-        """The candidate's expected reward above a common level, less what its length has to bring."""
+        """The candidate's expected reward, less what its length has to bring."""
         words = len(self.candidates[candidate_id].system_prompt.split())
-        return round(self.posterior.value(candidate_id) - self._length_price * words, 9)
+        return round(self.posterior.reward(candidate_id) - self._length_price * words, 9)
 
     def leader(self) -> str:
         """The best candidate with a score; of equal ones the oldest."""

@@ -1,39 +1,37 @@
 """What all evaluations together say about each candidate: a linear model of a prompt's instructions.
 
-Candidates share instructions, and each evaluation scores several criteria. So the score on a criterion is
+Candidates share instructions, and each evaluation scores several criteria. So the strength on a criterion is
 taken as the criterion's level, plus what each line of the prompt does to it, plus what is peculiar to the
-candidate and to the query, plus noise: a Gaussian model for each criterion, solved exactly. Its means are
-shrunk, so that the best of many candidates is not merely the luckiest one, and every evaluation of a prompt
-teaches something about all that share a line with it (the idea of component-wise edits: SPRIG, arXiv
-2410.14826; of a surrogate over prompts: HbBoPs, ICML 2025).
+candidate and to the query, plus noise, and the score as that, cut off at 1 and 5 (``censored``): a Gaussian
+model for each criterion. Its means are shrunk, so that the best of many candidates is not merely the luckiest
+one, and every evaluation of a prompt teaches something about all that share a line with it (the idea of
+component-wise edits: SPRIG, arXiv 2410.14826; of a surrogate over prompts: HbBoPs, ICML 2025).
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 
+from optimizer.censored import fit_censored
 from optimizer.posterior import CriterionPosterior, LinePriors, Posterior
 
 Vector: TypeAlias = NDArray[np.float64]
 
-_CEILING, _USUAL_ROOM, _LEAST_ROOM = 4.9, 1.2, 0.15
 _FEW_QUERIES = 8
 """With fewer queries than this a criterion counts as soon as one of them calls for it, else from two on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SurrogatePrior:
-    """What is believed before anything is seen; all on the scale of the scores, 1..5.
+    """What is believed before anything is seen; all in strength, on the scale of the scores.
 
     Attributes:
-        aimed_mean / aimed_deviation: of what a new line does to a criterion that it was written for, where
-            the seed prompt leaves the usual room for improvement; less where it leaves less.
+        aimed_mean / aimed_deviation: of what a new line does to a criterion that it was written for.
         other_mean / other_deviation: of what it does to any other criterion.
         seed_mean / seed_deviation: of what a line of the seed prompt does: somebody wrote it for a reason.
         candidate_deviation: of what no line of a candidate explains.
@@ -134,23 +132,23 @@ class Surrogate:
         prior, scores = self._prior, self._scores[criterion]
         rows = np.array([item.candidate for item in scores])
         queries = np.array([item.query for item in scores])
-        observed = np.array([item.score for item in scores])
         lines = self._line_priors(criterion)
         seen = membership[rows] * lines.variances
         own = prior.candidate_deviation**2
         covariance = seen @ membership[rows].T + own * (rows[:, None] == rows)
         covariance += prior.query_deviation**2 * (queries[:, None] == queries) + prior.level_deviation**2
-        covariance[np.diag_indices(len(scores))] += prior.noise_deviation**2
-        root = cholesky(covariance, lower=True)
-        surprise = observed - prior.level - membership[rows] @ lines.means
-        half = solve_triangular(root, surprise, lower=True)
-        explained = solve_triangular(root, half, lower=True, trans="T")
+        expected = prior.level + membership[rows] @ lines.means
+        observed = np.array([item.score for item in scores])
+        explained, root = fit_censored(observed, expected, covariance, deviation=prior.noise_deviation)
         cross = (membership * lines.variances) @ membership[rows].T
         cross += own * (np.arange(len(membership))[:, None] == rows)
         spread = solve_triangular(root, cross.T, lower=True)
         own_part = own * np.eye(len(membership))
+        levels, shares = self._levels(criterion, queries, explained)
         return CriterionPosterior(
-            level=prior.level + prior.level_deviation**2 * float(explained.sum()),
+            levels=levels,
+            shares=shares,
+            noise=prior.noise_deviation,
             means=membership @ lines.means + cross @ explained,
             covariance=(membership * lines.variances) @ membership.T + own_part - spread.T @ spread,
             line_means=lines.means + lines.variances * (membership[rows].T @ explained),
@@ -158,19 +156,24 @@ class Surrogate:
             priors=lines,
         )
 
+    def _levels(self, criterion: str, queries: NDArray[np.intp], explained: Vector) -> tuple[Vector, Vector]:
+        """The strength on each query that calls for ``criterion``, and how much the query counts in it."""
+        prior = self._prior
+        called = {
+            number: self._shares[name][criterion]
+            for name, number in self._queries.items()
+            if criterion in self._shares.get(name, {})
+        }
+        level = prior.level + prior.level_deviation**2 * explained.sum()
+        own = np.array([explained[queries == number].sum() for number in called])
+        shares = np.array(list(called.values()))
+        return level + prior.query_deviation**2 * own, shares / shares.sum()
+
     def _line_priors(self, criterion: str) -> LinePriors:
         prior = self._prior
         aimed = np.array([aims is not None and criterion in aims for aims in self._aims])
         seeded = np.array([aims is None for aims in self._aims])
-        room = self._room(criterion)
-        means = np.where(aimed, prior.aimed_mean * room, np.where(seeded, prior.seed_mean, prior.other_mean))
+        means = np.where(aimed, prior.aimed_mean, np.where(seeded, prior.seed_mean, prior.other_mean))
         others = np.where(seeded, prior.seed_deviation, prior.other_deviation)
         deviations = np.where(aimed, prior.aimed_deviation, others)
         return LinePriors(means=means, variances=deviations**2, aimed=aimed)
-
-    def _room(self, criterion: str) -> float:
-        """How far the seed prompt's scores lie below the best, as a share of what is usual; 1 if unknown."""
-        scores = [item.score for item in self._scores[criterion] if item.candidate == 0]
-        if not scores:
-            return 1.0
-        return max(_LEAST_ROOM, min(1.0, (_CEILING - fmean(scores)) / _USUAL_ROOM))

@@ -10,6 +10,7 @@ PRIOR_MEAN, PRIOR_VARIANCE = 0.25, 0.36
 def one_criterion(
     *,
     level: float = 3.0,
+    spread: float = 0.0,
     means: tuple[float, ...] = (0.0, 0.5),
     line_means: tuple[float, ...] = (0.0, 0.5),
     line_variances: tuple[float, ...] = (0.36, 0.36),
@@ -17,7 +18,9 @@ def one_criterion(
 ) -> CriterionPosterior:
     size = len(means)
     return CriterionPosterior(
-        level=level,
+        levels=np.array([level - spread, level + spread]),
+        shares=np.array([0.5, 0.5]),
+        noise=0.01,
         means=np.array(means),
         covariance=0.04 * np.eye(size),
         line_means=np.array(line_means),
@@ -40,19 +43,25 @@ def posterior_of(**criteria: tuple[float, CriterionPosterior]) -> Posterior:
 
 
 class TestCandidates:
-    def test_value_and_reward_are_means_over_the_criteria_by_their_weights(self) -> None:
+    def test_the_reward_is_the_mean_over_the_criteria_by_their_weights(self) -> None:
         posterior = posterior_of(
             Clarity=(0.75, one_criterion(level=3.0, means=(0.0, 0.4))),
             Depth=(0.25, one_criterion(level=2.0, means=(0.2, -0.4))),
         )
-        assert posterior.value("c1") == pytest.approx(0.75 * 0.4 - 0.25 * 0.4)
         assert posterior.reward("c1") == pytest.approx(0.75 * 3.4 + 0.25 * 1.6)
         assert posterior.criterion_means("c0") == pytest.approx({"Clarity": 3.0, "Depth": 2.2})
 
-    def test_expected_scores_stay_on_the_scale_while_values_go_on(self) -> None:
+    def test_expected_scores_stay_on_the_scale_whatever_the_strength(self) -> None:
         posterior = posterior_of(Clarity=(1.0, one_criterion(level=4.5, means=(-9.0, 1.5))))
         assert (posterior.reward("c0"), posterior.reward("c1")) == (1.0, 5.0)
-        assert posterior.value("c1") == 1.5
+
+    def test_more_strength_brings_nothing_on_the_queries_that_have_a_five(self) -> None:
+        posterior = posterior_of(Clarity=(0.5, one_criterion(level=5.0, spread=1.0, means=(0.0, 0.5))))
+        assert posterior.criterion_means("c0") == pytest.approx({"Clarity": 4.5})
+        assert posterior.criterion_means("c1") == pytest.approx({"Clarity": 4.75})
+        assert posterior.gain("c0", "Clarity", 0.5) == pytest.approx(0.5 * 0.25)
+        assert posterior.gain("c0", "Clarity", 3.0) == pytest.approx(0.5 * 0.5)
+        assert posterior.deviation("c0", "c1") == pytest.approx(0.5 * 0.5 * 0.08**0.5)
 
     def test_the_doubt_about_a_difference_adds_up_over_criteria(self) -> None:
         found = one_criterion()

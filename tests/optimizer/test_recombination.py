@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optimizer import recombination
+from optimizer.censored import expected_score
 from optimizer.posterior import CriterionPosterior, LinePriors, Posterior
 from optimizer.recombination import Bench, choose_instructions, choose_introduction
 
@@ -22,7 +23,9 @@ def believed(effects: Effects, *, level: float = 3.0, deviation: float = 0.0) ->
         variances = np.full(len(lines), deviation**2)
         priors = LinePriors(means=means, variances=variances, aimed=np.zeros(len(lines), dtype=np.bool_))
         criteria[name] = CriterionPosterior(
-            level=level,
+            levels=np.array([level]),
+            shares=np.ones(1),
+            noise=0.8,
             means=np.zeros(1),
             covariance=np.zeros((1, 1)),
             line_means=means,
@@ -42,7 +45,7 @@ def choose(
 ) -> tuple[str, ...]:
     bench = Bench(instructions=tuple(effects), most=most, price=price)
     posterior = believed(effects, level=level)
-    return choose_instructions(bench, present, posterior, base_id="c0", rng=None)
+    return choose_instructions(bench, present, posterior, rng=None)
 
 
 GOOD: Effects = {
@@ -69,8 +72,8 @@ class TestInstructions:
 
     def test_a_price_leaves_out_what_brings_less_than_its_words_cost(self) -> None:
         effects: Effects = {
-            "one two three four five": {"Clarity": 0.04},
-            "one": {"Clarity": 0.04},
+            "one two three four five": {"Clarity": 0.05},
+            "one": {"Clarity": 0.05},
         }
         assert choose(effects, *effects) == tuple(effects)
         assert choose(effects, *effects, price=0.02) == ("one",)
@@ -91,7 +94,7 @@ class TestInstructions:
     def test_a_criterion_without_room_gains_little(self) -> None:
         effects: Effects = {"one two": {"Clarity": 0.5}}
         assert choose(effects, price=0.2) == ("one two",)
-        assert choose(effects, price=0.2, level=4.9) == ()
+        assert choose(effects, price=0.2, level=6.0) == ()
 
     def test_a_choice_differs_from_where_it_began_by_thirty_changes_at_most(self) -> None:
         effects: Effects = {
@@ -106,12 +109,12 @@ class TestInstructions:
     def test_an_empty_bench_gives_no_instructions(self) -> None:
         posterior = believed({"a": {"Clarity": 0.1}})
         bench = Bench(instructions=(), most=3, price=0)
-        assert choose_instructions(bench, (), posterior, base_id="c0", rng=None) == ()
+        assert choose_instructions(bench, (), posterior, rng=None) == ()
 
     def test_an_instruction_that_nobody_has_learned_about_is_not_used(self) -> None:
         posterior = believed({"a": {"Clarity": 0.1}})
         bench = Bench(instructions=("new", "a"), most=3, price=0)
-        assert choose_instructions(bench, ("new",), posterior, base_id="c0", rng=None) == ("a",)
+        assert choose_instructions(bench, ("new",), posterior, rng=None) == ("a",)
 
     def test_a_wide_bench_is_narrowed_to_what_looks_best_without_losing_what_is_there(self) -> None:
         effects: dict[str, dict[str, float]] = {"present": {"Clarity": 0.0}}
@@ -130,7 +133,7 @@ class TestInstructions:
 
         def draw(seed: int) -> tuple[str, ...]:
             rng = np.random.default_rng(seed)
-            return choose_instructions(bench, (), posterior, base_id="c0", rng=rng)
+            return choose_instructions(bench, (), posterior, rng=rng)
 
         found = [draw(seed) for seed in range(20)]
         assert len(set(found)) > 10
@@ -155,19 +158,19 @@ class TestInstructions:
         assert len(found) <= most
         assert len(set(found)) == len(found)
         assert set(found) <= set(effects)
-        assert value(effects, found, price) >= value(effects, present, price) - 1e-6
+        assert value(effects, found, price) >= value(effects, present, price) - 1e-3
 
 
 def value(effects: Effects, chosen: Sequence[str], price: float) -> float:
-    """What a set is worth, computed apart: with a level of 3 there is room for 1.9 on both criteria."""
+    """What a set is worth, computed apart: from a level of 3 instructions reach 2 further."""
     total = 0.0
     for name in ("Clarity", "Depth"):
         left, harm = 1.0, 0.0
         for line in chosen:
-            share = effects[line][name] / 1.9
+            share = effects[line][name] / 2
             left *= 1 - max(0.0, min(0.9, share))
             harm += min(0.0, max(-1.0, share))
-        total += 0.5 * 1.9 * (1 - left + harm)
+        total += 0.5 * float(expected_score(np.array(3 + 2 * (1 - left + harm)), 0.8))
     return total - price * sum(len(line.split()) for line in chosen)
 
 

@@ -77,7 +77,7 @@ class TestCandidates:
         standings.record(step_of(standings.candidates["c0"], evaluated("c0", QUERIES[0], {"Clarity": 3})))
         await standings.refit()
         words = len(PROMPTS["c1.0.1"].split())
-        value = standings.posterior.value("c1.0.1") - 0.02 * words
+        value = standings.posterior.reward("c1.0.1") - 0.02 * words
         assert standings.value("c1.0.1") == pytest.approx(value)
 
     async def test_a_path_holds_a_candidate_with_all_its_evaluations(self) -> None:

@@ -64,15 +64,16 @@ def judge(
     criteria = items(section(message, "## Criteria"))
     answer = plain(quoted(section(message, "## Answer")))
     length = character.judge_length_preference * (len(answer.split()) - _USUAL_WORDS) / 100
+    lenience = character.judge_leniency - severity + length
     scores = []
     for name, description in criteria:
         rng = generator(seed, "judge", name, message)
-        noise = length + rng.gauss(0, _NOISE * character.judge_noise)
+        noise = rng.gauss(0, _NOISE * character.judge_noise)
         if draw.temperature > 0:
             rng = generator(seed, "judge", draw.seed, draw.index, name, message)
             noise += rng.gauss(0, _HEAT * min(2.0, draw.temperature))
         verdict = judge_one(answer, name, description, rng)
-        score = max(1, min(5, round(verdict.score - severity + noise)))
+        score = max(1, min(5, round(verdict.score + lenience + noise)))
         scores.append({"criterion": name, "rationale": verdict.rationale, "score": score})
     return json.dumps({"scores": scores}, ensure_ascii=False)
 
