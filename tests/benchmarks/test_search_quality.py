@@ -96,7 +96,7 @@ def test_the_order_of_runs_does_not_depend_on_which_case_ended_first() -> None:
 
 
 def test_each_kind_of_world_differs_from_the_usual_one() -> None:
-    assert len(KINDS) == len(set(KINDS.values())) == 6
+    assert len(KINDS) == len(set(KINDS.values())) == 7
     chosen = list(cases(("usual", "noisy"), Size(worlds=3, seeds=3), Size(worlds=2, seeds=1)))
     assert sum(case.kind == "usual" for case in chosen) == 9
     assert sum(case.kind == "noisy" for case in chosen) == 2

@@ -38,6 +38,15 @@ class TestTheFit:
         mean, _ = fit([5.0], expected=20.0)
         assert mean == pytest.approx(20.0)
 
+    def test_a_fit_that_needs_more_steps_than_it_has_gives_the_last(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settled, _ = fit([5.0] * 6)
+        monkeypatch.setattr("optimizer.censored._STEPS", 1)
+        early, variance = fit([5.0] * 6)
+        assert 4 < early < settled
+        assert 0 < variance < 4
+
     @given(
         st.lists(st.sampled_from([1.0, 1.2, 2.0, 3.0, 4.0, 4.9, 5.0]), min_size=1, max_size=12),
         st.floats(-10, 15),
