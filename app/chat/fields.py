@@ -12,6 +12,9 @@ from optimizer.types import JsonObject, JsonValue
 
 EXTENSION = "drpo"
 
+_MOST_MODEL = 1024
+"""Characters of a model's name, which errors repeat."""
+
 _AS_USUAL = AlignmentOptions()
 _SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
@@ -37,7 +40,7 @@ def read_model(value: JsonValue) -> str:
     Raises:
         ApiError: 400, it is none.
     """
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= _MOST_MODEL:
         raise invalid_request("model has to be the name of a model; see GET /v1/models", param="model")
     return value
 
