@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.chaos.cluster import Store, Worker, until
-from tests.chaos.ledger import Finished, finished_calls
+from tests.chaos.ledger import Finished, all_ended, finished_calls
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 
@@ -50,11 +50,25 @@ class Installation:
         self.draw.shuffle(things)
         for number, thing in enumerate(things, start=1):
             await self.provider.post(f"/hold/{requests * number // (len(things) + 1)}")
-            await self.provider.get("/held", timeout=None)
+            await self.until_held()
             await thing()
             await self.note_finished()
             await self.provider.post("/release")
         await self.all_started()
+
+    async def until_held(self) -> None:
+        """Wait until the jobs have come so far.
+
+        Raises:
+            AssertionError: they have ended before: nothing would be disturbed any more.
+        """
+        held = asyncio.create_task(self.provider.get("/held", timeout=None))
+        try:
+            await until(lambda: True if held.done() else all_ended(self.store))
+            assert held.done(), "the jobs ended before they were disturbed"
+        finally:
+            held.cancel()
+            await asyncio.wait([held])
 
     async def note_finished(self) -> None:
         """Note what nobody may ask for any more."""
@@ -68,10 +82,10 @@ class Installation:
 
     async def freeze_a_worker(self) -> None:
         """SIGSTOP, until all that it held is in other hands, and SIGCONT."""
-        worker = await self._pick()
+        await self.all_started()
+        worker = await self._busy_one()
         worker.send(signal.SIGSTOP)
         try:
-            await self.provider.post("/release")
             await until(lambda: self._holds_nothing(worker))  # its leases run out
         finally:
             worker.send(signal.SIGCONT)
@@ -115,6 +129,17 @@ class Installation:
         if worker in self.starting:
             await self.starting[worker]
         return worker
+
+    async def _busy_one(self) -> Worker:
+        """One that has a job: freezing another one would disturb nothing."""
+        busy: list[Worker] = []
+
+        async def found() -> bool:
+            busy[:] = [worker for worker in self.workers if not await self._holds_nothing(worker)]
+            return bool(busy)
+
+        await until(found)
+        return self.draw.choice(busy)
 
     async def _holds_nothing(self, worker: Worker) -> bool:
         owners = await self.store.rows("SELECT owner FROM optimizations WHERE status = 'running'")

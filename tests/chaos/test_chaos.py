@@ -30,7 +30,8 @@ async def test_jobs_find_the_same_whatever_happens_to_workers_and_servers(
     redis_server.begin()
     await redis_server.until_up()
     environment = {"DRPO_REDIS__URL": redis_server.url}
-    command = ("worker", "--config", str(config), "--jobs", "2")
+    # room for the jobs of another: they are taken over while no answer comes and no job ends
+    command = ("worker", "--config", str(config), "--jobs", "6")
     workers = [Worker(f"worker-{number}", command, tmp_path, environment) for number in range(3)]
     api = Worker("api", ("serve", "--no-jobs", "--config", str(config)), tmp_path, environment)
     async with provider(LATENCY_MS) as counters:
