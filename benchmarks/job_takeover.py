@@ -37,7 +37,7 @@ JOB = {
     "preset": "paper",
     "label": None,
     "held_out": 0,
-    "settings": {"depth": 50, "max_depth_increase": 0},
+    "settings": {"depth": 150, "max_depth_increase": 0},
 }
 """Long enough not to end by itself."""
 

@@ -159,6 +159,11 @@ async def main() -> None:
     if len(sys.argv) > 1:
         await measure(sys.argv[1])
         return
+    await measure_sqlite()
+
+
+async def measure_sqlite() -> None:
+    """Print the figures of a fresh SQLite file."""
     with tempfile.TemporaryDirectory() as folder:
         await measure(f"sqlite+aiosqlite:///{Path(folder) / 'size.db'}")
 
