@@ -125,18 +125,17 @@ async def test_a_cancelled_job_asks_an_absent_store_with_pauses(database: Databa
     assert away.beats > 10**6 - 20
 
 
-@pytest.mark.parametrize(
-    ("error", "level"),
-    [(StoreUnavailableError("it is away"), logging.ERROR), (LostLeaseError("opt", 1), logging.WARNING)],
-)
+@pytest.mark.parametrize("error", [StoreUnavailableError("it is away"), LostLeaseError("opt", 1)])
 async def test_a_job_that_the_store_left_goes_on_later(
-    database: Database, error: Exception, level: int, caplog: pytest.LogCaptureFixture
+    database: Database, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     claim, run = await new_claim(database), ScriptedRun(error)
     run.open.set()
     await worker_on(database, run).work(claim, asyncio.Event())
     assert await status(database, claim) is OptimizationStatus.RUNNING
-    assert [record.levelno for record in caplog.records if record.name == "app.jobs.worker"] == [level]
+    assert [record.levelno for record in caplog.records if record.name == "app.jobs.worker"] == [
+        logging.WARNING
+    ]
 
 
 async def test_a_failure_of_a_job_that_is_somebody_elses_is_not_written(

@@ -145,7 +145,7 @@ async def test_a_deleted_webhook_is_told_nothing(service: JobService, there: Rec
         ({"url": "ftp://example.org/hook"}, "url", "http"),
         ({"url": "https://example.org/", "events": ["job.done"]}, "events", "optimization.succeeded"),
         ({"url": "https://example.org/", "events": []}, "events", "at least 1"),
-        ({"url": "https://example.org/", "colour": "red"}, "colour", "not permitted"),
+        ({"url": "https://example.org/", "colour": "red"}, "colour", "no such field"),
     ],
 )
 async def test_a_webhook_that_cannot_work_is_refused(
