@@ -10,6 +10,7 @@ from app.database import open_database
 from app.jobs.backend_pauses import BackendProbes
 from app.jobs.banks.run import BankRun
 from app.jobs.control import JobControl
+from app.jobs.event_feed import EventFeeds
 from app.jobs.kinds import JobRuns
 from app.jobs.local import LocalRunner
 from app.jobs.records import StoredCapabilities
@@ -67,6 +68,7 @@ class Resources:
     deletion: JobDeletion
     recorded: RecordedCallsRepository
     progress: ProgressLog
+    feeds: EventFeeds
     prompts: PromptRepository
     datasets: DatasetRepository
     labelled: LabelledPrompts
@@ -95,12 +97,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         ledger = await stack.enter_async_context(CallLedger(database))
         progress, outcomes = ProgressLog(database), OutcomeFeed()
         stores = _stores(database, ledger, progress)
-        prompts = stores.prompts
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
-        labelled = LabelledPrompts(prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
+        labelled = LabelledPrompts(stores.prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
         worker = JobWorker(
-            WorkerStore(database=database, optimizations=optimizations, prompts=prompts),
+            WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts),
             _runs(stores, models, retrievers),
             settings=settings.jobs,
             on_label_moved=labelled.invalidate,
@@ -123,7 +124,8 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
             deletion=JobDeletion(database),
             recorded=RecordedCallsRepository(database),
             progress=progress,
-            prompts=prompts,
+            feeds=EventFeeds(optimizations, progress),
+            prompts=stores.prompts,
             datasets=stores.datasets,
             labelled=labelled,
             access=await stack.enter_async_context(open_access(database, settings, outcomes, meeting)),

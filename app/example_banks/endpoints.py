@@ -72,7 +72,7 @@ async def follow_events(
 ) -> EventSourceResponse:
     """The job's events as SSE; ``Last-Event-ID`` names the last one already seen."""
     await resources.optimizations.get(bank_id, kind=JobKind.EXAMPLE_BANK)
-    return events_response(resources.optimizations, resources.progress, bank_id, last_event_id)
+    return events_response(resources.feeds, bank_id, last_event_id)
 
 
 @router.post("/{bank_id}/pause")

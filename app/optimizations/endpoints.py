@@ -1,6 +1,5 @@
 """``/v1/optimizations``."""
 
-from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -107,11 +106,6 @@ async def follow_events(
 
     ``round_finished`` says in ``progress`` how far the job was then, and how long the rest was to take.
     """
-    record = await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-    return events_response(
-        resources.optimizations,
-        resources.progress,
-        optimization_id,
-        last_event_id,
-        partial(OptimizationService(resources).tell_more, record),
-    )
+    await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+    tell_more = OptimizationService(resources).tell_more
+    return events_response(resources.feeds, optimization_id, last_event_id, tell_more)
