@@ -17,20 +17,33 @@ _LAST_SECONDS = 10.0
 class BackgroundLoop:
     """Does ``work`` every few seconds; leaving the block waits for what is under way. Use as ``async with``.
 
-    A failure is logged and the work is done again: a service whose background has stopped looks healthy.
+    Nobody knows whether a write that is cancelled was committed, so none is. A failure is logged and the work
+    is done again: a service whose background has stopped looks healthy.
     """
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[int]], *, every_seconds: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[int | None]],
+        *,
+        every_seconds: float,
+        waits_first: bool = False,
+        last: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """A loop.
 
         Args:
             name: of what it does, for the log.
             work: says how much it has done; it is done again at once where that was something.
             every_seconds: longest pause.
+            waits_first: a pause comes before the first time, too: for what a start should not have to do.
+            last: what is done once more when all ends.
         """
         self._name = name
         self._work = work
         self._every_seconds = every_seconds
+        self._waits_first = waits_first
+        self._last = last
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -46,30 +59,41 @@ class BackgroundLoop:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop after what is under way."""
+        """Stop after what is under way and what is to be done last."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=_LAST_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._last is not None:
+            try:
+                await self._last()
+            except StoreUnavailableError as error:
+                _LOGGER.warning("%s: what was left is lost: %s", self._name, error)
 
     def wake(self) -> None:
         """Do it now."""
         self._wake.set()
 
     async def _run(self) -> None:
+        if self._waits_first:
+            await self._pause()
         while not self._closing:
             self._wake.clear()
-            done = 0
-            try:
-                done = await self._work()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("%s: waiting for the store: %s", self._name, error)
-            except Exception:
-                _LOGGER.exception("%s: failed; trying again", self._name)
-            if done or self._closing:
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._every_seconds):
-                    await self._wake.wait()
+            if not await self._attempt() and not self._closing:
+                await self._pause()
+
+    async def _attempt(self) -> int | None:
+        try:
+            return await self._work()
+        except StoreUnavailableError as error:
+            _LOGGER.warning("%s: waiting for the store: %s", self._name, error)
+        except Exception:
+            _LOGGER.exception("%s: failed; trying again", self._name)
+        return None
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._every_seconds):
+                await self._wake.wait()

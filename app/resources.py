@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.access.opened import Access, open_access
+from app.background import BackgroundLoop
 from app.database import open_database
 from app.jobs.backend_pauses import BackendProbes
 from app.jobs.banks.run import BankRun
@@ -137,7 +138,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 def _housekeeping(
     database: Database, optimizations: OptimizationRepository, outcomes: OutcomeFeed, settings: Settings
-) -> tuple[LedgerSweeper, TrafficCounter]:
+) -> tuple[BackgroundLoop, BackgroundLoop]:
     sweeper = LedgerSweeper(
         CallRetention(database),
         optimizations,
@@ -146,7 +147,8 @@ def _housekeeping(
         vectors=VectorRetention(database),
         keep_jobs_days=settings.jobs.keep_days,
     )
-    return sweeper, TrafficCounter(TrafficRepository(database), outcomes)
+    counter = TrafficCounter(TrafficRepository(database), outcomes)
+    return sweeper.in_background(), counter.in_background()
 
 
 def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> JobStore:

@@ -1,8 +1,7 @@
 """Counting how served requests end: in memory as they end, and in the store every few seconds."""
 
 import logging
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from app.background import BackgroundLoop
 from app.outcomes import Outcome, OutcomeFeed
@@ -23,30 +22,18 @@ _BACKENDS_FAULT = frozenset(
 
 
 class TrafficCounter:
-    """Counts outcomes. Use as ``async with``; what a kill loses is at most a few seconds of counts."""
+    """Counts outcomes; what a kill loses is at most a few seconds of counts."""
 
     def __init__(self, traffic: TrafficRepository, feed: OutcomeFeed) -> None:
         """A counter of what ``feed`` announces, which writes to ``traffic``."""
         self._traffic = traffic
         self._flushes = 0
-        self._loop = BackgroundLoop("traffic counter", self._write, every_seconds=_FLUSH_SECONDS)
         feed.listen(self.note)
         self._counted: dict[tuple[str, str], TrafficTally] = {}
 
-    async def __aenter__(self) -> Self:
-        """Start to write."""
-        await self._loop.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, and write what is left."""
-        await self._loop.__aexit__(exc_type, exc, traceback)
-        await self.flush()
+    def in_background(self) -> BackgroundLoop:
+        """Writing what was counted, now and then and at the end."""
+        return BackgroundLoop("traffic counter", self._write, every_seconds=_FLUSH_SECONDS, last=self.flush)
 
     def note(self, outcome: Outcome) -> None:
         """Count one request."""
@@ -67,12 +54,11 @@ class TrafficCounter:
             for key, tally in counted.items():
                 self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
 
-    async def _write(self) -> int:
+    async def _write(self) -> None:
         await self.flush()
         self._flushes += 1
         if self._flushes % _PRUNE_EVERY == 0:
             await self._traffic.prune(keep_seconds=KEEP_SECONDS)
-        return 0
 
 
 def tally_of(outcome: Outcome) -> TrafficTally | None:

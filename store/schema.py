@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
-from importlib import resources
-from types import ModuleType
+from importlib import import_module, resources
+from pkgutil import iter_modules
 from typing import Final
 
 from alembic import command
@@ -14,75 +14,14 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
+from store import models
 from store.connections import Database
 from store.errors import UnusableStoreError
-from store.models import (
-    api_key,
-    api_key_change,
-    backend_capability,
-    call_summary,
-    candidate,
-    criterion_selection,
-    dataset,
-    dataset_query,
-    embedding,
-    evaluation,
-    example_answer,
-    example_bank,
-    label_move,
-    model_call,
-    optimization,
-    optimization_decision,
-    optimization_event,
-    optimization_round,
-    optimization_selection,
-    prompt_label,
-    prompt_version,
-    quota_use,
-    schedule,
-    schedule_run,
-    served_request,
-    served_route,
-    traffic_count,
-    usage_day,
-    webhook,
-    webhook_delivery,
-)
 from store.models.base import Base
 
-# naming the modules is what puts their tables into the metadata
-MODEL_MODULES: Final[tuple[ModuleType, ...]] = (
-    api_key,
-    api_key_change,
-    backend_capability,
-    call_summary,
-    candidate,
-    criterion_selection,
-    dataset,
-    dataset_query,
-    embedding,
-    evaluation,
-    example_answer,
-    example_bank,
-    label_move,
-    model_call,
-    optimization,
-    optimization_decision,
-    optimization_event,
-    optimization_round,
-    optimization_selection,
-    prompt_label,
-    prompt_version,
-    quota_use,
-    schedule,
-    schedule_run,
-    served_request,
-    served_route,
-    traffic_count,
-    usage_day,
-    webhook,
-    webhook_delivery,
-)
+# importing them is what puts their tables into the metadata
+for _module in iter_modules(models.__path__):
+    import_module(f"{models.__name__}.{_module.name}")
 METADATA: Final = Base.metadata
 _MIGRATION_LOCK: Final = 0x6472706F  # any constant: two processes must not migrate at once
 

@@ -1,7 +1,6 @@
 """Stored API keys, in memory: a request rarely waits for the database, and a revoked key soon fails."""
 
 import asyncio
-import contextlib
 import hmac
 import logging
 import math
@@ -10,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from app.access.key_limits import KeyLimits
 from app.access.key_text import digest_of, prefix_of
 from app.access.principal import Principal, Scope
+from app.background import BackgroundLoop
 from optimizer.shared_calls import SharedCalls
 from store.errors import StoreUnavailableError
 from store.records.keys import KeyRecord
@@ -90,25 +89,12 @@ class KeyRing:
         self._readings: SharedCalls[int, None] = SharedCalls()
         self._epoch = 0
         self._used: set[int] = set()
-        self._toucher: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        """Start to note which keys are used."""
-        self._toucher = asyncio.create_task(self._touch_forever(), name="key ring")
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, after a last note."""
-        if self._toucher is not None:
-            self._toucher.cancel()
-            await asyncio.wait([self._toucher])
-        with contextlib.suppress(StoreUnavailableError):
-            await self.touch()
+    def in_background(self) -> BackgroundLoop:
+        """Noting which keys are used, now and then and at the end."""
+        return BackgroundLoop(
+            "use of API keys", self.touch, every_seconds=self._touch_seconds, last=self.touch
+        )
 
     async def find(self, text: str) -> Principal | KeyProblem:
         """Whom ``text`` stands for.
@@ -197,16 +183,6 @@ class KeyRing:
             self._held.move_to_end(digest)
         while len(self._held) > _CAPACITY:
             self._held.popitem(last=False)
-
-    async def _touch_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._touch_seconds)
-            try:
-                await self.touch()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("the use of API keys cannot be noted now: %s", error)
-            except Exception:
-                _LOGGER.exception("the use of API keys could not be noted; trying again")
 
 
 def _judged(digest: str, record: KeyRecord | None, began: float, epoch: int) -> _Held:

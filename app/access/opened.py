@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.access.admission import AdmissionDesk
 from app.access.keyring import KeyRing
 from app.access.quotas import Quotas
 from app.access.rates import OwnRates, Rates
-from app.access.settling import settled
 from app.access.usage_recorder import UsageRecorder
+from app.background import BackgroundLoop
 from app.outcomes import OutcomeFeed
 from app.settings import Settings
 from store.connections import Database
@@ -50,7 +51,13 @@ async def open_access(
     desk = AdmissionDesk(_rates(meeting), quotas, assumed_answer=chosen.assumed_max_tokens)
     recorder = UsageRecorder(usage, counts, settings.usage)
     outcomes.listen(recorder.hear)
-    async with ring, recorder, settled(quotas, seconds=chosen.settle_seconds):
+    settling = BackgroundLoop(
+        "quotas",
+        quotas.flush,
+        every_seconds=chosen.settle_seconds,
+        last=partial(quotas.flush, everything=True),
+    )
+    async with ring.in_background(), recorder.in_background(), settling:
         yield Access(keys=keys, ring=ring, desk=desk, usage=usage, recorder=recorder)
 
 

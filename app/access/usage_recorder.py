@@ -4,15 +4,14 @@ Sums are kept until they are written: they grow with keys and models, not with r
 requests wait in a queue; where that is full they are dropped and counted.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Callable
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
 
-from app.access.settling import repeated
 from app.access_settings import UsageSettings
+from app.background import BackgroundLoop
 from app.outcomes import Outcome
 from store.errors import StoreUnavailableError
 from store.records.usage import Ending, RequestRecord, RouteRecord, UsageDelta, UsageSums
@@ -35,7 +34,7 @@ _TEXT: Final = 256
 
 
 class UsageRecorder:
-    """Hears outcomes and stores them. Use as ``async with UsageRecorder(...)``, and let a feed call ``hear``.
+    """Hears outcomes and stores them. Let a feed call ``hear``.
 
     Attributes:
         dropped: rows that were lost since the start, for want of room.
@@ -65,36 +64,18 @@ class UsageRecorder:
         self._rows: list[tuple[float, Outcome]] = []
         self._sums: dict[tuple[int, int, RouteRecord], UsageSums] = {}
         self._told = 0
-        self._stopped = asyncio.Event()
-        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def __aenter__(self) -> Self:
-        """Start to write, and to drop what is old."""
-        writing = (
-            (self.flush, self._settings.flush_seconds, "usage waits to be written"),
-            (self.sweep, self._settings.sweep_seconds, "old usage is not dropped now"),
+    @asynccontextmanager
+    async def in_background(self) -> AsyncIterator[None]:
+        """Write, now and then and at the end, and drop what is old, while the block runs."""
+        writing = BackgroundLoop(
+            "usage", self.flush, every_seconds=self._settings.flush_seconds, last=self.flush
         )
-        self._tasks = tuple(
-            asyncio.create_task(
-                repeated(work, seconds=seconds, stopped=self._stopped, complaint=complaint), name="usage"
-            )
-            for work, seconds, complaint in writing
+        sweeping = BackgroundLoop(
+            "old usage", self.sweep, every_seconds=self._settings.sweep_seconds, waits_first=True
         )
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop, after a last writing."""
-        self._stopped.set()
-        await asyncio.wait(self._tasks)
-        try:
-            await self.flush()
-        except StoreUnavailableError as error:
-            _LOGGER.warning("the usage of the last requests is lost: %s", error)
+        async with writing, sweeping:
+            yield
 
     def hear(self, outcome: Outcome) -> None:
         """Take note of one request; nothing is waited for."""

@@ -9,6 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
+from app.background import BackgroundLoop
 from app.job_settings import JobSettings
 from app.llm.http_scorer import BACKEND as SCORER
 from optimizer.errors import (
@@ -97,12 +98,12 @@ class BackendProbes:
         self._liveness = liveness
         self._settings = settings
         self._probing: dict[str, asyncio.Task[None]] = {}
-        self._loop: asyncio.Task[None] | None = None
+        self._looking = BackgroundLoop("backend probes", self._look, every_seconds=settings.poll_seconds)
 
     async def __aenter__(self) -> Self:
         """Begin."""
         if self._settings.max_running:
-            self._loop = asyncio.create_task(self._look_forever(), name="backend probes")
+            await self._looking.__aenter__()
         return self
 
     async def __aexit__(
@@ -112,22 +113,12 @@ class BackendProbes:
         traceback: TracebackType | None,
     ) -> None:
         """Stop; who was being asked after is asked after by another process."""
-        tasks = [task for task in (self._loop, *self._probing.values()) if task is not None]
-        for task in tasks:
+        await self._looking.__aexit__(exc_type, exc, traceback)
+        probing = tuple(self._probing.values())
+        for task in probing:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-    async def _look_forever(self) -> None:
-        while True:
-            try:
-                await self._look()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("backends are not asked after now: %s", error)
-            except Exception:
-                # jobs that are paused for ever would look as if their backend were still away
-                _LOGGER.exception("backends could not be asked after; trying again")
-            await asyncio.sleep(self._settings.poll_seconds)
+        if probing:
+            await asyncio.wait(probing)
 
     async def _look(self) -> None:
         if not await self._optimizations.has_due_probes():

@@ -1,13 +1,10 @@
 """Keeping jobs, the call ledger and the vectors of texts within their bounds, in the background."""
 
-import asyncio
 import logging
-from types import TracebackType
-from typing import Self
 
+from app.background import BackgroundLoop
 from app.jobs.readers import jobs_that_read
 from app.settings import LedgerSettings
-from store.errors import StoreUnavailableError
 from store.repositories.call_retention import CallRetention
 from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
@@ -46,23 +43,12 @@ class LedgerSweeper:
         self._retention = retention
         self._optimizations = optimizations
         self._settings = settings
-        self._loop: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        """Start to sweep, now and then."""
-        self._loop = asyncio.create_task(self._sweep_forever(), name="ledger sweeper")
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop; what is half deleted is deleted the next time."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.wait([self._loop])
+    def in_background(self) -> BackgroundLoop:
+        """Sweeping, now and then; what is half deleted is deleted the next time."""
+        return BackgroundLoop(
+            "ledger sweeper", self._work, every_seconds=self._settings.sweep_seconds, waits_first=True
+        )
 
     async def sweep(self) -> tuple[str, ...]:
         """Delete the jobs whose time is over, and bring the ledger and the vectors within bounds.
@@ -104,13 +90,5 @@ class LedgerSweeper:
                 await self._deletion.delete(job)
                 _LOGGER.info("%s was deleted: it ended more than %s days ago", job, self._keep_jobs_days)
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._settings.sweep_seconds)
-            try:
-                await self.sweep()
-            except StoreUnavailableError as error:
-                _LOGGER.warning("the call ledger is not swept now: %s", error)
-            except Exception:
-                # a ledger that is swept no more would grow without a sign
-                _LOGGER.exception("the call ledger could not be swept; trying again")
+    async def _work(self) -> None:
+        await self.sweep()

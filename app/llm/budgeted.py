@@ -10,6 +10,7 @@ from typing_extensions import override
 from app.llm.accounting import charge, spend_without_answer
 from app.llm.errors import NeverSentError
 from app.llm.prices import Price
+from app.llm.wrapper import ModelWrapper
 from optimizer.budget import Budget, Reservation
 from optimizer.protocols import ChatModel
 from optimizer.types import (
@@ -64,7 +65,7 @@ def waiting_within(
     return wait
 
 
-class BudgetedModel(ChatModel):
+class BudgetedModel(ModelWrapper):
     """Reserves the most a request can cost before it, and settles what it did cost after it.
 
     Each ``complete`` is one HTTP request and counts as one call, unless it never left. Where the backend does
@@ -74,14 +75,9 @@ class BudgetedModel(ChatModel):
 
     def __init__(self, model: ChatModel, budget: Budget, price: Price) -> None:
         """``model``, whose tokens cost ``price``, under ``budget``."""
-        self._model = model
+        super().__init__(model)
         self._budget = budget
         self._price = price
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -6,12 +6,13 @@ from app.llm.accounting import spend_without_answer
 from app.llm.budgeted import upper_bound
 from app.llm.limits.limiter import BackendLimiter, NoPlaceError, Place
 from app.llm.prices import Price
+from app.llm.wrapper import ModelWrapper
 from optimizer.budget import Budget
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult, Spend
 
 
-class ConcurrencyLimitedModel(ChatModel):
+class ConcurrencyLimitedModel(ModelWrapper):
     """Waits for a place at the backend before each request, and for room in the budget without one.
 
     A request that has to wait for its job's budget gives its place back meanwhile: jobs share the places, and
@@ -30,16 +31,11 @@ class ConcurrencyLimitedModel(ChatModel):
             budget: the job's.
             price: of the model's tokens.
         """
-        self._model = model
+        super().__init__(model)
         self._limiter = limiter
         self._job = job
         self._budget = budget
         self._price = price
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
@@ -68,18 +64,13 @@ class ConcurrencyLimitedModel(ChatModel):
         return result
 
 
-class WatchedModel(ChatModel):
+class WatchedModel(ModelWrapper):
     """Waits for no place, but takes one: for calls that a user waits for."""
 
     def __init__(self, model: ChatModel, limiter: BackendLimiter) -> None:
         """``model``, whose requests count among those of the ``limiter`` of its backend."""
-        self._model = model
+        super().__init__(model)
         self._limiter = limiter
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
+from app.llm.wrapper import ModelWrapper
 from optimizer.concurrency import run_together
 from optimizer.protocols import ChatModel
 from optimizer.seeds import derive_seed
 from optimizer.types import CompletionRequest, CompletionResult, Usage
 
 
-class EmulatedNModel(ChatModel):
+class EmulatedNModel(ModelWrapper):
     """Sends ``n`` requests for one completion each, side by side, each with its own seed.
 
     They get seeds also where the request has none: a ledger would take requests without one for the same.
@@ -19,12 +20,7 @@ class EmulatedNModel(ChatModel):
 
     def __init__(self, model: ChatModel) -> None:
         """``n`` completions from ``model``."""
-        self._model = model
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
+        super().__init__(model)
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from typing_extensions import override
 
+from app.llm.wrapper import ModelWrapper
 from optimizer.protocols import ChatModel
 from optimizer.seeds import derive_seed
 from optimizer.types import CompletionRequest, CompletionResult, ModelRole
@@ -50,18 +51,13 @@ class Draws:
         return model if role in _SHARED else FreshlyDrawnModel(model, self)
 
 
-class FreshlyDrawnModel(ChatModel):
+class FreshlyDrawnModel(ModelWrapper):
     """A model that is asked with the seeds of a run's present draw."""
 
     def __init__(self, model: ChatModel, draws: Draws) -> None:
         """``model`` with the seeds of ``draws``."""
-        self._model = model
+        super().__init__(model)
         self._draws = draws
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

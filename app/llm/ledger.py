@@ -21,6 +21,7 @@ from app.llm.recording import (
     result_from_json,
     result_to_json,
 )
+from app.llm.wrapper import ModelWrapper
 from optimizer.budget import Budget
 from optimizer.errors import MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel
@@ -214,7 +215,7 @@ class CallLedger:
         )
 
 
-class LedgeredModel(ChatModel):
+class LedgeredModel(ModelWrapper):
     """Asks the ledger first."""
 
     def __init__(
@@ -228,17 +229,12 @@ class LedgeredModel(ChatModel):
         price: Price,
     ) -> None:
         """``model``, which is ``model_id`` at ``backend`` for ``price``, in ``role``, behind ``ledger``."""
-        self._model = model
+        super().__init__(model)
         self._ledger = ledger
         self._backend = backend
         self._model_id = model_id
         self._role = role
         self._price = price
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -10,6 +10,7 @@ from typing_extensions import override
 from app.llm.accounting import spend_without_answer
 from app.llm.budgeted import upper_bound
 from app.llm.prices import Price
+from app.llm.wrapper import ModelWrapper
 from optimizer.errors import ModelError
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult, ModelRole, Spend
@@ -82,23 +83,18 @@ class Meter:
         return self._uses.get(role, RoleUse())
 
 
-class MeteredModel(ChatModel):
+class MeteredModel(ModelWrapper):
     """Tells the meter about every request."""
 
     def __init__(
         self, model: ChatModel, meter: Meter, *, role: ModelRole, price: Price, clock: Callable[[], float]
     ) -> None:
         """``model`` in ``role``, whose tokens cost ``price``; ``clock`` gives monotonic seconds."""
-        self._model = model
+        super().__init__(model)
         self._meter = meter
         self._role = role
         self._price = price
         self._clock = clock
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

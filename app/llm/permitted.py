@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from typing_extensions import override
 
+from app.llm.wrapper import ModelWrapper
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult
 
@@ -16,7 +17,7 @@ async def always() -> None:
     """The permission of a run that nobody can take away."""
 
 
-class PermittedModel(ChatModel):
+class PermittedModel(ModelWrapper):
     """Waits for permission.
 
     A call is announced in the ledger long before it is sent where it waits for a free place, for room in the
@@ -25,13 +26,8 @@ class PermittedModel(ChatModel):
 
     def __init__(self, model: ChatModel, permit: Permit) -> None:
         """``model``, asked only when ``permit`` has returned."""
-        self._model = model
+        super().__init__(model)
         self._permit = permit
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -16,6 +16,7 @@ from tenacity import (
 from typing_extensions import override
 
 from app.backend_settings import RetrySettings
+from app.llm.wrapper import ModelWrapper
 from optimizer.errors import BackendUnavailableError, MalformedResponseError, RateLimitedError
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult
@@ -60,7 +61,7 @@ def retrying(
     )
 
 
-class RetryingModel(ChatModel):
+class RetryingModel(ModelWrapper):
     """Repeats requests that met a rate limit, a time-out, a lost connection, a 5xx or a garbled response."""
 
     def __init__(
@@ -74,15 +75,10 @@ class RetryingModel(ChatModel):
             seed: seed of the jitter.
             sleep: how to wait; tests pass one that does not.
         """
-        self._model = model
+        super().__init__(model)
         self._settings = settings
         self._jitter = random.Random(seed)
         self._sleep = sleep
-
-    @property
-    @override
-    def name(self) -> str:
-        return self._model.name
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:

@@ -65,7 +65,9 @@ class WebhookDeliverer:
         self._delivering = BackgroundLoop(
             "webhook deliverer", self.deliver_due, every_seconds=settings.poll_seconds
         )
-        self._pruning = BackgroundLoop("webhook pruner", self._prune_once, every_seconds=_PRUNE_SECONDS)
+        self._pruning = BackgroundLoop(
+            "webhook pruner", self._prune_once, every_seconds=_PRUNE_SECONDS, waits_first=True
+        )
         self._loops = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:

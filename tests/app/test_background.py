@@ -56,3 +56,26 @@ async def test_work_under_way_is_waited_for_when_all_ends() -> None:
     async with BackgroundLoop("sweeping", work, every_seconds=3600):
         await begun.wait()
     assert ended
+
+
+async def test_what_a_start_should_not_have_to_do_waits_and_what_is_left_is_done_at_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    done: list[str] = []
+    worked = asyncio.Event()
+
+    async def work() -> None:
+        done.append("work")
+        worked.set()
+
+    async def last() -> None:
+        done.append("last")
+        raise StoreUnavailableError("away")
+
+    async with BackgroundLoop("sweeping", work, every_seconds=3600, waits_first=True, last=last) as loop:
+        await asyncio.sleep(0)
+        assert done == []
+        loop.wake()
+        await worked.wait()
+    assert done == ["work", "last"]
+    assert "sweeping: what was left is lost: away" in caplog.text

@@ -39,7 +39,7 @@ def test_loopback_is_allowed_by_default(url: str) -> None:
         ("http://user:key@127.0.0.1/", "leave user"),
         ("http://127.0.0.1/#x", "leave user"),
         ("ftp://127.0.0.1/", "has to begin"),
-        ("file:///etc/passwd", "has to begin"),
+        ("gopher://127.0.0.1/", "has to begin"),
         ("/score", "has to begin"),
         ("http://", "has to begin"),
         ("http://127.0.0.1:99999999/", "no port"),

@@ -62,7 +62,8 @@ def test_what_says_something_about_answers_counts(outcome: Outcome, tally: Traff
 async def test_counts_are_added_up_in_the_store_also_from_several_processes(database: Database) -> None:
     traffic = TrafficRepository(database)
     feed, other_feed = OutcomeFeed(), OutcomeFeed()
-    async with TrafficCounter(traffic, feed) as one, TrafficCounter(traffic, other_feed):
+    one, other = TrafficCounter(traffic, feed), TrafficCounter(traffic, other_feed)
+    async with one.in_background(), other.in_background():
         for _ in range(3):
             feed.announce(ANSWERED)
         other_feed.announce(replace(ANSWERED, finish_reason="length"))
@@ -86,7 +87,8 @@ async def test_what_the_store_cannot_take_is_kept_for_the_next_time(
     async def away(*_: Any) -> None:
         raise StoreUnavailableError("away")
 
-    async with TrafficCounter(traffic, OutcomeFeed()) as counter:
+    counter = TrafficCounter(traffic, OutcomeFeed())
+    async with counter.in_background():
         counter.note(ANSWERED)
         monkeypatch.setattr(TrafficRepository, "add", away)
         await counter.flush()

@@ -225,7 +225,7 @@ async def test_forged_keys_do_not_fill_the_memory(
 async def test_use_is_noted_together_and_later(keys: CountedKeys, ring: KeyRing) -> None:
     key, record = await add_key(keys)
     other, other_record = await add_key(keys)
-    async with ring:
+    async with ring.in_background():
         for text in (key, key, other):
             await ring.find(text)
         assert keys.touched == []
@@ -243,9 +243,10 @@ async def test_noting_goes_on_after_a_failure(
 ) -> None:
     _, record = await add_key(keys)
     keys.away = True
-    async with KeyRing(keys, touch_seconds=0.001, clock=clock) as ring:
+    ring = KeyRing(keys, touch_seconds=0.001, clock=clock)
+    async with ring.in_background():
         ring._used.add(record.number)
-        await until(lambda: "cannot be noted" in caplog.text)
+        await until(lambda: "use of API keys: waiting for the store" in caplog.text)
         keys.away = False
         await until(lambda: bool(keys.touched))
     assert set(keys.touched) == {record.number}

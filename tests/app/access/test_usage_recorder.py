@@ -139,19 +139,22 @@ async def test_old_rows_are_swept_away(usage: SometimesAway) -> None:
 async def test_what_was_heard_is_written_by_itself_and_at_the_end(
     usage: SometimesAway, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with recorder(usage, flush_seconds=0.001, sweep_seconds=0.001) as recording:
+    recording = recorder(usage, flush_seconds=0.001, sweep_seconds=0.001)
+    async with recording.in_background():
         usage.away = True
         recording.hear(OUTCOME)
         async with asyncio.timeout(20):
-            while "waits to be written" not in caplog.text:  # noqa: ASYNC110 - nothing announces it
+            while "usage: waiting for the store" not in caplog.text:  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0.001)
             usage.away = False
             while not usage.rows:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
-    async with recorder(usage) as recording:
+    recording = recorder(usage)
+    async with recording.in_background():
         recording.hear(OUTCOME)
     assert len(usage.rows) == 2
     usage.away = True
-    async with recorder(usage) as recording:
+    recording = recorder(usage)
+    async with recording.in_background():
         recording.hear(OUTCOME)
     assert "is lost" in caplog.text

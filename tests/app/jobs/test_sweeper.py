@@ -131,6 +131,6 @@ async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:
         vectors=VectorRetention(resources.database),
         keep_jobs_days=None,
     )
-    async with sweeping:
+    async with sweeping.in_background():
         await swept.wait()
     assert (await service.get(f"/v1/optimizations/{source}"))["usage"]["ledger"]["dropped_at"] is not None

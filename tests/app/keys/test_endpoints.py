@@ -97,11 +97,12 @@ async def test_a_revoked_key_opens_nothing_more(service: Service) -> None:
     assert changed.status_code == 409
 
 
-async def test_a_revoked_key_fails_in_another_process_too(service: Service, database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("an SQLite file is served by one process")
-    made = await make(service)
-    async with open_service(database_url, server=SERVER, api_keys={"refresh_seconds": 0.01}) as other:
+async def test_a_revoked_key_fails_in_another_process_too(postgres_url: str) -> None:
+    async with (
+        open_service(postgres_url, server=SERVER) as service,
+        open_service(postgres_url, server=SERVER, api_keys={"refresh_seconds": 0.01}) as other,
+    ):
+        made = await make(service)
         assert (await asked(other, made)).status_code == 200
         await service.client.delete(f"/v1/keys/{made['id']}", headers=ADMIN)
         while (await asked(other, made)).status_code == 200:

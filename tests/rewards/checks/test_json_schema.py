@@ -115,7 +115,7 @@ def test_the_keywords_mean_what_the_standard_says(
         ({"patternProperties": {"(a+)+$": {}}}, "with patternProperties is not supported"),
         ({"anyOf": [{"unevaluatedProperties": False}]}, "with unevaluatedProperties is not supported"),
         ({"$ref": "http://127.0.0.1/secret"}, "has to stay within the schema"),
-        ({"$ref": "file:///etc/passwd"}, "has to stay within the schema"),
+        ({"$ref": "secrets.json"}, "has to stay within the schema"),
         ({"$ref": "#/$defs/none"}, "leads nowhere"),
         ({"$ref": "#/title", "title": "x"}, "does not lead to a schema"),
         ({"$ref": "#/default", "default": {"patternProperties": {}}}, "patternProperties is not supported"),
