@@ -1,11 +1,13 @@
 """The service that a command talks to, wherever it runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from app.commands.api_client import ApiClient, api_client, is_running, local_url, read_base_url
+from app.commands.invocation import run_work
 from app.configuration import read_secret
 from app.logs import configure_logging
 from app.server import embedded_service
@@ -57,3 +59,24 @@ async def open_client(
         api_client(service.base_url, service.api_key) as client,
     ):
         yield client
+
+
+def ask_service(
+    ask: Callable[[ApiClient], Coroutine[Any, Any, Any]],
+    config: Path | None,
+    url: str | None,
+    key_file: Path | None,
+    *,
+    for_jobs: bool = False,
+) -> Any:
+    """What ``ask`` gives with a client of ``open_service``.
+
+    Raises:
+        Exit: it was interrupted.
+    """
+
+    async def work() -> Any:
+        async with open_client(config, url, key_file, for_jobs=for_jobs) as client:
+            return await ask(client)
+
+    return run_work(work())

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.api_client import ApiClient, parse_setting
-from app.commands.connection import open_client
+from app.commands.connection import ask_service
 from app.commands.examples import describe_bank, render_bank
-from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, errors, out, run_work
+from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, errors, out
 from app.commands.optimize import follow
 from app.commands.progress import describe_step, duration, print_result, render_job
 from app.commands.terminal import plain
@@ -40,12 +40,11 @@ def list_jobs(  # noqa: PLR0913, PLR0917 - one parameter for each option
         return
     params: dict[str, str | int] = {"limit": limit, **({} if status is None else {"status": status})}
 
-    async def work() -> list[dict[str, Any]]:
-        async with open_client(config, url, api_key_file) as client:
-            found = [(await client.get(path, **params))["data"] for path in (_SEARCHES, _BANKS)]
-            return sorted((job for page in found for job in page), key=lambda job: -job["created_at"])
+    async def listed(client: ApiClient) -> list[dict[str, Any]]:
+        found = [(await client.get(path, **params))["data"] for path in (_SEARCHES, _BANKS)]
+        return sorted((job for page in found for job in page), key=lambda job: -job["created_at"])
 
-    found = run_work(work())
+    found = ask_service(listed, config, url, api_key_file)
     if as_json:
         out().print_json(json.dumps(found))
     else:
@@ -61,13 +60,7 @@ def show(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show JOB."""
-
-    async def work() -> dict[str, Any]:
-        async with open_client(config, url, api_key_file) as client:
-            found: dict[str, Any] = await client.get(_place(job))
-            return found
-
-    found = run_work(work())
+    found = ask_service(lambda client: client.get(_place(job)), config, url, api_key_file)
     if as_json:
         out().print_json(json.dumps(found))
         return
@@ -132,13 +125,8 @@ def change(  # noqa: PLR0913, PLR0917 - one parameter for each option
         changes["budget"] = _settings(budget, "--budget")
     if priority is not None:
         changes["priority"] = priority
-
-    async def work() -> dict[str, Any]:
-        async with open_client(config, url, api_key_file) as client:
-            found: dict[str, Any] = await client.patch(_place(job), changes)
-            return found
-
-    _tell(run_work(work()), as_json=as_json)
+    changed = ask_service(lambda client: client.patch(_place(job), changes), config, url, api_key_file)
+    _tell(changed, as_json=as_json)
 
 
 @app.command()
@@ -188,12 +176,7 @@ def delete(
     config: ConfigOption = None,
 ) -> None:
     """Delete JOB, which has ended, with all that it has stored; prompt versions that came of it stay."""
-
-    async def work() -> None:
-        async with open_client(config, url, api_key_file) as client:
-            await client.delete(_place(job))
-
-    run_work(work())
+    ask_service(lambda client: client.delete(_place(job)), config, url, api_key_file)
     out().print(plain(f"{job} is deleted"))
 
 
@@ -255,12 +238,11 @@ def _post(
     *,
     watch: bool = False,
 ) -> dict[str, Any]:
-    async def work() -> dict[str, Any]:
-        async with open_client(config, url, api_key_file, for_jobs=watch) as client:
-            job: dict[str, Any] = await client.post(path, body)
-            return await _watched(client, job) if watch else job
+    async def made(client: ApiClient) -> dict[str, Any]:
+        job: dict[str, Any] = await client.post(path, body)
+        return await _watched(client, job) if watch else job
 
-    found: dict[str, Any] = run_work(work())
+    found: dict[str, Any] = ask_service(made, config, url, api_key_file, for_jobs=watch)
     return found
 
 

@@ -1,7 +1,6 @@
 """``drpo keys``: make API keys, look at them, change them, revoke them."""
 
 import json
-from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.commands.api_client import ApiClient
-from app.commands.connection import open_client
+from app.commands.connection import ask_service
 from app.commands.invocation import (
     ConfigOption,
     JsonOption,
@@ -19,7 +18,6 @@ from app.commands.invocation import (
     UrlOption,
     errors,
     out,
-    run_work,
 )
 from app.commands.terminal import plain
 from optimizer.errors import InvalidInputError
@@ -59,12 +57,7 @@ def create(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Make a key. It is printed this once; only its hash is stored."""
     request = {"name": name, **_given(scope, model, note, expires_days)}
     request["limits"] = _limits(rpm, tpm, quota)
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await client.post("/v1/keys", request)
-
-    made = run_work(work())
+    made = ask_service(lambda client: client.post("/v1/keys", request), config, url, api_key_file)
     if as_json:
         out().print_json(json.dumps(made))
         return
@@ -81,12 +74,7 @@ def list_keys(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show all keys, newest first."""
-
-    async def work() -> list[dict[str, Any]]:
-        async with open_client(config, url, api_key_file) as client:
-            return await _all(client)
-
-    _show(run_work(work()), as_json=as_json)
+    _show(ask_service(_all, config, url, api_key_file), as_json=as_json)
 
 
 @app.command()
@@ -111,7 +99,10 @@ def change(  # noqa: PLR0913, PLR0917 - one parameter for each option
         request["name"] = name
     if (rpm, tpm, quota) != (None, None, None):
         request["limits"] = _limits(rpm, tpm, quota)
-    _one(lambda client: client.patch(_path(key), request), url, api_key_file, config, as_json=as_json)
+    _show(
+        ask_service(lambda client: client.patch(_path(key), request), config, url, api_key_file),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -123,7 +114,7 @@ def revoke(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Take a key out of use for ever."""
-    _one(lambda client: client.delete(_path(key)), url, api_key_file, config, as_json=as_json)
+    _show(ask_service(lambda client: client.delete(_path(key)), config, url, api_key_file), as_json=as_json)
 
 
 def show_keys(console: Console, keys: list[dict[str, Any]]) -> None:
@@ -176,21 +167,6 @@ def _given(
 def _limits(rpm: int | None, tpm: int | None, quota: list[str] | None) -> dict[str, Any]:
     quotas = [parse_quota(text) for text in quota or []]
     return {"requests_per_minute": rpm, "tokens_per_minute": tpm, "quotas": quotas}
-
-
-def _one(
-    ask: Callable[[ApiClient], Coroutine[Any, Any, Any]],
-    url: str | None,
-    api_key_file: Any,
-    config: Any,
-    *,
-    as_json: bool,
-) -> None:
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await ask(client)
-
-    _show(run_work(work()), as_json=as_json)
 
 
 def _show(found: Any, *, as_json: bool) -> None:

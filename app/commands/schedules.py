@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.commands.connection import open_client
-from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, out, run_work
+from app.commands.connection import ask_service
+from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, out
 from app.commands.terminal import plain
 from optimizer.errors import InvalidInputError
 
@@ -45,12 +45,8 @@ def add(  # noqa: PLR0913, PLR0917 - one parameter for each option
     except ValueError as error:
         raise InvalidInputError(f"{request} is no JSON: {error}") from None
     body = {"name": name, "request": asked, "trigger": trigger}
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await client.post(_PATH, body)
-
-    _show([run_work(work())], as_json=as_json)
+    made = ask_service(lambda client: client.post(_PATH, body), config, url, api_key_file)
+    _show([made], as_json=as_json)
 
 
 @app.command("list")
@@ -61,12 +57,8 @@ def list_schedules(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show all schedules."""
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return (await client.get(_PATH))["data"]
-
-    _show(run_work(work()), as_json=as_json)
+    found = ask_service(lambda client: client.get(_PATH), config, url, api_key_file)
+    _show(found["data"], as_json=as_json)
 
 
 @app.command()
@@ -78,12 +70,10 @@ def switch(
     config: ConfigOption = None,
 ) -> None:
     """Switch SCHEDULE on or off."""
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await client.patch(_place(schedule), {"enabled": on})
-
-    _show([run_work(work())], as_json=False)
+    switched = ask_service(
+        lambda client: client.patch(_place(schedule), {"enabled": on}), config, url, api_key_file
+    )
+    _show([switched], as_json=False)
 
 
 @app.command()
@@ -94,12 +84,8 @@ def runs(
     config: ConfigOption = None,
 ) -> None:
     """Show what came of the times at which SCHEDULE was due."""
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return (await client.get(f"{_place(schedule)}/runs"))["data"]
-
-    show_runs(out(), run_work(work()))
+    found = ask_service(lambda client: client.get(f"{_place(schedule)}/runs"), config, url, api_key_file)
+    show_runs(out(), found["data"])
 
 
 @app.command()
@@ -110,12 +96,8 @@ def delete(
     config: ConfigOption = None,
 ) -> None:
     """Delete SCHEDULE; the jobs that it has made stay."""
-
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await client.delete(_place(schedule))
-
-    out().print(plain(f"{run_work(work())['id']} is deleted"))
+    deleted = ask_service(lambda client: client.delete(_place(schedule)), config, url, api_key_file)
+    out().print(plain(f"{deleted['id']} is deleted"))
 
 
 def show_schedules(console: Console, schedules: list[dict[str, Any]]) -> None:

@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.commands.connection import open_client
-from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, out, run_work
+from app.commands.connection import ask_service
+from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, out
 from app.commands.terminal import plain
 
 
@@ -31,11 +31,7 @@ def usage(  # noqa: PLR0913, PLR0917 - one parameter for each option
     if key is not None:
         params["key_id"] = key
 
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            return await client.get("/v1/usage", **params)
-
-    report = run_work(work())
+    report = ask_service(lambda client: client.get("/v1/usage", **params), config, url, api_key_file)
     if as_json:
         out().print_json(json.dumps(report))
     else:

@@ -1,7 +1,6 @@
 """``drpo webhooks``: who is told of changes, and how that goes."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.commands.connection import open_client
-from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, errors, out, run_work
+from app.commands.connection import ask_service
+from app.commands.invocation import ConfigOption, JsonOption, KeyOption, UrlOption, errors, out
 from app.commands.terminal import plain
 
 app = typer.Typer(help="Webhooks: add, list, test and delete them.", no_args_is_help=True)
@@ -36,7 +35,7 @@ def add(  # noqa: PLR0913, PLR0917 - one parameter for each option
     """Have RECEIVER told of changes. Its secret is printed this once."""
     request = {"url": receiver, "events": event, "target": target, "name": name}
     body = {field: value for field, value in request.items() if value is not None}
-    made = _ask("POST", _PATH, url, api_key_file, config, body)
+    made = ask_service(lambda client: client.post(_PATH, body), config, url, api_key_file)
     if as_json:
         out().print_json(json.dumps(made))
         return
@@ -52,7 +51,7 @@ def list_webhooks(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show all webhooks."""
-    found = _ask("GET", _PATH, url, api_key_file, config)["data"]
+    found = ask_service(lambda client: client.get(_PATH), config, url, api_key_file)["data"]
     if as_json:
         out().print_json(json.dumps(found))
     else:
@@ -68,7 +67,9 @@ def deliveries(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """Show what WEBHOOK was told last, and how that went."""
-    found = _ask("GET", f"{_place(webhook)}/deliveries", url, api_key_file, config)["data"]
+    found = ask_service(
+        lambda client: client.get(f"{_place(webhook)}/deliveries"), config, url, api_key_file
+    )["data"]
     if as_json:
         out().print_json(json.dumps(found))
     else:
@@ -83,7 +84,7 @@ def send_test(
     config: ConfigOption = None,
 ) -> None:
     """Send WEBHOOK a message that tells nothing."""
-    queued = _ask("POST", f"{_place(webhook)}/test", url, api_key_file, config)
+    queued = ask_service(lambda client: client.post(f"{_place(webhook)}/test"), config, url, api_key_file)
     out().print(plain(f"{queued['id']} is on its way: see 'drpo webhooks deliveries {webhook}'"))
 
 
@@ -95,7 +96,7 @@ def enable(
     config: ConfigOption = None,
 ) -> None:
     """Tell a disabled WEBHOOK again."""
-    found = _ask("POST", f"{_place(webhook)}/enable", url, api_key_file, config)
+    found = ask_service(lambda client: client.post(f"{_place(webhook)}/enable"), config, url, api_key_file)
     out().print(plain(f"{found['id']} is {found['status']}"))
 
 
@@ -107,7 +108,7 @@ def delete(
     config: ConfigOption = None,
 ) -> None:
     """Delete WEBHOOK with its deliveries."""
-    gone = _ask("DELETE", _place(webhook), url, api_key_file, config)
+    gone = ask_service(lambda client: client.delete(_place(webhook)), config, url, api_key_file)
     out().print(plain(f"{gone['id']} is deleted"))
 
 
@@ -139,20 +140,3 @@ def show_deliveries(console: Console, found: list[dict[str, Any]]) -> None:
 
 def _place(webhook: str) -> str:
     return f"{_PATH}/{quote(webhook, safe='')}"
-
-
-def _ask(
-    method: str,
-    path: str,
-    url: str | None,
-    api_key_file: Path | None,
-    config: Path | None,
-    body: object = None,
-) -> Any:
-    async def work() -> Any:
-        async with open_client(config, url, api_key_file) as client:
-            if method == "GET":
-                return await client.get(path)
-            return await (client.delete(path) if method == "DELETE" else client.post(path, body))
-
-    return run_work(work())

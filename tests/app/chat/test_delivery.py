@@ -1,7 +1,7 @@
 """What is announced of served requests, over real HTTP on both sides."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -30,18 +30,6 @@ def chunk(text: str) -> bytes:
 
 
 COUNT = sse({"id": "c", "model": UPSTREAM_MODEL, "choices": [], "usage": {**COUNTED}})
-
-
-@pytest.fixture
-async def listening(sqlite_url: str) -> AsyncIterator[Listening]:
-    async with serve_service(sqlite_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def client(listening: Listening) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=listening.url, trust_env=False, timeout=20) as opened:
-        yield opened
 
 
 @pytest.fixture

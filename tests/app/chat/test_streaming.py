@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -14,7 +13,6 @@ from tests.app.chat.serving import (
     Listening,
     add_version,
     question,
-    serve_service,
 )
 from tests.fakes.openai_server import Answer, Drop, Reply, Stream, error, sse
 
@@ -25,18 +23,6 @@ PATH = "/v1/chat/completions"
 def chunk(text: str, *, model: str = UPSTREAM_MODEL) -> bytes:
     event = {"id": "c", "model": model, "choices": [{"index": 0, "delta": {"content": text}}]}
     return b"data: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n"
-
-
-@pytest.fixture
-async def listening(sqlite_url: str) -> AsyncIterator[Listening]:
-    async with serve_service(sqlite_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def client(listening: Listening) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=listening.url, trust_env=False, timeout=20) as opened:
-        yield opened
 
 
 async def streamed(client: httpx.AsyncClient, model: str = MODEL) -> httpx.Response:
