@@ -1,6 +1,6 @@
 """What jobs cost and how fast they are, in one run: overhead, throughput, takeover, growth of the database.
 
-``python -m benchmarks.jobs [--quick]`` takes some minutes; ``--quick`` is a first look. Models are simulated.
+``python -m benchmarks.jobs`` takes a quarter of an hour; ``--quick`` is a first look. Models are simulated.
 """
 
 import argparse
@@ -29,7 +29,7 @@ async def report(*, quick: bool) -> None:
     """Measure and print everything."""
     before = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load before the run {before:.1f}; models and providers are simulated")
-    await report_overhead(rounds=1 if quick else 3, depth=6 if quick else 20)
+    await report_overhead(rounds=1 if quick else 5, depth=6 if quick else 20)
     await report_throughput(jobs=50 if quick else 1000, workers=(1, 2) if quick else (1, 2, 4))
     await job_takeover.compare(1 if quick else 3)
     await _growth()

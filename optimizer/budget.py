@@ -89,6 +89,11 @@ class Budget(StopCondition):
         return self._spent
 
     @property
+    def counted(self) -> Spend:
+        """``spent`` without what is recorded and was not asked for again yet: as far as this run has come."""
+        return _minus(self._spent, self._replayable)
+
+    @property
     def reserved(self) -> Spend:
         """What calls under way may cost at most."""
         return self._reserved
@@ -204,8 +209,7 @@ class Budget(StopCondition):
 
     @override
     def exhausted(self, calls_needed: int) -> bool:
-        current = _minus(self._spent, self._replayable)
-        return self._exceeded_by(current + self._reserved + Spend(calls=calls_needed)) is not None
+        return self._exceeded_by(self.counted + self._reserved + Spend(calls=calls_needed)) is not None
 
     def _holds(self, total: Spend, need: Limits) -> bool:
         left = {

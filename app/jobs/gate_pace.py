@@ -26,7 +26,7 @@ class GatePace(Pace):
     def __init__(self, budget: Budget, *, contenders: int, rates: CallRates) -> None:
         """The pace of a gate that begins now, and in which ``contenders`` answer each query."""
         self._budget = budget
-        self._before = budget.spent
+        self._before = budget.counted
         size = GateSize(queries=1, finalists=contenders - 1, with_seed_prompt=False, judged_again=0)
         self._planned = gate_calls(size, rates=rates)
 
@@ -39,7 +39,7 @@ class GatePace(Pace):
 
     def _needed(self, ended: int, queries: int) -> Limits:
         """What ``queries`` queries take at most, by those that have ended and by what was planned."""
-        spent, largest = self._budget.spent, self._budget.largest
+        spent, largest = self._budget.counted, self._budget.largest
         share = queries / max(1, ended)
         measured = Spend(
             calls=math.ceil((spent.calls - self._before.calls) * share),

@@ -59,3 +59,14 @@ async def test_calls_under_way_are_not_counted_twice() -> None:
     assert pace.may_begin(ended=0, under_way=1)
     assert budget.covers(Limits(calls=2 * QUERY_CALLS))
     assert not budget.has_room(Limits(calls=2 * QUERY_CALLS))
+
+
+async def test_a_gate_that_is_made_again_after_a_kill_begins_as_many_as_before() -> None:
+    done = Spend(calls=20, prompt_tokens=4_000)
+    limits = Limits(tokens=5_000 + 1_000)
+    budget = Budget(limits, clock=time.monotonic, spent=Spend(calls=30, prompt_tokens=5_000), replayable=done)
+    pace = GatePace(budget, contenders=2, rates=RATES)
+    for _ in range(20):
+        budget.replay(Spend(calls=1, prompt_tokens=200))
+    assert pace.may_begin(ended=4, under_way=0)
+    assert not pace.may_begin(ended=4, under_way=1)
