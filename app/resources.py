@@ -93,8 +93,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
-        models = _models(settings, database, meeting)
-        stack.push_async_callback(models.aclose)
+        models = await _models(settings, database, meeting, stack)
         ledger = await stack.enter_async_context(CallLedger(database))
         progress, outcomes = ProgressLog(database), OutcomeFeed()
         stores = _stores(database, ledger, progress)
@@ -161,12 +160,17 @@ def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> Jo
     )
 
 
-def _models(settings: Settings, database: Database, meeting: "RedisMeeting | None") -> ModelRegistry:
-    return ModelRegistry(
+async def _models(
+    settings: Settings, database: Database, meeting: "RedisMeeting | None", stack: AsyncExitStack
+) -> ModelRegistry:
+    models = ModelRegistry(
         settings,
         capability_records=StoredCapabilities(CapabilityRepository(database)),
         limiters=own_limiters if meeting is None else meeting.limiters(),
     )
+    stack.push_async_callback(models.aclose)
+    await models.recall_capabilities()
+    return models
 
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:

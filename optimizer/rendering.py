@@ -5,13 +5,17 @@ authors' code searches on raw completions and serves through a chat template).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
+from typing import Final, Generic, TypeVar
 
 from optimizer.types import Example, Message
 
 SYSTEM_ROLES = frozenset({"system", "developer"})
 COMPLETION_STOP = ("\n# Query:",)
+TurnT = TypeVar("TurnT")
 _HEADING = re.compile(r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))(?=# (?:Instruction|Query|Answer):)")
 
 
@@ -32,13 +36,35 @@ class ExamplePlace(StrEnum):
     SYSTEM = "system"
 
 
-def render_chat(
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnForm(Generic[TurnT]):
+    """How the turns of a conversation are held, which are passed on as they came.
+
+    Attributes:
+        role / text: of a turn.
+        write: one of our turns in that form.
+    """
+
+    role: Callable[[TurnT], str]
+    text: Callable[[TurnT], str]
+    write: Callable[[Message], TurnT]
+
+
+MESSAGES: Final[TurnForm[Message]] = TurnForm(
+    role=lambda turn: turn.role, text=lambda turn: turn.text, write=lambda turn: turn
+)
+
+
+def assemble_chat(
     system_prompt: str,
     examples: Sequence[Example],
-    conversation: Sequence[Message],
+    conversation: Sequence[TurnT],
+    form: TurnForm[TurnT],
+    *,
     caller_system: CallerSystem = CallerSystem.AFTER,
-) -> tuple[Message, ...]:
-    """Messages for a model with a chat template.
+    place: ExamplePlace = ExamplePlace.FIRST,
+) -> tuple[TurnT, ...]:
+    """The turns for a model with a chat template.
 
     One system message (ours and the caller's, joined by a blank line), the examples as user and assistant
     turns, then the conversation. What varies least stands first, so that a backend's prefix cache can hit.
@@ -46,16 +72,35 @@ def render_chat(
     Args:
         system_prompt: ours; a blank one adds nothing.
         examples: in-context pairs, most similar first; they are shown in reverse, the nearest last.
-        conversation: the caller's messages in their order, system messages included.
+        conversation: the caller's turns in their order, system messages included.
+        form: how those are held.
         caller_system: place of the caller's leading system messages.
+        place: where the examples stand.
     """
-    leading = 0
-    while leading < len(conversation) and conversation[leading].role in SYSTEM_ROLES:
-        leading += 1
-    theirs = [message.text for message in conversation[:leading]]
-    joined = join_system(system_prompt, theirs, caller_system)
-    head = (Message(role="system", content=joined),) if joined else ()
-    return head + example_turns(examples) + tuple(conversation[leading:])
+    leading = count_leading_system(form.role(turn) for turn in conversation)
+    rest = conversation[leading:]
+    system = join_system(system_prompt, [form.text(turn) for turn in conversation[:leading]], caller_system)
+    turns: tuple[Message, ...] = ()
+    if place is not ExamplePlace.SYSTEM:
+        turns = example_turns(examples)
+    elif examples:
+        system = f"{system}\n\n{examples_as_text(examples)}".strip()
+    head = (Message(role="system", content=system),) if system else ()
+    at = position_of_examples([form.role(turn) for turn in rest], place)
+    ours, shown = map(form.write, head), map(form.write, turns)
+    return (*ours, *rest[:at], *shown, *rest[at:])
+
+
+def render_chat(
+    system_prompt: str, examples: Sequence[Example], conversation: Sequence[Message]
+) -> tuple[Message, ...]:
+    """Messages for a model with a chat template, as the search sends them; see ``assemble_chat``."""
+    return assemble_chat(system_prompt, examples, conversation, MESSAGES)
+
+
+def count_leading_system(roles: Iterable[str]) -> int:
+    """How many system messages a conversation begins with, given by its turns' roles."""
+    return sum(1 for _ in takewhile(SYSTEM_ROLES.__contains__, roles))
 
 
 def join_system(system_prompt: str, theirs: Sequence[str], caller_system: CallerSystem) -> str:

@@ -2,10 +2,12 @@
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final
 
-from app.access.estimates import likely_tokens, uncounted, upper_bound
+from app.access.estimates import SizedRequest, likely_tokens, uncounted, upper_bound
 from app.access.key_limits import Quota
 from app.access.principal import Principal
 from app.access.quotas import MICROS, QuotaExceededError, QuotaReservation, Quotas
@@ -15,7 +17,7 @@ from app.errors import ApiError, ErrorAnswer
 from app.llm.accounting import spend_without_answer
 from app.llm.prices import Price
 from app.outcomes import Ending
-from optimizer.types import JsonObject, Spend, Usage
+from optimizer.types import Spend, Usage
 from store.records.usage import Amounts
 
 NO_RESERVATION: Final = QuotaReservation(amounts=Amounts(), windows=())
@@ -39,7 +41,12 @@ class Admission:
     """
 
     def __init__(
-        self, desk: "AdmissionDesk", principal: Principal, price: Price, bound: Usage, taken_tokens: int
+        self,
+        desk: "AdmissionDesk",
+        principal: Principal,
+        price: Price,
+        bound: Callable[[], Usage],
+        taken_tokens: int,
     ) -> None:
         self.key_number = principal.key_number
         self.headers: dict[str, str] = {}
@@ -72,8 +79,8 @@ class Admission:
         if usage is not None:
             return self._price.spend(usage)
         if seen_tokens or ending == "answered":
-            return self._price.spend(uncounted(self._bound, seen_tokens))
-        bound = self._price.spend(self._bound)
+            return self._price.spend(uncounted(self._bound(), seen_tokens))
+        bound = self._price.spend(self._bound())
         return bound if error is None else spend_without_answer(error, bound)
 
 
@@ -92,34 +99,33 @@ class AdmissionDesk:
         self._quotas = quotas
         self._assumed_answer = assumed_answer
 
-    async def admit(
-        self, principal: Principal, body: JsonObject, price: Price, *, generates: bool = True
-    ) -> Admission:
+    async def admit(self, principal: Principal, request: SizedRequest, price: Price) -> Admission:
         """Let a request in, or not.
 
         Args:
             principal: who asks.
-            body: as it is about to be sent to the backend.
+            request: what is about to be sent to the backend.
             price: of the model there.
-            generates: False where nothing is, such as for embeddings.
 
         Raises:
             ApiError: 429, a rate or a quota is exceeded.
             StoreUnavailableError: more has to be drawn from a quota, and the database is away.
         """
         limits = principal.limits
-        bound = upper_bound(body, assumed_answer=self._assumed_answer if generates else 0)
-        tokens = bounded(likely_tokens(bound), limits)
+        # For a key without limits it is needed only where the backend counts no tokens.
+        bound = cache(partial(upper_bound, request, assumed_answer=self._assumed_answer))
         is_rated = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
-        admission = Admission(self, principal, price, bound, tokens if is_rated else 0)
+        tokens = bounded(likely_tokens(bound()), limits) if is_rated else 0
+        admission = Admission(self, principal, price, bound, tokens)
         if is_rated:
             reading = await self._rates.take(principal.key_number, limits, tokens)
             if not reading.allowed:
                 raise ApiError(_too_fast(reading))
             admission.headers = rate_headers(reading)
         if limits.quotas:
-            cost = math.ceil(price.spend(bound).cost * MICROS)
-            need = Amounts(requests=1, tokens=bound.total_tokens, micros=cost)
+            most = bound()
+            cost = math.ceil(price.spend(most).cost * MICROS)
+            need = Amounts(requests=1, tokens=most.total_tokens, micros=cost)
             try:
                 admission.reservation = await self._quotas.reserve(principal.key_number, limits, need)
             except BaseException as error:

@@ -1,8 +1,7 @@
 """What a request can cost at most, before it is made: from its size and the length it allows its answer."""
 
+from dataclasses import dataclass
 from typing import Final
-
-import orjson
 
 from optimizer.types import JsonObject, JsonValue, Usage
 
@@ -13,22 +12,35 @@ _ATTACHMENTS: Final = frozenset({"image_url", "input_image", "input_audio", "fil
 _MOST: Final = 2**31 - 1
 
 
-def upper_bound(body: JsonObject, *, assumed_answer: int) -> Usage:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SizedRequest:
+    """A request as it is about to be sent to a backend.
+
+    Attributes:
+        body: what is sent.
+        size: its length in bytes, as JSON.
+        generates: False for an API without answers, such as embeddings.
+    """
+
+    body: JsonObject
+    size: int
+    generates: bool = True
+
+
+def upper_bound(request: SizedRequest, *, assumed_answer: int) -> Usage:
     """The tokens that a request can use.
 
     A token stands for at least one byte, so bytes bound the prompt; an attachment counts flat, or a token for
-    four bytes where it is no image. An answer without a limit of its own counts as ``assumed_answer``.
-
-    Args:
-        body: as it is sent to the backend.
-        assumed_answer: tokens; 0 for an API without answers, such as embeddings.
+    four bytes where it is no image. An answer without a limit of its own counts as ``assumed_answer`` tokens.
     """
-    size = _size(body)
+    body = request.body
     attached, tokens = _attachments(body.get("messages"))
     more, more_tokens = _attachments(body.get("input"))
-    prompt = size - attached - more + tokens + more_tokens
+    prompt = request.size - attached - more + tokens + more_tokens
+    if not request.generates:
+        return Usage(prompt_tokens=prompt, completion_tokens=0)
     limits = [value for name in _ANSWER_LIMITS if isinstance(value := body.get(name), int) and value > 0]
-    answer = (limits[0] if limits else assumed_answer) if assumed_answer else 0
+    answer = limits[0] if limits else assumed_answer
     return Usage(prompt_tokens=prompt, completion_tokens=min(_MOST, answer * _draws(body)))
 
 
@@ -56,21 +68,24 @@ def _draws(body: JsonObject) -> int:
 
 
 def _attachments(value: JsonValue, depth: int = 4) -> tuple[int, int]:
-    """The bytes of all attachments in messages, and the tokens that they count as."""
+    """At most the bytes of all attachments in messages, and the tokens that they count as."""
     if isinstance(value, list) and depth:
         found = [_attachments(item, depth - 1) for item in value]
         return sum(item[0] for item in found), sum(item[1] for item in found)
     if not isinstance(value, dict):
         return 0, 0
-    if value.get("type") not in _ATTACHMENTS:
+    kind = value.get("type")
+    if not isinstance(kind, str) or kind not in _ATTACHMENTS:
         return _attachments(value.get("content"), depth - 1) if depth else (0, 0)
-    size = _size(value)
-    is_image = "image" in str(value["type"])
+    size = _text_in(value)
+    is_image = "image" in kind
     return size, _TOKENS_PER_ATTACHMENT if is_image else max(_TOKENS_PER_ATTACHMENT, size // _BYTES_PER_TOKEN)
 
 
-def _size(value: JsonValue) -> int:
-    try:
-        return len(orjson.dumps(value))
-    except TypeError:  # half a character: it will be refused when it is sent
-        return len(repr(value))
+def _text_in(value: JsonValue, depth: int = 2) -> int:
+    """The characters of the texts in an attachment, which have at least as many bytes."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict) and depth:
+        return sum(_text_in(part, depth - 1) for part in value.values())
+    return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from app.chat.policy import AlignmentPolicy
 from app.chat.prompt_objects import fill
@@ -10,17 +11,14 @@ from app.errors import invalid_request
 from app.labelled_prompts import ServedPrompt
 from app.llm.capabilities import Capabilities
 from app.llm.wire import fold_system, message_from_json, message_to_json
-from optimizer.rendering import (
-    SYSTEM_ROLES,
-    CallerSystem,
-    ExamplePlace,
-    example_turns,
-    examples_as_text,
-    join_system,
-    position_of_examples,
-)
+from optimizer.rendering import CallerSystem, ExamplePlace, TurnForm, assemble_chat, count_leading_system
 from optimizer.types import Example, JsonObject, JsonValue, Message
 
+_JSON_TURNS: Final[TurnForm[JsonObject]] = TurnForm(
+    role=lambda turn: str(turn["role"]),
+    text=lambda turn: message_from_json(turn).text,
+    write=message_to_json,
+)
 _DEFAULTS = ("temperature", "top_p")
 
 
@@ -111,30 +109,23 @@ def chat_body(
         return body
     if can.sampling:
         body |= alignment.defaults(request.body)
-    leading, rest = split_leading_system(request.messages)
     if alignment.caller_system is not CallerSystem.DROP:
+        leading, _ = split_leading_system(request.messages)
         _refuse_system_messages_beyond_text(leading)
-    system = _system_text(alignment, leading)
-    turns: tuple[Message, ...] = ()
-    if alignment.place is not ExamplePlace.SYSTEM:
-        turns = example_turns(alignment.examples)
-    at = position_of_examples([str(turn["role"]) for turn in rest], alignment.place)
-    messages: list[JsonObject] = [*rest[:at], *(message_to_json(turn) for turn in turns), *rest[at:]]
-    head: list[JsonObject] = [{"role": "system", "content": system}] if system else []
+    turns = assemble_chat(
+        alignment.system_prompt,
+        alignment.examples,
+        request.messages,
+        _JSON_TURNS,
+        caller_system=alignment.caller_system,
+        place=alignment.place,
+    )
     if can.system_role:
-        body["messages"] = [*head, *messages]
+        body["messages"] = [*turns]
     else:
-        whole = tuple(message_from_json(turn) for turn in (*head, *messages))
-        body["messages"] = [message_to_json(message) for message in fold_system(whole)]
+        folded = fold_system([message_from_json(turn) for turn in turns])
+        body["messages"] = [message_to_json(message) for message in folded]
     return body
-
-
-def _system_text(alignment: Alignment, leading: Sequence[Message]) -> str:
-    theirs = [message.text for message in leading]
-    joined = join_system(alignment.system_prompt, theirs, alignment.caller_system)
-    if alignment.place is not ExamplePlace.SYSTEM or not alignment.examples:
-        return joined
-    return f"{joined}\n\n{examples_as_text(alignment.examples)}".strip()
 
 
 def _refuse_system_messages_beyond_text(leading: Sequence[Message]) -> None:
@@ -154,7 +145,5 @@ def split_leading_system(
     messages: Sequence[JsonObject],
 ) -> tuple[tuple[Message, ...], tuple[JsonObject, ...]]:
     """The system messages that a conversation begins with, and all after them as it came."""
-    count = 0
-    while count < len(messages) and messages[count]["role"] in SYSTEM_ROLES:
-        count += 1
+    count = count_leading_system(str(turn["role"]) for turn in messages)
     return tuple(message_from_json(turn) for turn in messages[:count]), tuple(messages[count:])

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import orjson
+
 from app.chat.answers import Reader
 from app.chat.headers import answer_headers
+from app.errors import invalid_request
 from app.llm.passthrough import Upstream
 from app.llm.wire import Path
 from optimizer.types import JsonObject
@@ -33,6 +36,17 @@ class PreparedCall:
     streamed: bool = False
     version_id: str | None = None
     found_by: str | None = None
+
+    def content(self) -> bytes:
+        """The body as it is sent.
+
+        Raises:
+            ApiError: 400, it cannot be sent, such as half a character in a prompt version.
+        """
+        try:
+            return orjson.dumps(self.body)
+        except TypeError as error:
+            raise invalid_request(f"the request cannot be sent to a model: {error}") from None
 
     def headers(self) -> dict[str, str]:
         """The answer's headers; once some of it was read they name the model that the backend reports."""

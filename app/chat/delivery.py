@@ -112,21 +112,23 @@ class AnswerRecord:
         self.end("answered")
 
 
-async def whole_answer(request: Request, call: PreparedCall, record: AnswerRecord) -> Response:
-    """The answer to a request whose client may leave meanwhile.
+async def whole_answer(
+    request: Request, call: PreparedCall, content: bytes, record: AnswerRecord
+) -> Response:
+    """The answer to a request whose client may leave meanwhile; ``content`` is the call's.
 
     Raises:
         ModelError: there is none.
     """
     try:
         with record.kept():
-            return await while_client_listens(request.receive, _asked(call, record))
+            return await while_client_listens(request.receive, _asked(call, content, record))
     except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)
 
 
-async def _asked(call: PreparedCall, record: AnswerRecord) -> Response:
-    response = await call.upstream.send(call.body, call.path)
+async def _asked(call: PreparedCall, content: bytes, record: AnswerRecord) -> Response:
+    response = await call.upstream.send(content, call.path)
     record.seen(tokens_in(len(response.body)))
     answer = call.reader.whole(response.body)
     return Response(answer, headers=call.headers(), media_type="application/json")

@@ -15,6 +15,10 @@ EXTENSION = "drpo"
 _MOST_MODEL = 1024
 """Characters of a model's name, which errors repeat."""
 
+_DEEPEST = 200
+"""Levels of a body: JSON is read to more of them than it is written, and ours come on top."""
+_NESTING = frozenset({dict, list})
+
 _AS_USUAL = AlignmentOptions()
 _SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
@@ -31,6 +35,8 @@ def read_object(content: bytes) -> JsonObject:
         raise invalid_request(f"the body is not valid JSON: {error}") from None
     if not isinstance(body, dict):
         raise invalid_request("the body has to be a JSON object")
+    if content.count(b"[") + content.count(b"{") > _DEEPEST and _is_deep(body):
+        raise invalid_request(f"the body is nested too deeply: at most {_DEEPEST} levels can be sent on")
     return body
 
 
@@ -83,6 +89,21 @@ def read_options(extension: JsonValue, headers: Mapping[str, str]) -> AlignmentO
             f"{EXTENSION}.prompt_version and {EXTENSION}.label exclude each other", param=f"{EXTENSION}.label"
         )
     return options
+
+
+def _is_deep(body: JsonObject) -> bool:
+    """Whether ``body`` has more than ``_DEEPEST`` levels, by going down one by one: recursion would end."""
+    level: list[JsonObject | list[JsonValue]] = [body]
+    for _ in range(_DEEPEST):
+        below: list[JsonObject | list[JsonValue]] = []
+        for value in level:
+            parts = value.values() if isinstance(value, dict) else value
+            if not _NESTING.isdisjoint(map(type, parts)):  # at once, for long lists of tokens
+                below += [part for part in parts if isinstance(part, dict | list)]
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def _from_headers(headers: Mapping[str, str]) -> JsonObject:

@@ -44,13 +44,19 @@ class ChatService:
     caller_system: CallerSystem
 
     async def prepare(
-        self, request: ChatRequest, *, reader: Callable[[AnswerReader], Reader] = _as_chat
+        self,
+        request: ChatRequest,
+        *,
+        reader: Callable[[AnswerReader], Reader] = _as_chat,
+        tells_usage: bool = False,
     ) -> PreparedCall:
         """Find the version and align the request. The database is not used any more afterwards.
 
         Args:
             request: the caller's.
             reader: makes of what reads chat completions what writes them as another API has them.
+            tells_usage: whether that API always ends a stream with token counts: the backend is asked for
+                them unless it is known to give none.
 
         Raises:
             ApiError: 404 for an unknown model, version or label; 400 for a version of another model, or for
@@ -68,9 +74,8 @@ class ChatService:
         else:
             can = await self._capabilities(request.model, alignment)
             body = chat_body(request, alignment, model=target.model, can=can)
-        hides_usage = request.stream and ask_for_usage(
-            body, can=self.models.known_capabilities(request.model)
-        )
+        known = self.models.known_capabilities(request.model) or (Capabilities() if tells_usage else None)
+        hides_usage = request.stream and ask_for_usage(body, can=known)
         return PreparedCall(
             upstream=self.models.passthrough(request.model),
             path=PATHS[target.api],

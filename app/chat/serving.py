@@ -6,6 +6,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.access.admission import Admission
+from app.access.estimates import SizedRequest
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
@@ -36,21 +37,25 @@ async def answer(
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
     call = await prepare(content)
-    admission = await _admitted(resources, principal, call)
+    sent = call.content()
+    admission = await _admitted(resources, principal, call, size=len(sent))
     request.scope["state"][ANSWER_HEADERS].update(admission.headers)
     record = AnswerRecord(call, arrival, admission, resources.outcomes)
     if call.streamed:
-        return StreamedAnswer(call, record, keep_alive_seconds=resources.settings.chat.keep_alive_seconds)
-    return await whole_answer(request, call, record)
+        keep_alive_seconds = resources.settings.chat.keep_alive_seconds
+        return StreamedAnswer(call, sent, record, keep_alive_seconds=keep_alive_seconds)
+    return await whole_answer(request, call, sent, record)
 
 
-async def _admitted(resources: Resources, principal: Principal, call: PreparedCall) -> Admission:
+async def _admitted(
+    resources: Resources, principal: Principal, call: PreparedCall, *, size: int
+) -> Admission:
     """Let ``call`` in by the limits of whoever makes it: the model is that which is really asked."""
     models = resources.models
     principal.check_model(call.model, (*models.target_names(), *models.embedder_names()))
     price = Price.from_settings(resources.settings.backends[call.backend].price)
-    generates = call.path != "embeddings"
-    return await resources.access.desk.admit(principal, call.body, price, generates=generates)
+    request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
+    return await resources.access.desk.admit(principal, request, price)
 
 
 def chat_service(resources: Resources, principal: Principal) -> ChatService:

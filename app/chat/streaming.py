@@ -28,16 +28,20 @@ class StreamedAnswer(Response):
     when the client has taken the one before, but for what the connections hold.
     """
 
-    def __init__(self, call: PreparedCall, record: AnswerRecord, *, keep_alive_seconds: float) -> None:
+    def __init__(
+        self, call: PreparedCall, content: bytes, record: AnswerRecord, *, keep_alive_seconds: float
+    ) -> None:
         """The answer of ``call``.
 
         Args:
             call: not sent yet.
+            content: what to send.
             record: hears how it goes.
             keep_alive_seconds: a comment is sent where nothing else was for so long.
         """
         super().__init__()
         self._call = call
+        self._content = content
         self._record = record
         self._keep_alive_seconds = keep_alive_seconds
 
@@ -56,8 +60,8 @@ class StreamedAnswer(Response):
 
     async def _relay(self, send: Send) -> None:
         call, reader = self._call, self._call.reader
-        async with call.upstream.stream(call.body, call.path) as stream:
-            first = reader.frame(await anext(stream.frames))
+        async with call.upstream.stream(self._content, call.path) as frames:
+            first = reader.frame(await anext(frames))
             headers = _STREAM_HEADERS | call.headers()
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": raw})
@@ -66,7 +70,7 @@ class StreamedAnswer(Response):
                     await pieces.send(first)
                     self._record.first_frame_sent()
                     self._record.seen(1)
-                    async for frame in stream.frames:
+                    async for frame in frames:
                         self._record.seen(1)  # backends send a token a frame, or a few
                         if piece := reader.frame(frame):
                             await pieces.send(piece)

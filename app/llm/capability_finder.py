@@ -56,15 +56,24 @@ class CapabilityFinder:
             found = self._found[_place(model)] = Capabilities()
         return None if found is None else found.overridden_by(settings.capabilities)
 
-    async def _remembered_or_probed(self, model: ProbedModel) -> Capabilities:
+    async def recall(self, model: ProbedModel) -> None:
+        """Take into memory what was found before this process began; nobody is asked."""
+        if self.known(model) is None:
+            remembered = await self._remembered(model)
+            if remembered is not None:
+                self._found[_place(model)] = remembered
+
+    async def _remembered(self, model: ProbedModel) -> Capabilities | None:
         origin = model.origin
-        # Where the answers came from is kept with them: a backend that moved is asked again.
-        source = f"{model.api} {model.settings.base_url}"
         record = await self._records.get(origin.backend, origin.model) if self._records else None
-        stored = record.get("capabilities") if record and record.get("source") == source else None
-        remembered = Capabilities.from_json(stored) if isinstance(stored, dict) else None
+        stored = record.get("capabilities") if record and record.get("source") == _source(model) else None
+        return Capabilities.from_json(stored) if isinstance(stored, dict) else None
+
+    async def _remembered_or_probed(self, model: ProbedModel) -> Capabilities:
+        remembered = await self._remembered(model)
         if remembered is not None:
             return remembered
+        origin = model.origin
         found = await Prober(
             client=model.client,
             settings=model.settings,
@@ -75,9 +84,14 @@ class CapabilityFinder:
         ).probe()
         if self._records is not None:
             await self._records.put(
-                origin.backend, origin.model, {"source": source, "capabilities": found.to_json()}
+                origin.backend, origin.model, {"source": _source(model), "capabilities": found.to_json()}
             )
         return found
+
+
+def _source(model: ProbedModel) -> str:
+    """Where answers come from, which is kept with them: a backend that moved is asked again."""
+    return f"{model.api} {model.settings.base_url}"
 
 
 def _place(model: ProbedModel) -> tuple[str, str, Api]:

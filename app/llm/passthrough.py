@@ -5,9 +5,8 @@ place at once, and the search gets what is left. A 429 that a user meets slows t
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import aiohttp
@@ -16,33 +15,18 @@ import orjson
 from typing_extensions import override
 
 from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
-from app.llm.http import BackendClient, RawResponse, encode, post, read_bounded
+from app.llm.http import BackendClient, RawResponse, post, read_bounded
 from app.llm.limits.limiter import BackendLimiter, Place
 from app.llm.sse import DONE, FrameSplitter, payload
 from app.llm.stream_patience import StreamPatience
 from app.llm.wire import Path, read_json, read_usage
 from app.settings import BackendSettings
 from optimizer.errors import BackendUnavailableError, MalformedResponseError
-from optimizer.types import JsonObject, JsonValue
+from optimizer.types import JsonValue
 
 _ERROR_KEY = b'"error"'
 _USAGE_KEY = b'"usage"'
 _BYTES_PER_TOKEN = 4
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RawStream:
-    """A stream whose first frame has arrived.
-
-    Attributes:
-        status / headers: the upstream's.
-        frames: complete SSE frames, ``data: [DONE]`` last. The iterator raises ModelError where the stream
-            breaks, carries an error or ends without ``[DONE]``.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    frames: AsyncIterator[bytes]
 
 
 class Upstream(Protocol):
@@ -51,21 +35,23 @@ class Upstream(Protocol):
     Who takes another backend instead does so before the first frame only: what was sent on stands.
     """
 
-    async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
-        """POST ``body`` and give back the whole 2xx response.
+    async def send(self, body: bytes, path: Path) -> RawResponse:
+        """POST the JSON ``body`` and give back the whole 2xx response.
 
         Raises:
             ModelError: there is none; cancelling closes the connection.
         """
         ...
 
-    def stream(self, body: bytes | JsonObject, path: Path) -> AbstractAsyncContextManager[RawStream]:
-        """POST ``body``, which asks for a stream, and wait for the first frame.
+    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """POST the JSON ``body``, which asks for a stream, and wait for the first frame.
 
-        Leaving the context closes the connection, wherever the stream is.
+        Gives complete SSE frames, ``data: [DONE]`` last. Leaving the context closes the connection, wherever
+        the stream is.
 
         Raises:
-            ModelError: no stream began. Later errors come out of ``frames``.
+            ModelError: no stream began. The iterator raises it as well, where the stream breaks, carries an
+                error or ends without ``[DONE]``.
         """
         ...
 
@@ -95,28 +81,24 @@ class Passthrough(Upstream):
         self.origin = origin
 
     @override
-    async def send(self, body: bytes | JsonObject, path: Path) -> RawResponse:
-        content = self._encode(body)
+    async def send(self, body: bytes, path: Path) -> RawResponse:
         with self._limiter.serve() as place:
             with self._limiter.watch():
-                response = await post(
-                    self._client, path, content, origin=self.origin, settings=self._settings
-                )
+                response = await post(self._client, path, body, origin=self.origin, settings=self._settings)
                 self._refuse_error(response.body, response.status)
             if self._limiter.counts_tokens:
-                place.tokens = _tokens(response.body) or _guess(content) + _guess(response.body)
+                place.tokens = _tokens(response.body) or _guess(body) + _guess(response.body)
         return response
 
     @override
     @asynccontextmanager
-    async def stream(self, body: bytes | JsonObject, path: Path) -> AsyncIterator[RawStream]:
-        content = self._encode(body)
+    async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
         patience = StreamPatience(self._settings.timeouts, backend=self.origin.backend)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(patience.close)
             place = stack.enter_context(self._limiter.serve())
             with self._limiter.watch():
-                response = await patience.wait(self._open(content, path))
+                response = await patience.wait(self._open(body, path))
                 stack.push_async_callback(_close, response)
                 await patience.wait(self._check(response))
                 frames = self._frames(response, patience)
@@ -124,11 +106,8 @@ class Passthrough(Upstream):
                 first = await anext(frames)
             passed = _chain(first, frames)
             if self._limiter.counts_tokens:
-                passed = _counted(passed, place, asked=_guess(content))
-            yield RawStream(status=response.status_code, headers=response.headers, frames=passed)
-
-    def _encode(self, body: bytes | JsonObject) -> bytes:
-        return body if isinstance(body, bytes) else encode(body, origin=self.origin)
+                passed = _counted(passed, place, asked=_guess(body))
+            yield passed
 
     async def _open(self, content: bytes, path: Path) -> httpx.Response:
         with transport_errors(self.origin):

@@ -202,6 +202,11 @@ class ModelRegistry:
         """What a target can do, as far as that is in memory or in the settings: it is not asked."""
         return self._capabilities.known(self._assignment(ModelRole.TARGET, target).probed())
 
+    async def recall_capabilities(self) -> None:
+        """Take into memory what is stored about the targets, so that serving never waits for it."""
+        for target in self.target_names():
+            await self._capabilities.recall(self._assignment(ModelRole.TARGET, target).probed())
+
     async def open_role(
         self, role: ModelRole, target: str | None, run: RunContext, *, judge: str | None = None
     ) -> ChatModel:

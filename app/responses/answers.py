@@ -55,9 +55,13 @@ class ResponseReader(Reader):
         if not isinstance(choice, dict) or not isinstance(message, dict):
             raise self._inner.malformed("an answer without a message")
         reason = told_text(choice, "finish_reason") or None
+        status = ended_status(reason)
+        output = self._output(choice, message)
+        if output:  # what was written last is what was cut short
+            output[-1]["status"] = status
         response = self._frame.response(
-            ended_status(reason),
-            self._output(choice, message),
+            status,
+            output,
             usage=usage_of(reply.get("usage")),
             finish_reason=reason,
         )
@@ -66,6 +70,8 @@ class ResponseReader(Reader):
     @override
     def frame(self, frame: bytes) -> bytes:
         if frame == DONE:
+            if not self._events.has_choice:
+                raise self._inner.malformed("a stream without an answer")
             return self._framed(self._events.end())
         return self._framed(self._events.of_chunk(self._inner.read_event(frame)))
 

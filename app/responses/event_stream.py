@@ -1,6 +1,7 @@
 """From the chunks of a streamed chat completion to the numbered events of a streamed response."""
 
 from app.responses.objects import ResponseFrame, ended_status, logprobs_of, told_text, usage_of
+from app.responses.open_calls import OpenCalls
 from app.responses.open_items import OpenCall, OpenItem, OpenReasoning, OpenText
 from optimizer.types import JsonObject, JsonValue
 
@@ -9,16 +10,21 @@ class ResponseEvents:
     """The events of one response.
 
     Text and reasoning end where something else begins; calls of functions, whose pieces may come by turns,
-    end with the response.
+    end with the response. Where that is cut short, so is the item that was written last.
+
+    Attributes:
+        has_choice: whether the model has answered anything, be it nothing but an end.
     """
 
     def __init__(self, frame: ResponseFrame) -> None:
         """The events of the response that ``frame`` describes."""
+        self.has_choice = False
         self._frame = frame
         self._number = 0
         self._items: list[OpenItem] = []
         self._growing: OpenText | OpenReasoning | None = None
-        self._calls: dict[JsonValue, OpenCall] = {}
+        self._calls = OpenCalls()
+        self._last: OpenItem | None = None
         self._usage: JsonValue = None
         self._finish_reason: str | None = None
 
@@ -34,12 +40,12 @@ class ResponseEvents:
         return events
 
     def end(self) -> list[JsonObject]:
-        """What ends the response."""
-        events = [] if self._number else self._beginning()
-        events += self._close_growing()
-        for call in self._calls.values():
-            events += self._numbered(call, call.closing())
+        """What ends the response, of which something has come."""
         status = ended_status(self._finish_reason)
+        events: list[JsonObject] = []
+        still_open = [] if self._growing is None else [self._growing]
+        for item in (*still_open, *self._calls.opened):
+            events += self._numbered(item, item.closing(status if item is self._last else "completed"))
         output = [item.whole() for item in self._items]
         response = self._frame.response(
             status, output, usage=usage_of(self._usage), finish_reason=self._finish_reason
@@ -62,6 +68,7 @@ class ResponseEvents:
         ]
 
     def _of_choice(self, choice: JsonObject) -> list[JsonObject]:
+        self.has_choice = True
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             self._finish_reason = reason
@@ -85,6 +92,7 @@ class ResponseEvents:
         if not isinstance(item, OpenReasoning):
             item = OpenReasoning(self._frame.item_id("rs", len(self._items)))
             events = self._open(item)
+        self._last = item
         return events + self._numbered(item, [item.grown(piece)])
 
     def _of_text(self, piece: str, logprobs: list[JsonValue], *, is_refusal: bool) -> list[JsonObject]:
@@ -95,24 +103,22 @@ class ResponseEvents:
         if not isinstance(item, OpenText) or item.is_refusal is not is_refusal:
             item = OpenText(self._frame.item_id("msg", len(self._items)), is_refusal=is_refusal)
             events = self._open(item)
+        self._last = item
         return events + self._numbered(item, [item.grown(piece, logprobs)])
 
     def _of_call(self, call: JsonObject) -> list[JsonObject]:
         told = call.get("function")
         function = told if isinstance(told, dict) else {}
-        place = call.get("index")
-        key = place if isinstance(place, int) else told_text(call, "id")
+        index, told_id, name = call.get("index"), told_text(call, "id"), told_text(function, "name")
         events: list[JsonObject] = []
-        item = self._calls.get(key)
+        item = self._calls.find(index, told_id, name)
         if item is None:
-            item_id = self._frame.item_id("fc", len(self._items))
-            item = OpenCall(
-                item_id, call_id=told_text(call, "id") or item_id, name=told_text(function, "name")
-            )
-            self._calls[key] = item
+            item = OpenCall(self._frame.item_id("fc", len(self._items)), told_id=told_id, name=name)
+            self._calls.add(item, index)
             events = self._close_growing()
             self._items.append(item)
             events += self._numbered(item, item.opening())
+        self._last = item
         piece = told_text(function, "arguments")
         return events + (self._numbered(item, [item.grown(piece)]) if piece else [])
 

@@ -6,7 +6,8 @@ from typing import Literal, TypeAlias
 
 from optimizer.types import JsonObject, JsonValue
 
-Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+EndStatus: TypeAlias = Literal["completed", "incomplete"]
+Status: TypeAlias = Literal["in_progress"] | EndStatus
 
 _REPEATED: JsonObject = {
     "instructions": None,
@@ -82,7 +83,7 @@ class ResponseFrame:
         }
 
 
-def ended_status(finish_reason: str | None) -> Literal["completed", "incomplete"]:
+def ended_status(finish_reason: str | None) -> EndStatus:
     """How a response whose text ended for ``finish_reason`` has ended."""
     return "incomplete" if finish_reason in _INCOMPLETE else "completed"
 

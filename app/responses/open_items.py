@@ -5,6 +5,8 @@ from typing import Protocol
 from typing_extensions import override
 
 from app.responses.objects import (
+    EndStatus,
+    Status,
     call_item,
     message_item,
     reasoning_item,
@@ -21,12 +23,12 @@ class OpenItem(Protocol):
         """The events with which it begins."""
         ...
 
-    def closing(self) -> list[JsonObject]:
-        """The events with which it ends."""
+    def closing(self, status: EndStatus = "completed") -> list[JsonObject]:
+        """The events with which it ends, whole or cut short."""
         ...
 
     def whole(self) -> JsonObject:
-        """The item as it ends."""
+        """The item as it is now."""
         ...
 
 
@@ -38,6 +40,7 @@ class OpenText(OpenItem):
         self.is_refusal = is_refusal
         self._id = item_id
         self._pieces: list[str] = []
+        self._status: Status = "in_progress"
         self._logprobs: list[JsonValue] = []
 
     @override
@@ -57,7 +60,8 @@ class OpenText(OpenItem):
         return self._of_part("response.output_text.delta", delta=piece, logprobs=logprobs)
 
     @override
-    def closing(self) -> list[JsonObject]:
+    def closing(self, status: EndStatus = "completed") -> list[JsonObject]:
+        self._status = status
         text = "".join(self._pieces)
         if self.is_refusal:
             done = self._of_part("response.refusal.done", refusal=text)
@@ -71,7 +75,7 @@ class OpenText(OpenItem):
 
     @override
     def whole(self) -> JsonObject:
-        return message_item(self._id, (self._part(),), "completed")
+        return message_item(self._id, (self._part(),), self._status)
 
     def _part(self) -> JsonObject:
         text = "".join(self._pieces)
@@ -88,6 +92,7 @@ class OpenReasoning(OpenItem):
         """One without a word yet."""
         self._id = item_id
         self._pieces: list[str] = []
+        self._status: Status = "in_progress"
 
     @override
     def opening(self) -> list[JsonObject]:
@@ -100,7 +105,8 @@ class OpenReasoning(OpenItem):
         return self._of_text("response.reasoning_text.delta", delta=piece)
 
     @override
-    def closing(self) -> list[JsonObject]:
+    def closing(self, status: EndStatus = "completed") -> list[JsonObject]:
+        self._status = status
         return [
             self._of_text("response.reasoning_text.done", text="".join(self._pieces)),
             {"type": "response.output_item.done", "item": self.whole()},
@@ -108,7 +114,7 @@ class OpenReasoning(OpenItem):
 
     @override
     def whole(self) -> JsonObject:
-        return reasoning_item(self._id, "".join(self._pieces), "completed")
+        return reasoning_item(self._id, "".join(self._pieces), self._status)
 
     def _of_text(self, kind: str, **fields: JsonValue) -> JsonObject:
         return {"type": kind, "item_id": self._id, "content_index": 0, **fields}
@@ -117,12 +123,14 @@ class OpenReasoning(OpenItem):
 class OpenCall(OpenItem):
     """A call of a function."""
 
-    def __init__(self, item_id: str, *, call_id: str, name: str) -> None:
-        """A call of ``name`` without arguments yet."""
+    def __init__(self, item_id: str, *, told_id: str, name: str) -> None:
+        """A call of ``name`` without arguments yet; ``told_id`` is the backend's id of it, if any."""
+        self.told_id = told_id
         self._id = item_id
-        self._call_id = call_id
+        self._call_id = told_id or item_id
         self._name = name
         self._pieces: list[str] = []
+        self._status: Status = "in_progress"
 
     @override
     def opening(self) -> list[JsonObject]:
@@ -135,7 +143,8 @@ class OpenCall(OpenItem):
         return {"type": "response.function_call_arguments.delta", "item_id": self._id, "delta": piece}
 
     @override
-    def closing(self) -> list[JsonObject]:
+    def closing(self, status: EndStatus = "completed") -> list[JsonObject]:
+        self._status = status
         done: JsonObject = {
             "type": "response.function_call_arguments.done",
             "item_id": self._id,
@@ -151,5 +160,5 @@ class OpenCall(OpenItem):
             call_id=self._call_id,
             name=self._name,
             arguments="".join(self._pieces),
-            status="completed",
+            status=self._status,
         )

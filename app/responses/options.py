@@ -117,6 +117,7 @@ OPTIONS: Final[Mapping[str, Callable[[JsonValue], JsonObject]]] = {
     "max_output_tokens": lambda value: {"max_completion_tokens": value},
     "metadata": lambda _: {},
     "max_tool_calls": lambda _: {},
+    "n": _refusing("n", "a response is one answer: send 1, or leave it out", but=1),
     "store": _refusing("store", "this service keeps no responses: send false, or leave it out", but=False),
     "background": _refusing(
         "background", "responses are made at once: send false, or leave it out", but=False

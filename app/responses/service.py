@@ -46,4 +46,5 @@ class ResponseService:
         def reader(inner: AnswerReader) -> Reader:
             return ResponseReader(inner, frame)
 
-        return await self.chat.prepare(dataclasses.replace(asked, body=body), reader=reader)
+        as_chat = dataclasses.replace(asked, body=body)
+        return await self.chat.prepare(as_chat, reader=reader, tells_usage=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.app.chat.serving import BASE_MODEL, MODEL, Service, add_version, open_service
-from tests.fakes.openai_server import error
+from tests.fakes.openai_server import Answer, error
 
 EMBEDDER = "embedder"
 GOOD: Final[dict[str, dict[str, Any]]] = {
@@ -122,6 +122,38 @@ HUGE = {
     "no Unicode": b"\xff\xfe",
     "nothing": b"",
 }
+
+
+@pytest.mark.parametrize("path", list(GOOD))
+@pytest.mark.parametrize("levels", [250, 1000])
+async def test_a_body_that_is_nested_too_deeply_is_refused_wherever_that_is(
+    service: Service, path: str, levels: int
+) -> None:
+    service.fake.script = lambda _: Answer(body={"choices": [{"message": {"content": "a"}}], "data": []})
+    for field in (*GOOD[path], "metadata", "odd"):
+        for deep in ("[" * levels + "]" * levels, '{"a":' * levels + "0" + "}" * levels):
+            body = {**GOOD[path], field: "DEEP"}
+            response = await service.client.post(path, content=json.dumps(body).replace('"DEEP"', deep))
+            assert response.status_code == 400, (field, response.text)
+            assert "nested too deeply" in response.json()["error"]["message"]
+    assert service.fake.requests == []
+
+
+WIDE: Final[dict[str, dict[str, Any]]] = {
+    "/v1/chat/completions": {"model": MODEL, "messages": [{"role": "user", "content": "[{"}] * 300},
+    "/v1/responses": {"model": MODEL, "input": [{"role": "user", "content": "[{"}] * 300},
+    "/v1/completions": {"model": BASE_MODEL, "prompt": "[{" * 300},
+    "/v1/embeddings": {"model": EMBEDDER, "input": [[1, 2]] * 300},
+}
+
+
+@pytest.mark.parametrize("path", list(WIDE))
+async def test_brackets_in_texts_and_many_turns_are_no_depth(service: Service, path: str) -> None:
+    service.fake.script = lambda _: Answer(body={"choices": [{"message": {"content": "a"}}], "data": []})
+    nested = "[" * 190 + "]" * 190
+    content = json.dumps({**WIDE[path], "odd": "DEEP"}).replace('"DEEP"', nested)
+    assert (await service.client.post(path, content=content)).status_code == 200
+    assert service.sent.body["odd"] == json.loads(nested)
 
 
 @pytest.mark.parametrize("path", list(GOOD))

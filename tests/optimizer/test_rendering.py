@@ -2,7 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.rendering import COMPLETION_STOP, CallerSystem, render_chat, render_text
+from optimizer.rendering import (
+    COMPLETION_STOP,
+    MESSAGES,
+    CallerSystem,
+    ExamplePlace,
+    assemble_chat,
+    render_chat,
+    render_text,
+)
 from optimizer.types import Example, JsonValue, Message
 
 NEAREST = Example(id="e1", query="near question", answer="near answer")
@@ -48,19 +56,23 @@ class TestChat:
         self, policy: CallerSystem, expected: str, role: str
     ) -> None:
         conversation = (say(role, "Theirs."), say("user", "question"))
-        assert shown(render_chat(OURS, (), conversation, policy)) == [
+        assert shown(assemble_chat(OURS, (), conversation, MESSAGES, caller_system=policy)) == [
             ("system", expected),
             ("user", "question"),
         ]
 
     @pytest.mark.parametrize("policy", list(CallerSystem))
     def test_without_a_system_message_of_the_caller_ours_stands_alone(self, policy: CallerSystem) -> None:
-        messages = render_chat(f"  {OURS}\n", (), (say("user", "question"),), policy)
+        messages = assemble_chat(
+            f"  {OURS}\n", (), (say("user", "question"),), MESSAGES, caller_system=policy
+        )
         assert shown(messages) == [("system", OURS), ("user", "question")]
 
     @pytest.mark.parametrize("policy", list(CallerSystem))
     def test_a_blank_system_message_replaces_nothing(self, policy: CallerSystem) -> None:
-        messages = render_chat(OURS, (), (say("system", " \n"), say("user", "question")), policy)
+        messages = assemble_chat(
+            OURS, (), (say("system", " \n"), say("user", "question")), MESSAGES, caller_system=policy
+        )
         assert shown(messages) == [("system", OURS), ("user", "question")]
 
     def test_several_leading_system_messages_become_one(self) -> None:
@@ -73,11 +85,39 @@ class TestChat:
 
     def test_a_later_system_message_stays_where_it_is(self) -> None:
         conversation = (say("user", "one"), say("system", "Later."), say("user", "two"))
-        assert render_chat(OURS, (), conversation, CallerSystem.REPLACE)[1:] == conversation
+        replaced = assemble_chat(OURS, (), conversation, MESSAGES, caller_system=CallerSystem.REPLACE)
+        assert replaced[1:] == conversation
 
     def test_with_nothing_to_say_there_is_no_system_message(self) -> None:
         conversation = (say("user", "question"),)
         assert render_chat("  ", (), conversation) == conversation
+
+    @pytest.mark.parametrize("policy", list(CallerSystem))
+    def test_examples_in_the_system_message_follow_all_other_text(self, policy: CallerSystem) -> None:
+        conversation = (say("system", "Theirs."), say("user", "question"))
+        system, asked = assemble_chat(
+            OURS, (NEAREST,), conversation, MESSAGES, caller_system=policy, place=ExamplePlace.SYSTEM
+        )
+        assert str(system.content).endswith("s.\n\n# Query:\nnear question\n\n# Answer:\nnear answer")
+        assert asked == conversation[1]
+
+    def test_examples_stand_before_the_last_question_where_that_is_wanted(self) -> None:
+        conversation = (say("user", "one"), say("assistant", "two"), say("user", "three"))
+        messages = assemble_chat(OURS, (NEAREST,), conversation, MESSAGES, place=ExamplePlace.LAST)
+        assert [message.content for message in messages] == [
+            OURS,
+            "one",
+            "two",
+            "near question",
+            "near answer",
+            "three",
+        ]
+
+    def test_no_examples_add_nothing_to_the_system_message(self) -> None:
+        conversation = (say("user", "question"),)
+        assert assemble_chat(OURS, (), conversation, MESSAGES, place=ExamplePlace.SYSTEM) == render_chat(
+            OURS, (), conversation
+        )
 
     def test_turns_of_the_conversation_are_passed_on_untouched(self) -> None:
         conversation = (

@@ -1,15 +1,22 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.access.estimates import likely_tokens, uncounted, upper_bound
+from app.access.estimates import SizedRequest, likely_tokens, uncounted, upper_bound
 from optimizer.types import JsonObject, JsonValue, Usage
 
 TEXT: JsonObject = {"role": "user", "content": "How are you?"}
 
 
+def sized(body: JsonObject, *, generates: bool = True) -> SizedRequest:
+    size = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    return SizedRequest(body=body, size=size, generates=generates)
+
+
 def bound(**fields: JsonValue) -> Usage:
-    return upper_bound({"model": "m", "messages": [TEXT], **fields}, assumed_answer=100)
+    return upper_bound(sized({"model": "m", "messages": [TEXT], **fields}), assumed_answer=100)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +38,12 @@ def test_an_answer_is_bounded_by_what_the_request_allows(fields: JsonObject, tok
 
 
 def test_nothing_is_generated_where_there_are_no_answers() -> None:
-    assert upper_bound({"input": "x", "max_tokens": 7}, assumed_answer=0).completion_tokens == 0
+    assert (
+        upper_bound(
+            sized({"input": "x", "max_tokens": 7}, generates=False), assumed_answer=9
+        ).completion_tokens
+        == 0
+    )
 
 
 @given(st.text(max_size=50))
@@ -49,7 +61,7 @@ def test_an_image_counts_flat_and_a_recording_by_its_length() -> None:
     assert 4000 < bound(messages=[{"role": "user", "content": [image]}]).prompt_tokens - plain < 4200
     recorded = bound(messages=[{"role": "user", "content": [sound]}]).prompt_tokens - plain
     assert 250_000 <= recorded < 251_000
-    assert upper_bound({"input": [image]}, assumed_answer=0).prompt_tokens < 4200
+    assert upper_bound(sized({"input": [image]}), assumed_answer=9).prompt_tokens < 4200
 
 
 def test_odd_bodies_are_measured_as_well() -> None:
@@ -57,7 +69,8 @@ def test_odd_bodies_are_measured_as_well() -> None:
     for _ in range(900):
         deep = {"content": deep}
     assert bound(messages=[deep]).prompt_tokens > 900
-    assert bound(messages=[{"role": "user", "content": "\ud800"}]).prompt_tokens > 0
+    part: JsonObject = {"type": ["image_url"], "image_url": "x"}
+    assert bound(messages=[{"role": "user", "content": [part]}]).prompt_tokens > 0
     assert bound(messages=3).prompt_tokens > 0
 
 

@@ -9,7 +9,7 @@ from app.chat.schemas import ChatRequest
 from app.errors import ApiError
 from app.llm.capabilities import Capabilities
 from app.llm.wire import message_from_json, message_to_json
-from optimizer.rendering import CallerSystem, render_chat
+from optimizer.rendering import MESSAGES, CallerSystem, assemble_chat
 from optimizer.types import JsonObject, JsonValue
 from tests.app.chat.prompts import alignment, request, system, user
 
@@ -149,5 +149,6 @@ def test_what_is_served_is_what_the_search_renders(
 ) -> None:
     aligned = alignment(k=k, caller_system=policy, turns=turns)
     asked = request(*turns)
-    rendered = render_chat("OURS", aligned.examples, [message_from_json(turn) for turn in turns], policy)
+    conversation = [message_from_json(turn) for turn in turns]
+    rendered = assemble_chat("OURS", aligned.examples, conversation, MESSAGES, caller_system=policy)
     assert messages(asked, aligned) == [message_to_json(message) for message in rendered]

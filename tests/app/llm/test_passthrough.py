@@ -22,8 +22,9 @@ from optimizer.types import JsonObject
 from tests.app.llm.opening import KEY, backend_settings, origin
 from tests.fakes.openai_server import Answer, Drop, FakeOpenAIServer, Reply, Stream, error, serve, sse
 
-BODY: JsonObject = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-STREAMED: JsonObject = {**BODY, "stream": True}
+ASKED: JsonObject = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+BODY = orjson.dumps(ASKED)
+STREAMED = orjson.dumps({**ASKED, "stream": True})
 PATH: Path = "chat/completions"
 
 
@@ -52,28 +53,27 @@ async def test_a_body_goes_in_and_the_server_s_bytes_come_out() -> None:
 async def test_frames_come_out_as_they_are() -> None:
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[b'data: {"a": 1}\n', b'\ndata: {"b":2}\n\n: ping\n\nda', b"ta: [DONE]\n\n"]))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            frames = [frame async for frame in stream.frames]
-    assert stream.status == 200
-    assert frames == [b'data: {"a": 1}\n\n', b'data: {"b":2}\n\n', DONE]
-    assert fake.requests[0].body == STREAMED
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            seen = [frame async for frame in frames]
+    assert seen == [b'data: {"a": 1}\n\n', b'data: {"b":2}\n\n', DONE]
+    assert fake.requests[0].body == {**ASKED, "stream": True}
 
 
 async def test_a_stream_whose_end_has_no_blank_line_has_ended_well() -> None:
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[sse({"a": 1}), b"data: [DONE]\n"]))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            assert [frame async for frame in stream.frames] == [sse({"a": 1}), DONE]
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            assert [frame async for frame in frames] == [sse({"a": 1}), DONE]
 
 
 async def test_the_first_frame_comes_before_the_second_is_written() -> None:
     gate = asyncio.Event()
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=gate))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            assert await anext(stream.frames) == sse({"a": 1})
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            assert await anext(frames) == sse({"a": 1})
             gate.set()
-            assert await anext(stream.frames) == DONE
+            assert await anext(frames) == DONE
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ async def test_a_stream_that_breaks_never_ends_well(reply: Reply, kind: type[Mod
         seen: list[bytes] = []
 
         async def read() -> None:
-            async with passthrough.stream(STREAMED, PATH) as stream:
-                async for frame in stream.frames:
+            async with passthrough.stream(STREAMED, PATH) as frames:
+                async for frame in frames:
                     seen.append(frame)  # noqa: PERF401 - what came before the break counts
 
         with pytest.raises(kind):
@@ -128,8 +128,8 @@ async def test_the_word_error_in_an_answer_is_no_error() -> None:
     talk = sse({"choices": [{"delta": {"content": 'say "error"'}, "error": None}]})
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[talk, DONE]), Answer(body={"error": None, "choices": []}))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            assert [frame async for frame in stream.frames] == [talk, DONE]
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            assert [frame async for frame in frames] == [talk, DONE]
         assert (await passthrough.send(BODY, PATH)).status == 200
 
 
@@ -144,8 +144,8 @@ async def test_an_answer_that_is_an_error_is_raised(reply: Reply) -> None:
 async def test_leaving_a_stream_closes_its_connection() -> None:
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[sse({"a": 1}), DONE], gate=asyncio.Event()))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            await anext(stream.frames)
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            await anext(frames)
         await fake.until(lambda: fake.left == 1)
 
 
@@ -155,8 +155,8 @@ async def test_a_cancelled_reader_closes_its_connection() -> None:
         first = asyncio.Event()
 
         async def reads() -> None:
-            async with passthrough.stream(STREAMED, PATH) as stream:
-                async for _ in stream.frames:
+            async with passthrough.stream(STREAMED, PATH) as frames:
+                async for _ in frames:
                     first.set()
 
         reader = asyncio.ensure_future(reads())
@@ -193,12 +193,12 @@ async def test_tokens_of_users_count_where_a_minute_s_tokens_are_limited(told: b
     limiter = BackendLimiter(4, rates=Rates(tokens_per_minute=600))
     async with opened(limiter) as (fake, passthrough):
         fake.push(Answer(body=orjson.dumps({"choices": [], **usage})))
-        await passthrough.send({"messages": "x" * 2000}, PATH)
+        await passthrough.send(orjson.dumps({"messages": "x" * 2000}), PATH)
         assert limiter.report().tokens == pytest.approx(500, abs=0 if told else 50)
         events = [sse({"a": number}) for number in range(20)]
         fake.push(Stream(chunks=[*events, *([sse({"choices": [], **usage})] if told else []), DONE]))
-        async with passthrough.stream(STREAMED, PATH) as stream:
-            assert [frame async for frame in stream.frames][-1] == DONE
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            assert [frame async for frame in frames][-1] == DONE
         assert limiter.report().tokens == (500 if told else pytest.approx(21, abs=20))
     assert limiter.serving == 0
 
@@ -207,7 +207,7 @@ async def test_a_stream_keeps_its_place_until_it_ends() -> None:
     limiter = BackendLimiter(4)
     async with opened(limiter) as (fake, passthrough):
         fake.push(Stream(chunks=[sse({"a": 1}), DONE]))
-        async with passthrough.stream(STREAMED, PATH) as stream:
+        async with passthrough.stream(STREAMED, PATH) as frames:
             assert limiter.serving == 1
-            assert [frame async for frame in stream.frames][-1] == DONE
+            assert [frame async for frame in frames][-1] == DONE
     assert limiter.serving == 0

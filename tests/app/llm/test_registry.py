@@ -259,7 +259,7 @@ async def test_serving_and_searching_share_a_backend() -> None:
         call = asyncio.ensure_future(judge.complete(small_request()))
         await fake.until(lambda: fake.in_flight == 1)
         passthrough = registry.passthrough("helper")
-        response = await passthrough.send({"model": "small", "messages": []}, "chat/completions")
+        response = await passthrough.send(b'{"model": "small", "messages": []}', "chat/completions")
         assert response.status == 200
         assert passthrough.origin.model == "small"
         gate.set()

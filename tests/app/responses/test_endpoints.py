@@ -127,6 +127,26 @@ async def test_a_response_says_why_it_is_incomplete(
     assert (last["response"]["status"], last["response"]["incomplete_details"]) == (status, why)
 
 
+async def test_the_item_that_is_cut_short_is_incomplete(service: Service) -> None:
+    service.fake.push(
+        said(content="Be", reasoning_content="Hm", reason="length"),
+        said(content="Be", tool_calls=[CALL, CALL], reason="length"),
+        said(reason="length"),
+    )
+    statuses = [[item["status"] for item in (await respond(service)).json()["output"]] for _ in range(3)]
+    assert statuses == [["completed", "incomplete"], ["completed", "completed", "incomplete"], []]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_response_is_one_answer(service: Service, stream: bool) -> None:
+    for n in (2, 0, "1", True):
+        response = await respond(service, stream=stream, n=n)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "n")
+    assert service.fake.requests == []
+    assert (await respond(service, stream=stream, n=1)).status_code == 200
+    assert "n" not in service.sent.body
+
+
 async def test_log_probabilities_come_with_the_text(service: Service) -> None:
     token = {"token": "Be", "logprob": -0.1, "top_logprobs": [{"token": "Be", "logprob": -0.1}]}
     service.fake.push(said(content="Be", logprobs={"content": [token]}))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from optimizer.types import JsonObject
+from optimizer.types import JsonObject, JsonValue
 from tests.app.chat.serving import (
     UPSTREAM_MODEL,
     Service,
@@ -128,11 +128,81 @@ async def test_a_stream_that_never_begins_has_a_status(service: Service) -> None
     assert (await respond(service, stream=True)).status_code == 503
 
 
-async def test_an_empty_stream_is_a_complete_response(service: Service) -> None:
-    service.fake.push(Stream(chunks=[DONE]))
+async def test_a_stream_without_an_answer_is_no_response(service: Service) -> None:
+    service.fake.push(Stream(chunks=[sse({"id": "c", "choices": [], "usage": COUNTS}), DONE]))
     told = events(await respond(service, stream=True))
-    assert [event["type"] for event in told] == [
-        "response.created",
-        "response.in_progress",
-        "response.completed",
+    assert [event["type"] for event in told] == ["response.created", "response.in_progress", "error"]
+    assert told[-1]["code"] == "backend_malformed"
+    service.fake.push(Stream(chunks=[DONE]))
+    response = await respond(service, stream=True)
+    assert (response.status_code, response.json()["error"]["code"]) == (502, "backend_malformed")
+
+
+async def test_a_stream_that_only_ends_is_a_response_without_output(service: Service) -> None:
+    service.fake.push(Stream(chunks=[delta("stop"), DONE]))
+    last = events(await respond(service, stream=True))[-1]
+    assert (last["type"], last["response"]["output"]) == ("response.completed", [])
+
+
+def piece(arguments: str = "", *, name: str = "", **place: JsonValue) -> bytes:
+    """A piece of a call; ``place`` are its id and index, as far as the backend tells."""
+    function: JsonObject = {"arguments": arguments, **({"name": name} if name else {})}
+    return delta(tool_calls=[{**place, "function": function}])
+
+
+A, B = {"id": "a", "name": "one"}, {"id": "b", "name": "two"}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece("{1", index=0, **A), piece("}", index=0), piece("{2", index=1, **B), piece("}", index=1)],
+        [piece("{1", index=0, **A), piece("}", index=0), piece("{2", index=0, **B), piece("}", index=0)],
+        [piece("{1}", index=0, **A), piece("{2}", index=0, **B)],
+        [piece("{1", **A), piece("}"), piece("{2", **B), piece("}")],
+        [piece("{1", **A), piece("{2", **B), piece("}", id="a"), piece("}", id="b")],
+        [piece("{1", index=0, **A), piece("{2", index=0, **B), piece("}", index=0, **A), piece("}", **B)],
+        [piece("{1", index=0, **A), piece("}", index=0, id="x"), piece("{2}", index=1, **B)],
+    ],
+    ids=["numbered", "one number", "whole", "no number", "by id", "by turns", "new ids"],
+)
+async def test_calls_are_told_apart_by_what_the_backend_tells(service: Service, pieces: list[bytes]) -> None:
+    service.fake.push(Stream(chunks=[*pieces, delta("tool_calls"), DONE]))
+    told = events(await respond(service, stream=True))
+    assert [
+        (item["call_id"], item["name"], item["arguments"]) for item in told[-1]["response"]["output"]
+    ] == [
+        ("a", "one", "{1}"),
+        ("b", "two", "{2}"),
     ]
+
+
+async def test_a_call_without_any_place_is_a_call(service: Service) -> None:
+    service.fake.push(Stream(chunks=[piece("{", name="one"), piece("}"), delta("tool_calls"), DONE]))
+    [item] = events(await respond(service, stream=True))[-1]["response"]["output"]
+    assert (item["name"], item["arguments"]) == ("one", "{}")
+    assert item["call_id"] == item["id"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "statuses"),
+    [
+        ([delta(reasoning_content="Hm")], ["incomplete"]),
+        ([delta(reasoning_content="Hm"), delta(content="a")], ["completed", "incomplete"]),
+        ([delta(content="a"), piece("{", index=0, **A)], ["completed", "incomplete"]),
+        ([piece("{}", index=0, **A), piece("{", index=1, **B)], ["completed", "incomplete"]),
+        ([piece("{}", index=0, **A), delta(content="a")], ["completed", "incomplete"]),
+    ],
+)
+async def test_the_item_that_is_cut_short_is_incomplete(
+    service: Service, chunks: list[bytes], statuses: list[str]
+) -> None:
+    service.fake.push(Stream(chunks=[*chunks, delta("length"), DONE]))
+    told = events(await respond(service, stream=True))
+    assert [item["status"] for item in told[-1]["response"]["output"]] == statuses
+    done = {
+        event["item"]["id"]: event["item"]["status"]
+        for event in told
+        if event["type"] == "response.output_item.done"
+    }
+    assert [done[item["id"]] for item in told[-1]["response"]["output"]] == statuses
