@@ -65,7 +65,7 @@ class Admission:
             ending: how it ended.
             usage: as the backend has counted it, where it has.
             error: why it failed.
-            seen_tokens: about how many of the answer's tokens have come.
+            seen_tokens: about how many of the answer's tokens have come, or have come since it was counted.
         """
         spend = self._spend(ending, usage, error, seen_tokens)
         used = Amounts(requests=spend.calls, tokens=spend.tokens, micros=math.ceil(spend.cost * MICROS))
@@ -77,7 +77,8 @@ class Admission:
         self, ending: Ending, usage: Usage | None, error: BaseException | None, seen_tokens: int
     ) -> Spend:
         if usage is not None:
-            return self._price.spend(usage)
+            later = 0 if ending == "answered" else seen_tokens
+            return self._price.spend(usage + Usage(completion_tokens=later))
         if seen_tokens or ending == "answered":
             return self._price.spend(uncounted(self._bound(), seen_tokens))
         bound = self._price.spend(self._bound())

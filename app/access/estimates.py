@@ -3,13 +3,21 @@
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import PositiveInt, TypeAdapter, ValidationError
+
 from optimizer.types import JsonObject, JsonValue, Usage
 
 _ANSWER_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _TOKENS_PER_ATTACHMENT: Final = 4096
 _BYTES_PER_TOKEN: Final = 4
-_ATTACHMENTS: Final = frozenset({"image_url", "input_image", "input_audio", "file", "input_file"})
+_ATTACHMENTS: Final = {
+    "image_url": ("image_url", "url"),
+    "input_audio": ("input_audio", "data"),
+    "file": ("file", "file_data"),
+}
+"""By the type of a part of a message: where its content is. All else in it may be read as text."""
 _MOST: Final = 2**31 - 1
+_COUNT: Final = TypeAdapter(PositiveInt)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +43,11 @@ def upper_bound(request: SizedRequest, *, assumed_answer: int) -> Usage:
     """
     body = request.body
     attached, tokens = _attachments(body.get("messages"))
-    more, more_tokens = _attachments(body.get("input"))
-    prompt = request.size - attached - more + tokens + more_tokens
+    prompt = request.size - attached + tokens
     if not request.generates:
         return Usage(prompt_tokens=prompt, completion_tokens=0)
-    limits = [value for name in _ANSWER_LIMITS if isinstance(value := body.get(name), int) and value > 0]
-    answer = limits[0] if limits else assumed_answer
+    # which of several limits holds is the backend's affair
+    answer = max(_counts(body, _ANSWER_LIMITS), default=assumed_answer)
     return Usage(prompt_tokens=prompt, completion_tokens=min(_MOST, answer * _draws(body)))
 
 
@@ -53,7 +60,7 @@ def uncounted(bound: Usage, seen_tokens: int) -> Usage:
     """What a request is taken to have used whose tokens nobody has counted, after about so many of them."""
     return Usage(
         prompt_tokens=bound.prompt_tokens // _BYTES_PER_TOKEN,
-        completion_tokens=min(bound.completion_tokens, seen_tokens),
+        completion_tokens=seen_tokens if bound.completion_tokens else 0,
     )
 
 
@@ -63,29 +70,47 @@ def tokens_in(size: int) -> int:
 
 
 def _draws(body: JsonObject) -> int:
-    given = [value for name in ("n", "best_of") if isinstance(value := body.get(name), int) and value > 0]
-    return max(given, default=1)
+    """How many answers are written: for each of the prompts of plain completions, which may be a list."""
+    prompt = body.get("prompt")
+    # a list of numbers is one prompt, of tokens
+    is_many = isinstance(prompt, list) and not all(isinstance(item, int) for item in prompt)
+    prompts = len(prompt) if is_many and isinstance(prompt, list) else 1
+    return prompts * max(_counts(body, ("n", "best_of")), default=1)
 
 
-def _attachments(value: JsonValue, depth: int = 4) -> tuple[int, int]:
-    """At most the bytes of all attachments in messages, and the tokens that they count as."""
-    if isinstance(value, list) and depth:
-        found = [_attachments(item, depth - 1) for item in value]
-        return sum(item[0] for item in found), sum(item[1] for item in found)
-    if not isinstance(value, dict):
-        return 0, 0
-    kind = value.get("type")
+def _counts(body: JsonObject, names: tuple[str, ...]) -> list[int]:
+    """The fields that are positive whole numbers, also where those are written as 5.0 or as a text."""
+    found = []
+    for name in names:
+        if (value := body.get(name)) is not None:
+            try:
+                found.append(_COUNT.validate_python(value))
+            except ValidationError:
+                continue
+    return found
+
+
+def _attachments(messages: JsonValue) -> tuple[int, int]:
+    """At most the bytes of the attachments in the parts of messages, and the tokens that they count as."""
+    size = tokens = 0
+    for message in messages if isinstance(messages, list) else ():
+        parts = message.get("content") if isinstance(message, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict) and (attached := _attached(part)):
+                size += attached
+                tokens += _TOKENS_PER_ATTACHMENT
+                if part["type"] != "image_url":
+                    tokens += max(0, attached // _BYTES_PER_TOKEN - _TOKENS_PER_ATTACHMENT)
+    return size, tokens
+
+
+def _attached(part: JsonObject) -> int:
+    """The characters of what is attached, which have at least as many bytes; 0 where nothing is."""
+    kind = part.get("type")
     if not isinstance(kind, str) or kind not in _ATTACHMENTS:
-        return _attachments(value.get("content"), depth - 1) if depth else (0, 0)
-    size = _text_in(value)
-    is_image = "image" in kind
-    return size, _TOKENS_PER_ATTACHMENT if is_image else max(_TOKENS_PER_ATTACHMENT, size // _BYTES_PER_TOKEN)
-
-
-def _text_in(value: JsonValue, depth: int = 2) -> int:
-    """The characters of the texts in an attachment, which have at least as many bytes."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict) and depth:
-        return sum(_text_in(part, depth - 1) for part in value.values())
-    return 0
+        return 0
+    outer, inner = _ATTACHMENTS[kind]
+    content = part.get(outer)
+    if isinstance(content, dict):
+        content = content.get(inner)
+    return len(content) if isinstance(content, str) else 0

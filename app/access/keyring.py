@@ -4,7 +4,6 @@ import asyncio
 import hmac
 import logging
 import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from app.access.key_limits import KeyLimits
 from app.access.key_text import digest_of, prefix_of
 from app.access.principal import Principal, Scope
 from app.background import BackgroundLoop
+from app.clocks import awake_or_asleep
 from optimizer.shared_calls import SharedCalls
 from store.errors import StoreUnavailableError
 from store.records.keys import KeyRecord
@@ -66,7 +66,7 @@ class KeyRing:
         refresh_seconds: float = 1.0,
         offline_seconds: float = 60.0,
         touch_seconds: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = awake_or_asleep,
     ) -> None:
         """Nothing is read yet.
 
@@ -75,7 +75,7 @@ class KeyRing:
             refresh_seconds: age at which a key is read again.
             offline_seconds: greatest age of what is believed while the database is away.
             touch_seconds: how often the store is told which keys were used.
-            clock: monotonic seconds.
+            clock: monotonic seconds that go on while the machine sleeps: periods and expiries do, too.
         """
         self._keys = keys
         self._refresh_seconds = refresh_seconds

@@ -9,12 +9,12 @@ import asyncio
 import calendar
 import datetime as dt
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from app.access.key_limits import KeyLimits, Period, Quota
+from app.clocks import awake_or_asleep
 from store.errors import StoreUnavailableError
 from store.records.usage import Amounts, QuotaDraw, QuotaLimits, QuotaRefusal, QuotaWindow
 from store.repositories.quotas import QuotaRepository
@@ -61,12 +61,12 @@ class QuotaReservation:
 class Quotas:
     """The quotas of all keys, as far as this process spends from them."""
 
-    def __init__(self, quotas: QuotaRepository, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, quotas: QuotaRepository, *, clock: Callable[[], float] = awake_or_asleep) -> None:
         """Nothing is drawn yet.
 
         Args:
             quotas: where quotas are counted.
-            clock: monotonic seconds.
+            clock: monotonic seconds that go on while the machine sleeps: periods and expiries do, too.
         """
         self._quotas = quotas
         self._clock = clock

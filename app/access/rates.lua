@@ -2,12 +2,16 @@
 --
 -- KEYS[1]  hash of the key: "requests" and "tokens" that are left, "at" when that was so
 -- ARGV     requests a minute, tokens a minute (below zero: not limited), tokens needed, tokens to put back first
+--          (below zero: owed), how many seconds ago those were put back
 --
 -- Gives the seconds to wait and what is left of both, as texts: numbers would lose their fractions.
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 local held = redis.call('HMGET', KEYS[1], 'requests', 'tokens', 'at')
-local passed = held[3] and math.max(0, now - tonumber(held[3])) or 0
+local ago = math.max(0, tonumber(ARGV[5] or 0))
+-- a bucket that was forgotten was full, but what is owed since is owed
+local passed = held[3] and math.max(0, now - tonumber(held[3])) or ago
+local late = math.min(passed, ago)
 
 local buckets = {
   {name = 'requests', limit = tonumber(ARGV[1]), left = held[1], need = 1, back = 0},
@@ -16,8 +20,9 @@ local buckets = {
 local wait, full = 0, 0
 for _, bucket in ipairs(buckets) do
   if bucket.limit >= 0 then
-    local left = bucket.left and tonumber(bucket.left) + bucket.back or bucket.limit
-    bucket.left = math.min(bucket.limit, left + passed * bucket.limit / 60)
+    local left = tonumber(bucket.left or bucket.limit) + (passed - late) * bucket.limit / 60
+    left = math.min(bucket.limit, math.min(bucket.limit, left) + bucket.back)
+    bucket.left = math.min(bucket.limit, left + late * bucket.limit / 60)
     wait = math.max(wait, (bucket.need - bucket.left) * 60 / bucket.limit)
   end
 end

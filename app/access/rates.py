@@ -1,16 +1,18 @@
 """Rates of keys: how many requests and tokens a minute, as two buckets that fill all the time."""
 
+import dataclasses
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from typing_extensions import override
 
 from app.access.key_limits import KeyLimits
 
+T = TypeVar("T")
 _MINUTE: Final = 60.0
 _CAPACITY: Final = 10_000
 
@@ -81,16 +83,48 @@ def read(limits: KeyLimits, requests: float, tokens: float, need: int) -> RateRe
     return RateReading(wait_seconds=wait, requests=request_level, tokens=token_level)
 
 
-def filled(limit: int | None, left: float, seconds: float) -> float:
-    """What a bucket holds after ``seconds`` in which nothing was taken."""
-    return math.inf if limit is None else min(float(limit), left + seconds * limit / _MINUTE)
+def filled(limit: int | None, left: float, seconds: float, back: float = 0.0, ago: float = 0.0) -> float:
+    """What a bucket holds that held ``left`` (infinite: was full) ``seconds`` ago, and gave nothing since.
+
+    Args:
+        limit: what it holds at most, and gets in a minute; None holds any amount.
+        left: below zero where it is owed.
+        seconds: since it held that.
+        back: what was put back since, or below zero owed.
+        ago: how many seconds before the end that was.
+    """
+    if limit is None:
+        return math.inf
+    late = min(seconds, ago)
+    held = min(float(limit), left + (seconds - late) * limit / _MINUTE)
+    return min(float(limit), min(float(limit), held + back) + late * limit / _MINUTE)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Back:
+    """Tokens put back, below zero owed, that a bucket has not been told of: all as of the last time."""
+
+    tokens: int = 0
+    at: float = 0.0
+
+
+class BoundedNotes(OrderedDict[int, T]):
+    """Something about each of the keys that were used last."""
+
+    def note(self, key_number: int, value: T) -> None:
+        """Know ``value`` of a key; where they are too many forget the one used least recently."""
+        self[key_number] = value
+        self.move_to_end(key_number)
+        if len(self) > _CAPACITY:
+            self.popitem(last=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Buckets:
-    requests: float
-    tokens: float
-    at: float
+    at: float = -math.inf
+    requests: float = math.inf
+    tokens: float = math.inf
+    back: Back = Back()
 
 
 class OwnRates(Rates):
@@ -99,7 +133,7 @@ class OwnRates(Rates):
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         """All buckets are full; ``clock`` gives monotonic seconds."""
         self._clock = clock
-        self._buckets: OrderedDict[int, _Buckets] = OrderedDict()
+        self._buckets: BoundedNotes[_Buckets] = BoundedNotes()
 
     @override
     async def take(self, key_number: int, limits: KeyLimits, tokens: int) -> RateReading:
@@ -108,23 +142,22 @@ class OwnRates(Rates):
     def take_now(self, key_number: int, limits: KeyLimits, tokens: int) -> RateReading:
         """As ``take``, without waiting for anything."""
         now = self._clock()
-        held = self._buckets.get(key_number)
-        passed = 0.0 if held is None else now - held.at
-        requests = filled(limits.requests_per_minute, math.inf if held is None else held.requests, passed)
-        left = filled(limits.tokens_per_minute, math.inf if held is None else held.tokens, passed)
+        held = self._buckets.get(key_number) or _Buckets()
+        passed, back = now - held.at, held.back
+        requests = filled(limits.requests_per_minute, held.requests, passed)
+        left = filled(limits.tokens_per_minute, held.tokens, passed, back.tokens, now - back.at)
         reading = read(limits, requests, left, bounded(tokens, limits))
-        self._buckets[key_number] = _Buckets(
+        after = _Buckets(
             requests=requests if reading.requests is None else reading.requests.left,
             tokens=left if reading.tokens is None else reading.tokens.left,
             at=now,
         )
-        self._buckets.move_to_end(key_number)
-        if len(self._buckets) > _CAPACITY:
-            self._buckets.popitem(last=False)
+        self._buckets.note(key_number, after)
         return reading
 
     @override
     def settle(self, key_number: int, tokens: int) -> None:
-        held = self._buckets.get(key_number)
-        if held is not None:
-            held.tokens += tokens
+        now = self._clock()
+        held = self._buckets.get(key_number) or _Buckets()
+        back = Back(tokens=held.back.tokens + tokens, at=now)
+        self._buckets.note(key_number, dataclasses.replace(held, back=back))

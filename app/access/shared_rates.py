@@ -7,7 +7,6 @@ them. No request fails or waits for long because of it.
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from importlib import resources
 from typing import Final
@@ -17,13 +16,12 @@ from redis.exceptions import RedisError
 from typing_extensions import override
 
 from app.access.key_limits import KeyLimits
-from app.access.rates import Level, OwnRates, RateReading, Rates, bounded
+from app.access.rates import Back, BoundedNotes, Level, OwnRates, RateReading, Rates, bounded
 
 _LOGGER = logging.getLogger(__name__)
 _ANSWER_SECONDS: Final = 0.25
 _COOLING_SECONDS: Final = 2.0
 """So long Redis is left alone once it has not answered."""
-_CAPACITY: Final = 10_000
 
 
 class SharedRates(Rates):
@@ -42,7 +40,7 @@ class SharedRates(Rates):
         self._prefix = prefix
         self._clock = clock
         self._own = OwnRates(clock=clock)
-        self._pending: OrderedDict[int, int] = OrderedDict()
+        self._pending: BoundedNotes[Back] = BoundedNotes()
         self._away_until = 0.0
 
     @override
@@ -57,20 +55,25 @@ class SharedRates(Rates):
     def settle(self, key_number: int, tokens: int) -> None:
         # told with the key's next request: until then nobody but other processes could make use of it
         self._own.settle(key_number, tokens)
-        self._pending[key_number] = self._pending.get(key_number, 0) + tokens
-        if len(self._pending) > _CAPACITY:
-            self._pending.popitem(last=False)
+        pending = self._pending.get(key_number, Back())
+        self._pending.note(key_number, Back(tokens=pending.tokens + tokens, at=self._clock()))
 
     async def _ask(self, key_number: int, limits: KeyLimits, need: int) -> RateReading | None:
-        back = self._pending.pop(key_number, 0)
+        back = self._pending.pop(key_number, Back())
         requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
-        arguments = [-1 if requests is None else requests, -1 if tokens is None else tokens, need, back]
+        arguments = [
+            -1 if requests is None else requests,
+            -1 if tokens is None else tokens,
+            need,
+            back.tokens,
+            self._clock() - back.at,
+        ]
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 answer = await self._script(keys=[f"{self._prefix}:rates:{key_number}"], args=arguments)
         except (RedisError, OSError) as error:
-            if back < 0:  # what is owed is owed also if it should be told twice
-                self.settle(key_number, back)
+            if back.tokens < 0:  # what is owed is owed also if it should be told twice
+                self._pending.note(key_number, back)
             _LOGGER.warning(
                 "Redis does not answer (%s): rates hold for this process alone", type(error).__name__
             )

@@ -1,7 +1,8 @@
 """What served requests use, on its way to the store: in batches, in bounded memory, beside the requests.
 
 Sums are kept until they are written: they grow with keys and models, not with requests. Rows of single
-requests wait in a queue; where that is full they are dropped and counted.
+requests wait in a queue, those that are just being written among them; where that is full they are dropped
+and counted.
 """
 
 import logging
@@ -62,6 +63,7 @@ class UsageRecorder:
         self._settings = settings
         self._clock = clock
         self._rows: list[tuple[float, Outcome]] = []
+        self._being_written = 0
         self._sums: dict[tuple[int, int, RouteRecord], UsageSums] = {}
         self._told = 0
 
@@ -84,7 +86,7 @@ class UsageRecorder:
         self._sums[key] = self._sums.get(key, UsageSums()) + _sums(outcome)
         if self._settings.keep_days <= 0:
             return
-        if len(self._rows) < self._settings.queue_size:
+        if len(self._rows) + self._being_written < self._settings.queue_size:
             self._rows.append((now, outcome))
         else:
             self.dropped += 1
@@ -103,6 +105,7 @@ class UsageRecorder:
         if not sums:
             return
         now = self._clock()
+        self._being_written = len(rows)
         try:
             await self._usage.add(
                 [_record(outcome, now - at) for at, outcome in rows],
@@ -121,6 +124,8 @@ class UsageRecorder:
             for key, sums_of in sums.items():
                 self._sums[key] = self._sums.get(key, UsageSums()) + sums_of
             raise
+        finally:
+            self._being_written = 0
 
     async def sweep(self) -> None:
         """Drop rows and quotas that are too old.

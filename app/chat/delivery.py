@@ -15,6 +15,7 @@ from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.errors import answer_to
 from app.outcomes import Ending, Outcome, OutcomeFeed
+from optimizer.types import Usage
 
 CLIENT_LEFT = 499  # nobody reads it: the connection is closed
 
@@ -56,11 +57,18 @@ class AnswerRecord:
         self._feed = feed
         self._first: float | None = None
         self._seen_tokens = 0
+        self._counted: Usage | None = None
         self._ended = False
 
     def seen(self, tokens: int) -> None:
         """About so many more tokens of the answer have come."""
-        self._seen_tokens += tokens
+        self._seen_tokens = self._uncounted() + tokens
+
+    def _uncounted(self) -> int:
+        """The tokens seen since the backend has last said how many there are: some say so all the time."""
+        if self._counted is not self._call.reader.usage:
+            self._counted, self._seen_tokens = self._call.reader.usage, 0
+        return self._seen_tokens
 
     def first_frame_sent(self) -> None:
         """The answer has begun."""
@@ -74,7 +82,7 @@ class AnswerRecord:
         call, arrival = self._call, self._arrival
         told = answer_to(error) if isinstance(error, Exception) else None
         usage = call.reader.usage
-        charge = self._admission.settle(ending, usage, error=error, seen_tokens=self._seen_tokens)
+        charge = self._admission.settle(ending, usage, error=error, seen_tokens=self._uncounted())
         self._feed.announce(
             Outcome(
                 request_id=arrival.request_id,

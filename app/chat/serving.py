@@ -12,7 +12,6 @@ from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
-from app.llm.prices import Price
 from app.middleware import ANSWER_HEADERS
 from app.resources import Resources
 from optimizer.rendering import CallerSystem
@@ -53,9 +52,8 @@ async def _admitted(
     """Let ``call`` in by the limits of whoever makes it: the model is that which is really asked."""
     models = resources.models
     principal.check_model(call.model, (*models.target_names(), *models.embedder_names()))
-    price = Price.from_settings(resources.settings.backends[call.backend].price)
     request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
-    return await resources.access.desk.admit(principal, request, price)
+    return await resources.access.desk.admit(principal, request, models.backend_price(call.backend))
 
 
 def chat_service(resources: Resources, principal: Principal) -> ChatService:

@@ -1,19 +1,13 @@
 """For how long a worker may be sure that a job is still its own."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
+from app.clocks import awake_or_asleep
 from app.jobs.limits import LiveLimits
 
 _SURE_SHARE = 0.8
 """Of a lease; the rest is for clocks that run apart and for what is sent meanwhile."""
-
-
-def awake_or_asleep() -> float:
-    """Monotonic seconds that go on while the machine sleeps, where it can tell."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
 
 
 class Tenure:

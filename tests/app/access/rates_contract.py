@@ -58,6 +58,29 @@ class RatesContract:
         assert refused.tokens is not None
         assert refused.tokens.reset_seconds == pytest.approx(90, abs=1.5)
 
+    async def test_what_is_owed_outlasts_a_bucket_that_was_full_meanwhile(
+        self, rates: Rates, passes: Callable[[float], Awaitable[None]]
+    ) -> None:
+        await rates.take(1, BOTH, 10)
+        await passes(10_000)
+        rates.settle(1, -900)
+        refused = await rates.take(1, BOTH, 1)
+        assert refused.wait_seconds == pytest.approx(30, abs=1.5)
+        await passes(31)
+        assert (await rates.take(1, BOTH, 1)).allowed
+
+    async def test_what_a_forgotten_bucket_owes_is_owed(self, rates: Rates) -> None:
+        rates.settle(1, -900)
+        assert (await rates.take(1, BOTH, 1)).wait_seconds == pytest.approx(30, abs=1.5)
+        assert (await rates.take(2, BOTH, 600)).allowed
+
+    async def test_what_comes_back_never_makes_a_bucket_run_over(self, rates: Rates) -> None:
+        await rates.take(1, BOTH, 10)
+        rates.settle(1, 5000)
+        reading = await rates.take(1, BOTH, 0)
+        assert reading.tokens is not None
+        assert reading.tokens.left <= 600
+
     async def test_no_request_is_too_large_for_ever(self, rates: Rates) -> None:
         assert (await rates.take(1, BOTH, 10_000)).allowed
         assert (await rates.take(1, BOTH, 10_000)).wait_seconds == pytest.approx(60, abs=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 
 import pytest
@@ -89,6 +90,18 @@ async def test_forged_keys_open_nothing(keys: CountedKeys, ring: KeyRing) -> Non
         assert await ring.find(forged) is KeyProblem.UNKNOWN
     # what has no key's form costs no reading
     assert len(keys.readings) == 2
+
+
+async def test_a_key_expires_also_while_the_machine_sleeps(
+    keys: CountedKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 100.0
+    monkeypatch.setattr("app.clocks.time.clock_gettime", lambda _: seconds)
+    ring = KeyRing(keys, refresh_seconds=1000)
+    key, _ = await add_key(keys, expires_at=time.time() + 100)
+    assert isinstance(await ring.find(key), Principal)
+    seconds += 101
+    assert await ring.find(key) is KeyProblem.EXPIRED
 
 
 async def test_a_key_in_use_is_read_once_in_a_while(keys: CountedKeys, ring: KeyRing, clock: Clock) -> None:

@@ -197,6 +197,27 @@ async def test_a_client_that_leaves_its_stream_is_counted(setup: Setup) -> None:
     assert (await setup.quotas.used(window)).tokens > 10
 
 
+async def test_leaving_a_stream_costs_what_came_however_little_was_told_of_it(setup: Setup) -> None:
+    key, record = await setup.key(total(requests=9, tokens=5000))
+    gate = asyncio.Event()
+    told: JsonObject = {"prompt_tokens": 7, "completion_tokens": 1}
+    chunks = [
+        sse({"model": "m", "choices": [{"index": 0, "delta": {"content": "a"}}], **more})
+        for more in ({"usage": told}, *[{}] * 30)
+    ]
+    setup.fake.push(Stream(chunks=[b"".join(chunks), b"data: [DONE]\n\n"], gate=gate))
+    body = question(max_tokens=2, stream=True)
+    seen = 0
+    async with setup.client.stream("POST", PATH, json=body, headers=key) as response:
+        async for piece in response.aiter_bytes():
+            seen += piece.count(b"data:")
+            if seen == len(chunks):
+                break
+    await setup.fake.until(lambda: setup.fake.left == 1)
+    # the first frame is counted beside what it reports
+    await setup.used(record, Amounts(requests=1, tokens=7 + 32, micros=7 * 1000 + 32 * 10_000))
+
+
 async def test_the_key_of_the_settings_knows_no_limits(setup: Setup) -> None:
     answer = await setup.client.post(PATH, json=question())
     assert answer.status_code == 200

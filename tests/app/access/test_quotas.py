@@ -202,6 +202,17 @@ async def test_a_new_period_starts_anew_and_late_ones_are_settled_in_theirs() ->
     assert store.uses[fresh.windows[0]].requests == 1
 
 
+async def test_a_period_ends_also_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 100.0
+    monkeypatch.setattr("app.clocks.time.clock_gettime", lambda _: seconds)
+    quotas = Quotas(QuotasInMemory())
+    await quotas.reserve(1, requests(1), ONE)
+    with pytest.raises(QuotaExceededError) as caught:
+        await quotas.reserve(1, requests(1), ONE)
+    seconds += caught.value.ends_at - START
+    await quotas.reserve(1, requests(1), ONE)
+
+
 async def test_an_allotment_outlives_the_database_for_a_while() -> None:
     store = QuotasInMemory()
     quotas = Quotas(store, clock=Clock())

@@ -54,6 +54,16 @@ async def test_what_is_full_is_forgotten(redis: Redis) -> None:
     assert 0 < await redis.ttl("test:rates:7") <= 31
 
 
+async def test_what_is_owed_fills_up_from_when_it_was_known(redis: Redis) -> None:
+    clock = Clock()
+    rates = SharedRates(redis, prefix="test", clock=clock)
+    limits = KeyLimits(tokens_per_minute=600)
+    rates.settle(1, -900)
+    clock.now += 31
+    assert (await rates.take(1, limits, 1)).allowed
+    assert not (await rates.take(1, limits, 100)).allowed
+
+
 async def test_while_redis_is_away_each_process_counts_alone(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,7 +76,8 @@ async def test_while_redis_is_away_each_process_counts_alone(
     assert (await rates.take(1, limits, 10)).allowed
     rates.settle(1, -90)
     redis_server.kill()
-    assert [(await rates.take(1, limits, 10)).allowed for _ in range(3)] == [True, True, False]
+    # 10 tokens are left by what this process knows
+    assert [(await rates.take(1, limits, 10)).allowed for _ in range(3)] == [True, False, False]
     assert caplog.text.count("Redis does not answer") == 1
     redis_server.begin()
     await redis_server.until_up()

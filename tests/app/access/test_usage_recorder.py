@@ -42,16 +42,21 @@ OUTCOME = Outcome(
 
 
 class SometimesAway(UsageRepository):
-    """Counts writings; away when told so."""
+    """Counts writings; away, or hanging, when told so."""
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
         self.away = False
+        self.hanging: asyncio.Event | None = None
+        self.reached = asyncio.Event()
         self.rows: list[RequestRecord] = []
         self.deltas: list[UsageDelta] = []
 
     @override
     async def add(self, requests: Sequence[RequestRecord], deltas: Sequence[UsageDelta]) -> None:
+        if self.hanging is not None:
+            self.reached.set()
+            await self.hanging.wait()
         if self.away:
             raise StoreUnavailableError("gone")
         self.rows += requests
@@ -113,6 +118,31 @@ async def test_a_full_queue_drops_rows_and_counts_them_and_keeps_the_sums(
     assert "rows of requests were dropped" in caplog.text
     assert len(usage.rows) == 3
     assert sum(delta.sums.requests for delta in usage.deltas) == 6
+
+
+async def test_a_store_that_hangs_and_fails_again_and_again_never_makes_the_queue_longer(
+    usage: SometimesAway,
+) -> None:
+    recording = recorder(usage, queue_size=3)
+    recording.hear(OUTCOME)
+    usage.away = True
+    for _ in range(4):
+        usage.hanging, usage.reached = asyncio.Event(), asyncio.Event()
+        writing = asyncio.create_task(recording.flush())
+        await usage.reached.wait()
+        for _ in range(5):
+            recording.hear(OUTCOME)
+        usage.hanging.set()
+        with pytest.raises(StoreUnavailableError):
+            await writing
+    usage.away = False
+    await recording.flush()
+    assert len(usage.rows) == 3
+    assert recording.dropped == 18
+    recording.hear(OUTCOME)
+    await recording.flush()
+    assert len(usage.rows) == 4
+    assert sum(delta.sums.requests for delta in usage.deltas) == 22
 
 
 async def test_rows_can_be_left_out(usage: SometimesAway) -> None:

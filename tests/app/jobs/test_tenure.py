@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from typing_extensions import override
 
-from app.jobs.tenure import Tenure, awake_or_asleep
+from app.clocks import awake_or_asleep
+from app.jobs.tenure import Tenure
 from app.jobs.watch import LeaseWatch
 from store.connections import Database
 from store.records.optimizations import Beat, BeatResult, Lease
