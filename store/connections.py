@@ -61,7 +61,7 @@ def normalise_url(url: str) -> tuple[Dialect, URL]:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # its message may repeat a piece of a password
         raise ValueError("this is no database URL: sqlite+aiosqlite:///file is one") from None
     if parsed.drivername not in _DRIVERS:
         raise ValueError(f"{parsed.drivername} is not supported: use sqlite or postgresql")

@@ -1,6 +1,7 @@
 """Which receivers may be called: public addresses, and private ones that an operator has named."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Collection
 from typing import TypeAlias
@@ -15,6 +16,9 @@ from optimizer.errors import InvalidInputError
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NOBODY_S = (ipaddress.ip_network("::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+"""Wrapped addresses of an old form, and of private networks' translators; Python calls some global."""
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 _LOCAL_NAMES = ("localhost", ".localhost", ".local", ".internal")
 
 
@@ -27,6 +31,8 @@ def is_public(text: str) -> bool:
     try:
         address: Address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
+        return False
+    if any(address in network for network in _NOBODY_S):
         return False
     return _inner(address).is_global and not address.is_multicast
 
@@ -60,9 +66,11 @@ class ReceiverPolicy:
             raise InvalidInputError(str(error), param="url") from None
         if self.is_named(found.host, found.port):
             return found.url
-        local = found.host in _LOCAL_NAMES or found.host.endswith(_LOCAL_NAMES[1:]) or "." not in found.host
-        if _is_address(found.host):
-            local = not is_public(found.host)
+        _check_form(found.host)
+        name = found.host.removesuffix(".")
+        local = name in _LOCAL_NAMES or name.endswith(_LOCAL_NAMES[1:]) or "." not in name
+        if _is_address(name):
+            local = not is_public(name)
         if local:
             raise InvalidInputError(
                 f"{found.place} is not on the public internet: an operator can add it to "
@@ -107,6 +115,26 @@ class GuardedResolver(AbstractResolver):
     @override
     async def close(self) -> None:
         await self._resolver.close()
+
+
+def _check_form(host: str) -> None:
+    """Refuse what resolvers read as an address and nobody else does, such as 127.1, and what is no name.
+
+    Raises:
+        InvalidInputError: it is one of these.
+    """
+    name = host.removesuffix(".")
+    if _is_address(name) and not host.endswith("."):
+        return
+    labels = name.split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        raise InvalidInputError(
+            f"{host[:64]} ends in a number and is no plain address: write an address as four decimal numbers "
+            "with dots between them, and nothing after them",
+            param="url",
+        )
+    if not all(labels) or "%" in name:
+        raise InvalidInputError(f"{host[:64]} is no host name: write it without escapes", param="url")
 
 
 def _is_address(host: str) -> bool:

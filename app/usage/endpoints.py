@@ -8,8 +8,10 @@ from fastapi import APIRouter, Query
 from app.auth import ServingPrincipal
 from app.dependencies import CurrentResources
 from app.usage.schemas import UsageReport
-from app.usage.service import report_usage
+from app.usage.service import FIRST_DAY, report_usage
 from store.records.usage import UsageGroup
+
+Day = Annotated[dt.date, Query(ge=FIRST_DAY)]
 
 router = APIRouter(prefix="/v1/usage", tags=["usage"])
 
@@ -19,8 +21,8 @@ async def get_usage(
     resources: CurrentResources,
     principal: ServingPrincipal,
     group_by: Annotated[list[UsageGroup] | None, Query()] = None,
-    since: dt.date | None = None,
-    until: dt.date | None = None,
+    since: Day | None = None,
+    until: Day | None = None,
     key_id: str | None = None,
 ) -> UsageReport:
     """Requests, tokens and cost by day, key and model; a key without the scope admin sees its own."""

@@ -9,7 +9,8 @@ from app.resources import Resources
 from app.usage.schemas import UsageEntry, UsageReport
 from store.records.usage import UsageGroup, UsageRow
 
-_EPOCH = dt.date(1970, 1, 1)
+FIRST_DAY = dt.date(1970, 1, 1)
+"""Days are counted from it."""
 _USUAL_DAYS = 30
 _MOST_ROWS = 1000
 _MILLION = 1_000_000
@@ -39,8 +40,8 @@ async def report_usage(
         NotFoundError: there is no such key.
     """
     usage = resources.access.usage
-    last = until or _EPOCH + dt.timedelta(days=await usage.today())
-    first = since or max(_EPOCH, last - dt.timedelta(days=_USUAL_DAYS - 1))
+    last = until or FIRST_DAY + dt.timedelta(days=await usage.today())
+    first = since or max(FIRST_DAY, last - dt.timedelta(days=_USUAL_DAYS - 1))
     if first > last:
         raise invalid_request("since lies after until", param="since")
     number: int | None = principal.key_number
@@ -48,8 +49,8 @@ async def report_usage(
         number = None if key_id is None else (await resources.access.keys.get(key_id)).number
     found = await usage.report(
         groups,
-        since=(first - _EPOCH).days,
-        until=(last - _EPOCH).days,
+        since=(first - FIRST_DAY).days,
+        until=(last - FIRST_DAY).days,
         key_number=number,
         limit=_MOST_ROWS + 1,
     )
@@ -64,7 +65,7 @@ async def report_usage(
 def _entry(row: UsageRow) -> UsageEntry:
     sums = row.sums
     return UsageEntry(
-        day=None if row.day is None else _EPOCH + dt.timedelta(days=row.day),
+        day=None if row.day is None else FIRST_DAY + dt.timedelta(days=row.day),
         key_id=row.key_id,
         key_name=row.key_name,
         model=row.model,

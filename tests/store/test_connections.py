@@ -44,6 +44,13 @@ def test_what_cannot_work_is_refused_at_once(url: str) -> None:
         Database(url)
 
 
+@pytest.mark.parametrize("url", ["postgresql://u:a@b:s3cret@host/name", "postgresql://host:s3cret/name"])
+def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="no database URL") as caught:
+        normalise_url(url)
+    assert "s3cret" not in str(caught.value)
+
+
 async def test_a_transaction_is_committed_at_its_end(database: Database) -> None:
     async with database.session() as session:
         await session.execute(ADD, {"id": "a"})

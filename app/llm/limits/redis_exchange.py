@@ -43,8 +43,12 @@ class RedisMeeting:
         """
         try:
             self._redis = self._open(url)
-        except ValueError as error:
-            raise InvalidInputError(f"redis.url: {error}", param="redis.url") from None
+        except ValueError:  # it may repeat a password
+            raise InvalidInputError(
+                "redis.url: this is no URL of a Redis, such as redis://:password@host:6379/0; write what is "
+                "neither letter nor digit in a password as %2F and the like",
+                param="redis.url",
+            ) from None
         self._prefix = prefix
         self._process = secrets.token_hex(8)
 

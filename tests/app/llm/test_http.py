@@ -1,6 +1,7 @@
 """Connections to backends, over real sockets."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,3 +55,13 @@ async def _get(transport: httpx.AsyncBaseTransport, url: str) -> None:
     response = await transport.handle_async_request(httpx.Request("GET", url))
     await response.aread()
     await response.aclose()
+
+
+def test_certificates_are_read_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    open_plain_transport()
+
+    def load(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    open_plain_transport()

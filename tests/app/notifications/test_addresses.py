@@ -63,6 +63,44 @@ def test_a_url_into_a_private_network_is_refused_unless_named(url: str) -> None:
         ReceiverPolicy(()).check_url(url)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "0x7f000001",
+        "017700000001",
+        "127.0.0.1.",
+        "8.8.8.8.",
+        "x.8",
+        "a.0x7f",
+    ],
+)
+def test_an_address_in_a_form_that_only_resolvers_read_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="four decimal numbers"):
+        ReceiverPolicy(()).check_url(f"http://{host}/hook")
+
+
+@pytest.mark.parametrize("host", ["localhost.", "a.localhost.", "db.internal.", "[::127.0.0.1]", "printer."])
+def test_a_private_place_is_recognised_with_a_dot_at_its_end_and_in_old_forms(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="private_hosts"):
+        ReceiverPolicy(()).check_url(f"http://{host}/hook")
+
+
+@pytest.mark.parametrize("host", ["example..org", "..", "127.0.0.1%2e", "a%2eb.org"])
+def test_what_is_no_host_name_is_refused(host: str) -> None:
+    with pytest.raises(InvalidInputError, match="host"):
+        ReceiverPolicy(()).check_url(f"http://{host}/hook")
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "example.org.", "4.example.org", "8.8.8.8", "b\u00fccher.de"]
+)
+def test_a_public_name_or_address_is_taken(host: str) -> None:
+    assert ReceiverPolicy(()).check_url(f"http://{host}/hook")
+
+
 def test_a_place_that_an_operator_has_named_may_be_called() -> None:
     policy = ReceiverPolicy(("intranet", "127.0.0.1:9000", "[::1]:9000"))
     for url in ("https://intranet/x", "http://127.0.0.1:9000/hook", "http://[::1]:9000/hook"):

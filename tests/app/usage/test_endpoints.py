@@ -78,6 +78,22 @@ async def test_a_key_sees_its_own_usage_and_an_admin_anybody_s(service: Service)
     assert wrong.json()["error"]["param"] == "since"
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "9999-12-32", "10000-01-01", "x", "1e300"])
+@pytest.mark.parametrize("field", ["since", "until"])
+async def test_days_that_cannot_be_counted_are_refused(service: Service, field: str, day: str) -> None:
+    refused = await service.client.get("/v1/usage", params={field: day}, headers=ADMIN)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == field
+    if day in {"0001-01-01", "1969-12-31"}:
+        assert "1970-01-01" in refused.json()["error"]["message"]
+
+
+async def test_the_first_and_the_last_day_can_be_asked_for(service: Service) -> None:
+    for field, day in (("until", "1970-01-01"), ("since", "1970-01-01"), ("until", "9999-12-31")):
+        answer = await service.client.get("/v1/usage", params={field: day}, headers=ADMIN)
+        assert answer.status_code == 200
+
+
 async def test_no_word_of_a_request_is_stored(service: Service, database_url: str) -> None:
     await service.client.post(PATH, json=question("a very special secret"), headers=ADMIN)
     await usage(service)
