@@ -49,6 +49,24 @@ class RetrySettings(Group):
     max_total_seconds: Seconds = 600.0
 
 
+class CircuitSettings(Group):
+    """When a model of a backend is left alone, as far as targets with other routes are concerned.
+
+    Attributes:
+        consecutive_failures: so many in a row open its circuit.
+        failure_share / min_requests / window_seconds: so does this share of at least so many requests, over
+            so long.
+        open_seconds / max_open_seconds: it stays open from here, doubling with each failed trial, to there.
+    """
+
+    consecutive_failures: int = Field(default=5, ge=1, le=1000)
+    failure_share: Share = Field(default=0.5, gt=0)
+    min_requests: int = Field(default=20, ge=1, le=100_000)
+    window_seconds: Seconds = 30.0
+    open_seconds: Seconds = 5.0
+    max_open_seconds: Seconds = 60.0
+
+
 class PriceSettings(Group):
     """Price per million tokens, in any one currency."""
 

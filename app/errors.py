@@ -153,7 +153,7 @@ def _backend_answer(error: ModelError) -> ErrorAnswer:
             message=str(error),
             type=SERVER_ERROR,
             code="backend_unavailable",
-            retry_after=_PATIENCE_SECONDS,
+            retry_after=_PATIENCE_SECONDS if error.retry_after is None else error.retry_after,
         )
     misconfigured = isinstance(error, MisconfiguredError)
     code = "backend_misconfigured" if misconfigured else "backend_malformed"

@@ -31,6 +31,7 @@ class Outcome:
         finish_reason: why the first answer ended, as the backend has told so far.
         first_seconds: from the request to the answer's first frame; None where there was none.
         seconds: from the request to the end.
+        attempts: requests to backends that were made for it.
     """
 
     request_id: str
@@ -51,6 +52,7 @@ class Outcome:
     finish_reason: str | None
     first_seconds: float | None
     seconds: float
+    attempts: int = 1
 
 
 OutcomeListener: TypeAlias = Callable[[Outcome], None]

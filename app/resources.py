@@ -1,6 +1,7 @@
 """Everything that a process opens, once: the store, the models, the runner of jobs."""
 
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,8 +85,12 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, *, clock: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Resources]:
     """Open everything, in the order in which it depends on each other; close it in reverse.
+
+    ``clock`` gives monotonic seconds, for how backends are asked.
 
     Raises:
         InvalidInputError: the settings, the schema, or another process on the same file stand in the way.
@@ -93,19 +98,16 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
-        models = await _models(settings, database, meeting, stack)
+        models = await _models(settings, database, meeting, stack, clock)
         ledger = await stack.enter_async_context(CallLedger(database))
         progress, outcomes = ProgressLog(database), OutcomeFeed()
         stores = _stores(database, ledger, progress)
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(stores.prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
-        worker = JobWorker(
-            WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts),
-            _runs(stores, models, retrievers),
-            settings=settings.jobs,
-            on_label_moved=labelled.invalidate,
-        )
+        stored = WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts)
+        runs = _runs(stores, models, retrievers)
+        worker = JobWorker(stored, runs, settings=settings.jobs, on_label_moved=labelled.invalidate)
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
         probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
         sweeper, counter = _housekeeping(database, optimizations, outcomes, settings)
@@ -161,12 +163,17 @@ def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> Jo
 
 
 async def _models(
-    settings: Settings, database: Database, meeting: "RedisMeeting | None", stack: AsyncExitStack
+    settings: Settings,
+    database: Database,
+    meeting: "RedisMeeting | None",
+    stack: AsyncExitStack,
+    clock: Callable[[], float],
 ) -> ModelRegistry:
     models = ModelRegistry(
         settings,
         capability_records=StoredCapabilities(CapabilityRepository(database)),
         limiters=own_limiters if meeting is None else meeting.limiters(),
+        clock=clock,
     )
     stack.push_async_callback(models.aclose)
     await models.recall_capabilities()

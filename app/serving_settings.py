@@ -1,8 +1,8 @@
 """Settings of what is served: the models that the public API offers, and how they are answered."""
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.backend_settings import Group, Seconds
 
@@ -31,8 +31,11 @@ class AlignmentSettings(Group):
     examples: ExamplePlaceName = "first"
 
 
-class TargetSettings(Group):
-    """A model to align; its name in ``targets`` is its name in the public API.
+Weight = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class FallbackSettings(Group):
+    """A model that answers for a target where its routes cannot.
 
     Attributes:
         model: the backend's name for it.
@@ -42,7 +45,77 @@ class TargetSettings(Group):
     backend: str
     model: str = Field(min_length=1)
     api: Literal["chat", "completions"] = "chat"
+
+
+class RouteSettings(FallbackSettings):
+    """A model of a backend that answers for a target, beside others.
+
+    Attributes:
+        weight: its share of the requests, relative to the other routes' weights; 0 gives it none.
+    """
+
+    weight: Weight = 1.0
+
+
+class RoutingSettings(Group):
+    """How a request finds a backend that answers it.
+
+    Attributes:
+        max_attempts: requests to backends for one request of a caller, the first one included.
+        attempts_per_route: of these, most to the same model of a backend.
+        max_total_seconds: no attempt begins later than this after the first one.
+        retry_share / retries_per_second: further attempts are at most this share of the requests, and so many
+            a second on top; ten seconds' worth of these can come at once.
+        circuit_breaking: whether a model that keeps failing is left alone for a while; by default where there
+            is another one to ask.
+    """
+
+    max_attempts: int = Field(default=3, ge=1, le=20)
+    attempts_per_route: int = Field(default=1, ge=1, le=20)
+    max_total_seconds: Seconds = 120.0
+    retry_share: float = Field(default=0.2, ge=0, le=1)
+    retries_per_second: float = Field(default=10.0, ge=0, le=10_000)
+    circuit_breaking: bool | None = None
+
+
+class TargetSettings(RouteSettings):
+    """A model to align; its name in ``targets`` is its name in the public API.
+
+    Its own backend and model are its first route, and the one that jobs ask.
+
+    Attributes:
+        routes: further ones, which share the requests with it by weight.
+        fallbacks: asked in this order where no route answers.
+        routing: how a request finds one that answers.
+    """
+
+    routes: tuple[RouteSettings, ...] = ()
+    fallbacks: tuple[FallbackSettings, ...] = ()
+    routing: RoutingSettings = RoutingSettings()
     alignment: AlignmentSettings = AlignmentSettings()
+
+    def weighted(self) -> tuple[RouteSettings, ...]:
+        """Its own route and the further ones, but for those without a share."""
+        return tuple(route for route in (self, *self.routes) if route.weight)
+
+    def places(self) -> tuple[tuple[str, FallbackSettings], ...]:
+        """All that may answer, each with the end of its setting's name: none for the target's own."""
+        routes = ((f".routes.{place}", route) for place, route in enumerate(self.routes))
+        fallbacks = ((f".fallbacks.{place}", route) for place, route in enumerate(self.fallbacks))
+        return (("", self), *routes, *fallbacks)
+
+    @model_validator(mode="after")
+    def _routes_differ(self) -> Self:
+        seen: set[tuple[str, str, str]] = set()
+        for place, route in self.places():
+            key = (route.backend, route.model, route.api)
+            if key in seen:
+                where = place.removeprefix(".") or "the target's own route"
+                raise ValueError(f"{where} names {route.backend}/{route.model} again: once is enough")
+            seen.add(key)
+        if not self.fallbacks and not self.weighted():
+            raise ValueError("every weight is 0, so that nobody would be asked: give one route a weight")
+        return self
 
 
 class EmbedderSettings(Group):

@@ -21,6 +21,7 @@ from typing_extensions import override
 from app.access_settings import KeySettings, UsageSettings
 from app.backend_settings import (
     CapabilityOverrides,
+    CircuitSettings,
     Group,
     PriceSettings,
     RedisSettings,
@@ -125,6 +126,7 @@ class BackendSettings(Group):
     max_response_bytes: int = Field(default=32 * 2**20, ge=1024)
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()
+    circuit: CircuitSettings = CircuitSettings()
     price: PriceSettings = PriceSettings()
     capabilities: CapabilityOverrides = CapabilityOverrides()
     simulated: SimulatedSettings | None = None
@@ -278,7 +280,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _backends_exist(self) -> Self:
-        uses = {f"targets.{name}": target.backend for name, target in self.targets.items()}
+        uses = {
+            f"targets.{name}{place}": route.backend
+            for name, target in self.targets.items()
+            for place, route in target.places()
+        }
         for name, embedder in self.embedders.items():
             uses[f"embedders.{name}"] = embedder.backend
             if name in self.targets:

@@ -83,7 +83,17 @@ class RateLimitedError(ModelError):
 
 
 class BackendUnavailableError(ModelError):
-    """No answer: connection refused or lost, time-out, or a 5xx."""
+    """No answer: connection refused or lost, time-out, or a 5xx.
+
+    Attributes:
+        retry_after: seconds after which another try makes sense, or None where nobody knows.
+    """
+
+    def __init__(
+        self, message: str, *, backend: str, status: int | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, backend=backend, status=status)
+        self.retry_after = retry_after
 
 
 class MalformedResponseError(ModelError):

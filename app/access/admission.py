@@ -2,13 +2,12 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Final
 
 from app.access.estimates import SizedRequest, likely_tokens, uncounted, upper_bound
-from app.access.key_limits import Quota
+from app.access.key_limits import KeyLimits, Quota
 from app.access.principal import Principal
 from app.access.quotas import MICROS, QuotaExceededError, QuotaReservation, Quotas
 from app.access.rate_headers import rate_headers
@@ -19,8 +18,6 @@ from app.llm.prices import Price
 from app.outcomes import Ending
 from optimizer.types import Spend, Usage
 from store.records.usage import Amounts
-
-NO_RESERVATION: Final = QuotaReservation(amounts=Amounts(), windows=())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +47,45 @@ class Admission:
     ) -> None:
         self.key_number = principal.key_number
         self.headers: dict[str, str] = {}
-        self.reservation = NO_RESERVATION
+        self.reservations: list[QuotaReservation] = []
         self._desk = desk
         self._price = price
         self._bound = bound
         self._taken_tokens = taken_tokens
+        self._limits = principal.limits
+        self._earlier = Spend()
+        self._estimated = False
+
+    async def again(
+        self,
+        request: SizedRequest,
+        price: Price,
+        *,
+        usage: Usage | None,
+        error: BaseException,
+        seen_tokens: int,
+    ) -> None:
+        """Let another attempt at the same request in, which counts as well, but as no request of its own.
+
+        Args:
+            request: what is about to be sent to a backend now.
+            price: of the model there.
+            usage: of the attempt before, as its backend has counted it, where it has.
+            error: why that attempt failed.
+            seen_tokens: about how many of its answer's tokens had come.
+
+        Raises:
+            ApiError: 429, a quota has no room for it; then nothing has changed.
+            StoreUnavailableError: more has to be drawn from a quota, and the database is away.
+        """
+        bound = self._desk.bound(request)
+        if self._limits.quotas:
+            need = _need(bound(), price, requests=0)
+            self.reservations.append(await self._desk.reserve(self.key_number, self._limits, need))
+        spend = self._spend("failed", usage, error, seen_tokens)
+        self._estimated = self._estimated or (usage is None and spend.tokens > 0)
+        self._earlier += spend
+        self._price, self._bound = price, bound
 
     def settle(
         self, ending: Ending, usage: Usage | None, *, error: BaseException | None, seen_tokens: int
@@ -67,11 +98,15 @@ class Admission:
             error: why it failed.
             seen_tokens: about how many of the answer's tokens have come, or have come since it was counted.
         """
-        spend = self._spend(ending, usage, error, seen_tokens)
-        used = Amounts(requests=spend.calls, tokens=spend.tokens, micros=math.ceil(spend.cost * MICROS))
-        self._desk.settle(self.key_number, self.reservation, used, self._taken_tokens)
+        last = self._spend(ending, usage, error, seen_tokens)
+        spend = self._earlier + last
+        micros = _micros(spend.cost)
+        # however many attempts it took, its caller has asked once
+        used = Amounts(requests=min(1, spend.calls), tokens=spend.tokens, micros=micros)
+        self._desk.settle(self.key_number, self.reservations, used, self._taken_tokens)
         counted = Usage(prompt_tokens=spend.prompt_tokens, completion_tokens=spend.completion_tokens)
-        return Charge(usage=counted, micros=used.micros, estimated=usage is None and spend.tokens > 0)
+        estimated = self._estimated or (usage is None and last.tokens > 0)
+        return Charge(usage=counted, micros=micros, estimated=estimated)
 
     def _spend(
         self, ending: Ending, usage: Usage | None, error: BaseException | None, seen_tokens: int
@@ -113,8 +148,7 @@ class AdmissionDesk:
             StoreUnavailableError: more has to be drawn from a quota, and the database is away.
         """
         limits = principal.limits
-        # For a key without limits it is needed only where the backend counts no tokens.
-        bound = cache(partial(upper_bound, request, assumed_answer=self._assumed_answer))
+        bound = self.bound(request)
         is_rated = limits.requests_per_minute is not None or limits.tokens_per_minute is not None
         tokens = bounded(likely_tokens(bound()), limits) if is_rated else 0
         admission = Admission(self, principal, price, bound, tokens)
@@ -124,26 +158,58 @@ class AdmissionDesk:
                 raise ApiError(_too_fast(reading))
             admission.headers = rate_headers(reading)
         if limits.quotas:
-            most = bound()
-            cost = math.ceil(price.spend(most).cost * MICROS)
-            need = Amounts(requests=1, tokens=most.total_tokens, micros=cost)
+            need = _need(bound(), price, requests=1)
             try:
-                admission.reservation = await self._quotas.reserve(principal.key_number, limits, need)
-            except BaseException as error:
+                reserved = await self.reserve(principal.key_number, limits, need, headers=admission.headers)
+            except BaseException:
                 if is_rated:
                     self._rates.settle(principal.key_number, tokens)
-                if isinstance(error, QuotaExceededError):
-                    raise ApiError(_used_up(error, admission.headers)) from None
                 raise
+            admission.reservations.append(reserved)
         return admission
 
+    def bound(self, request: SizedRequest) -> Callable[[], Usage]:
+        """Finds out what a request can use at most; without limits it is rarely needed."""
+        return cache(partial(upper_bound, request, assumed_answer=self._assumed_answer))
+
+    async def reserve(
+        self, key_number: int, limits: KeyLimits, need: Amounts, *, headers: Mapping[str, str] | None = None
+    ) -> QuotaReservation:
+        """Take ``need`` from the quotas of a key.
+
+        Args:
+            key_number: the key's.
+            limits: what it may use.
+            need: how much.
+            headers: what a refusal says about the key's rates.
+
+        Raises:
+            ApiError: 429, one has not enough left.
+            StoreUnavailableError: more has to be drawn, and the database is away.
+        """
+        try:
+            return await self._quotas.reserve(key_number, limits, need)
+        except QuotaExceededError as error:
+            raise ApiError(_used_up(error, headers or {})) from None
+
     def settle(
-        self, key_number: int, reservation: QuotaReservation, used: Amounts, taken_tokens: int
+        self, key_number: int, reservations: Sequence[QuotaReservation], used: Amounts, taken_tokens: int
     ) -> None:
-        """Replace what a request has taken by what it has used."""
+        """Replace what the attempts at a request have taken by what they have used together."""
         if taken_tokens:
             self._rates.settle(key_number, taken_tokens - used.tokens)
-        self._quotas.settle(reservation, used)
+        for place, reservation in enumerate(reservations):
+            self._quotas.settle(reservation, Amounts() if place else used)
+
+
+def _micros(cost: float) -> int:
+    """``cost`` in whole millionths, rounded up: but not because of the last digit of a sum."""
+    return math.ceil(round(cost * MICROS, 6))
+
+
+def _need(most: Usage, price: Price, *, requests: int) -> Amounts:
+    micros = _micros(price.spend(most).cost)
+    return Amounts(requests=requests, tokens=most.total_tokens, micros=micros)
 
 
 def _too_fast(reading: RateReading) -> ErrorAnswer:
@@ -159,7 +225,7 @@ def _too_fast(reading: RateReading) -> ErrorAnswer:
     )
 
 
-def _used_up(error: QuotaExceededError, headers: dict[str, str]) -> ErrorAnswer:
+def _used_up(error: QuotaExceededError, headers: Mapping[str, str]) -> ErrorAnswer:
     quota, what = error.quota, "cost" if error.of == "micros" else error.of
     amount = _limit(quota, what)
     span = "in all" if math.isinf(error.ends_at) else f"a {quota.period.value}"

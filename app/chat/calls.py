@@ -1,6 +1,7 @@
 """A call that is ready to be sent: whom to, what, and how its answer is read."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 
@@ -9,7 +10,39 @@ from app.chat.headers import answer_headers
 from app.errors import invalid_request
 from app.llm.passthrough import Upstream
 from app.llm.wire import Path
+from optimizer.errors import ModelError
 from optimizer.types import JsonObject
+
+
+class Detours(Protocol):
+    """Where else a request can go, as long as nothing of an answer was sent to its caller.
+
+    Attributes:
+        attempts: calls that were made for it, the one under way included.
+    """
+
+    @property
+    def attempts(self) -> int: ...  # noqa: D102 - see above
+
+    def headers(self) -> dict[str, str]:
+        """What its answer says about its way."""
+        ...
+
+    async def after(self, error: ModelError) -> "PreparedCall | None":
+        """The call that follows the one which ended in ``error``; None where none does."""
+        ...
+
+    def answered(self) -> None:
+        """The call under way has an answer, or the beginning of one."""
+        ...
+
+    def broke(self, error: ModelError) -> None:
+        """An answer that had begun has ended in ``error``."""
+        ...
+
+    def close(self) -> None:
+        """The request is over, however that came."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +57,7 @@ class PreparedCall:
         streamed: whether the caller wants a stream.
         version_id: the prompt version that aligns it, or None.
         found_by: what found the examples that are shown; None where there are none.
+        detours: where else the request can go; None where there is nowhere.
     """
 
     upstream: Upstream
@@ -36,6 +70,7 @@ class PreparedCall:
     streamed: bool = False
     version_id: str | None = None
     found_by: str | None = None
+    detours: Detours | None = None
 
     def content(self) -> bytes:
         """The body as it is sent.

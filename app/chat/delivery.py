@@ -1,7 +1,7 @@
 """Sending a prepared call and giving its answer to the caller, whole or streamed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -9,12 +9,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.access.admission import Admission
-from app.access.estimates import tokens_in
+from app.access.estimates import SizedRequest, tokens_in
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
+from app.chat.sending import Sending
 from app.errors import answer_to
+from app.llm.prices import Price
 from app.outcomes import Ending, Outcome, OutcomeFeed
+from optimizer.errors import ModelError
 from optimizer.types import Usage
 
 CLIENT_LEFT = 499  # nobody reads it: the connection is closed
@@ -49,12 +52,22 @@ class AnswerRecord:
         arrival: Arrival,
         admission: Admission,
         feed: OutcomeFeed,
+        price_of: Callable[[str], Price],
     ) -> None:
-        """The record of an answer to ``arrival``, which ``admission`` has let in."""
+        """The record of an answer.
+
+        Args:
+            call: the first one that is made for it.
+            arrival: the request.
+            admission: has let it in.
+            feed: hears how it ends.
+            price_of: prices of backends, by name.
+        """
         self._call = call
         self._arrival = arrival
         self._admission = admission
         self._feed = feed
+        self._price_of = price_of
         self._first: float | None = None
         self._seen_tokens = 0
         self._counted: Usage | None = None
@@ -74,12 +87,35 @@ class AnswerRecord:
         """The answer has begun."""
         self._first = time.monotonic()
 
+    async def moved(self, call: PreparedCall, size: int, error: ModelError) -> None:
+        """The request goes on with ``call`` after one that ended in ``error``.
+
+        Args:
+            call: the next one.
+            size: of what is sent, in bytes.
+            error: of the last one.
+
+        Raises:
+            ApiError / StoreUnavailableError: the caller's quota has no room for it: then nothing has changed.
+        """
+        request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
+        await self._admission.again(
+            request,
+            self._price_of(call.backend),
+            usage=self._call.reader.usage,
+            error=error,
+            seen_tokens=self._uncounted(),
+        )
+        self._call, self._counted, self._seen_tokens = call, None, 0
+
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
         """Settle what the request has used, and announce its end, of which the first one counts."""
         if self._ended:
             return
         self._ended = True
         call, arrival = self._call, self._arrival
+        if call.detours is not None:
+            call.detours.close()
         told = answer_to(error) if isinstance(error, Exception) else None
         usage = call.reader.usage
         charge = self._admission.settle(ending, usage, error=error, seen_tokens=self._uncounted())
@@ -103,6 +139,7 @@ class AnswerRecord:
                 finish_reason=call.reader.finish_reason,
                 first_seconds=None if self._first is None else self._first - arrival.at,
                 seconds=time.monotonic() - arrival.at,
+                attempts=1 if call.detours is None else call.detours.attempts,
             )
         )
 
@@ -120,23 +157,28 @@ class AnswerRecord:
         self.end("answered")
 
 
-async def whole_answer(
-    request: Request, call: PreparedCall, content: bytes, record: AnswerRecord
-) -> Response:
-    """The answer to a request whose client may leave meanwhile; ``content`` is the call's.
+async def whole_answer(request: Request, sending: Sending, record: AnswerRecord) -> Response:
+    """The answer to a request whose client may leave meanwhile.
 
     Raises:
         ModelError: there is none.
     """
     try:
         with record.kept():
-            return await while_client_listens(request.receive, _asked(call, content, record))
+            return await while_client_listens(request.receive, _asked(sending, record))
     except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)
 
 
-async def _asked(call: PreparedCall, content: bytes, record: AnswerRecord) -> Response:
-    response = await call.upstream.send(content, call.path)
-    record.seen(tokens_in(len(response.body)))
-    answer = call.reader.whole(response.body)
-    return Response(answer, headers=call.headers(), media_type="application/json")
+async def _asked(sending: Sending, record: AnswerRecord) -> Response:
+    while True:
+        call = sending.call
+        try:
+            response = await call.upstream.send(sending.content, call.path)
+            record.seen(tokens_in(len(response.body)))
+            answer = call.reader.whole(response.body)
+        except ModelError as error:
+            await sending.go_on(error)
+            continue
+        sending.answered()
+        return Response(answer, headers=call.headers(), media_type="application/json")

@@ -6,6 +6,9 @@ VERSION_HEADER = "x-drpo-prompt-version"
 ALIGN_HEADER = "x-drpo-align"
 MODEL_HEADER = "x-drpo-upstream-model"
 RETRIEVAL_HEADER = "x-drpo-retrieval"
+BACKEND_HEADER = "x-drpo-backend"
+ATTEMPTS_HEADER = "x-drpo-attempts"
+FALLBACK_HEADER = "x-drpo-fallback"
 UNALIGNED = "none"
 
 _LIMIT = 256

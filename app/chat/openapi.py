@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.chat.fields import EXTENSION
-from app.chat.headers import ALIGN_HEADER, MODEL_HEADER, VERSION_HEADER
+from app.chat.headers import (
+    ALIGN_HEADER,
+    ATTEMPTS_HEADER,
+    BACKEND_HEADER,
+    FALLBACK_HEADER,
+    MODEL_HEADER,
+    VERSION_HEADER,
+)
 from app.chat.schemas import AlignmentOptions
 
 _TEXT_OR_PARTS: Final = {
@@ -129,6 +136,18 @@ def responses(
             MODEL_HEADER: {
                 "schema": {"type": "string"},
                 "description": "The backend's name for the model that answered.",
+            },
+            BACKEND_HEADER: {
+                "schema": {"type": "string"},
+                "description": "The backend that answered, where a model has several.",
+            },
+            ATTEMPTS_HEADER: {
+                "schema": {"type": "integer"},
+                "description": "Requests to backends that it took, where a model has several.",
+            },
+            FALLBACK_HEADER: {
+                "schema": {"type": "boolean"},
+                "description": "Whether a fallback has answered, where a model has several backends.",
             },
         },
         "content": content,

@@ -5,26 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.access.principal import Principal
-from app.chat.alignment import Alignment, align, chat_body
-from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
-from app.chat.base_models import CompletionAnswers, completions_body
+from app.chat.alignment import Alignment, align
+from app.chat.answers import AnswerReader, Reader
 from app.chat.calls import PreparedCall
+from app.chat.detours import prepared
 from app.chat.policy import policy_of
 from app.chat.prompt_choice import PromptChoice, labelled_version
+from app.chat.route_calls import ChatCalls, as_chat
 from app.chat.schemas import ChatRequest
-from app.chat.usage import ask_for_usage
 from app.errors import invalid_request
 from app.labelled_prompts import LabelledPrompts
-from app.llm.capabilities import Capabilities
 from app.llm.registry import ModelRegistry
-from app.llm.wire import PATHS
 from app.serving_settings import TargetSettings
 from optimizer.rendering import CallerSystem
-from optimizer.types import ModelRole
-
-
-def _as_chat(reader: AnswerReader) -> Reader:
-    return reader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +40,9 @@ class ChatService:
         self,
         request: ChatRequest,
         *,
-        reader: Callable[[AnswerReader], Reader] = _as_chat,
+        reader: Callable[[AnswerReader], Reader] = as_chat,
         tells_usage: bool = False,
+        names_limit: bool = False,
     ) -> PreparedCall:
         """Find the version and align the request. The database is not used any more afterwards.
 
@@ -57,6 +51,7 @@ class ChatService:
             reader: makes of what reads chat completions what writes them as another API has them.
             tells_usage: whether that API always ends a stream with token counts: the backend is asked for
                 them unless it is known to give none.
+            names_limit: whether the answer's limit has to be called what the model calls it.
 
         Raises:
             ApiError: 404 for an unknown model, version or label; 400 for a version of another model, or for
@@ -65,33 +60,16 @@ class ChatService:
             ModelError: the model had to be asked what it can do, and did not answer.
         """
         request = await self.with_model(request)
-        target = self.target(request.model)
-        alignment = await self.alignment(request)
-        shape: AnswerShape = SameShape()
-        if target.api == "completions":
-            shape = CompletionAnswers()
-            body = completions_body(request, alignment, model=target.model)
-        else:
-            can = await self._capabilities(request.model, alignment)
-            body = chat_body(request, alignment, model=target.model, can=can)
-        known = self.models.known_capabilities(request.model) or (Capabilities() if tells_usage else None)
-        hides_usage = request.stream and ask_for_usage(body, can=known)
-        return PreparedCall(
-            upstream=self.models.passthrough(request.model),
-            path=PATHS[target.api],
-            body=body,
-            reader=reader(
-                AnswerReader(
-                    model=request.model, backend=target.backend, shape=shape, hides_usage=hides_usage
-                )
-            ),
-            model=request.model,
-            backend=target.backend,
-            upstream_model=target.model,
-            streamed=request.stream,
-            version_id=None if alignment is None else alignment.prompt.version.id,
-            found_by=None if alignment is None else alignment.found_by,
+        self.target(request.model)
+        calls = ChatCalls(
+            models=self.models,
+            request=request,
+            alignment=await self.alignment(request),
+            reader=reader,
+            tells_usage=tells_usage,
+            names_limit=names_limit,
         )
+        return await prepared(self.models.routes(request.model), calls.write)
 
     def target(self, model: str) -> TargetSettings:
         """The target called ``model``.
@@ -141,9 +119,3 @@ class ChatService:
             raise invalid_request("model is missing; see GET /v1/models", param="model")
         prompt = await self._choice().by_reference("", request.prompt)
         return dataclasses.replace(request, model=prompt.version.model)
-
-    async def _capabilities(self, model: str, alignment: Alignment | None) -> Capabilities:
-        # An unaligned request is sent as it is: whether the backend takes it is between it and the caller.
-        if alignment is None:
-            return Capabilities()
-        return await self.models.capabilities(ModelRole.TARGET, model)

@@ -10,6 +10,7 @@ from app.access.estimates import SizedRequest
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
+from app.chat.sending import Sending
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
 from app.middleware import ANSWER_HEADERS
@@ -36,14 +37,23 @@ async def answer(
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
     call = await prepare(content)
-    sent = call.content()
-    admission = await _admitted(resources, principal, call, size=len(sent))
-    request.scope["state"][ANSWER_HEADERS].update(admission.headers)
-    record = AnswerRecord(call, arrival, admission, resources.outcomes)
+    try:
+        sent = call.content()
+        admission = await _admitted(resources, principal, call, size=len(sent))
+    except BaseException:
+        if call.detours is not None:
+            call.detours.close()
+        raise
+    added = request.scope["state"][ANSWER_HEADERS]
+    added.update(admission.headers)
+    record = AnswerRecord(
+        call, arrival, admission, resources.outcomes, price_of=resources.models.backend_price
+    )
+    sending = Sending(call, sent, moved=record.moved, headers=added)
     if call.streamed:
         keep_alive_seconds = resources.settings.chat.keep_alive_seconds
-        return StreamedAnswer(call, sent, record, keep_alive_seconds=keep_alive_seconds)
-    return await whole_answer(request, call, sent, record)
+        return StreamedAnswer(sending, record, keep_alive_seconds=keep_alive_seconds)
+    return await whole_answer(request, sending, record)
 
 
 async def _admitted(

@@ -1,15 +1,17 @@
 """A streamed answer: the backend's frames as they come, and never a clean end that was none."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from app.chat.calls import PreparedCall
 from app.chat.delivery import AnswerRecord
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.chat.keep_alive import KeepAlive
+from app.chat.sending import Sending
 from optimizer.errors import ModelError
 
 _LOGGER = logging.getLogger(__name__)
@@ -28,20 +30,16 @@ class StreamedAnswer(Response):
     when the client has taken the one before, but for what the connections hold.
     """
 
-    def __init__(
-        self, call: PreparedCall, content: bytes, record: AnswerRecord, *, keep_alive_seconds: float
-    ) -> None:
-        """The answer of ``call``.
+    def __init__(self, sending: Sending, record: AnswerRecord, *, keep_alive_seconds: float) -> None:
+        """The answer to a request.
 
         Args:
-            call: not sent yet.
-            content: what to send.
+            sending: its first call, which is not made yet.
             record: hears how it goes.
             keep_alive_seconds: a comment is sent where nothing else was for so long.
         """
         super().__init__()
-        self._call = call
-        self._content = content
+        self._sending = sending
         self._record = record
         self._keep_alive_seconds = keep_alive_seconds
 
@@ -56,12 +54,12 @@ class StreamedAnswer(Response):
             with self._record.kept():
                 await while_client_listens(receive, self._relay(send))
         except ClientLeftError:
-            _LOGGER.info("a client left its stream from %s", self._call.upstream_model)
+            _LOGGER.info("a client left its stream from %s", self._sending.call.upstream_model)
 
     async def _relay(self, send: Send) -> None:
-        call, reader = self._call, self._call.reader
-        async with call.upstream.stream(self._content, call.path) as frames:
-            first = reader.frame(await anext(frames))
+        async with AsyncExitStack() as stack:
+            first, frames = await self._begun(stack)
+            call, reader = self._sending.call, self._sending.call.reader
             headers = _STREAM_HEADERS | call.headers()
             raw = [(name.encode(), value.encode()) for name, value in headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": raw})
@@ -75,7 +73,23 @@ class StreamedAnswer(Response):
                         if piece := reader.frame(frame):
                             await pieces.send(piece)
                 except ModelError as error:
+                    self._sending.broke(error)
                     self._record.end("failed", error)
                     _LOGGER.warning("a stream from %s broke: %s", call.upstream_model, error)
                     await pieces.send(reader.broken(error))
         await send({"type": "http.response.body", "body": b""})
+
+    async def _begun(self, stack: AsyncExitStack) -> tuple[bytes, AsyncIterator[bytes]]:
+        """The first piece of the first stream that begins, and what follows it, open in ``stack``."""
+        sending = self._sending
+        while True:
+            call = sending.call
+            try:
+                frames = await stack.enter_async_context(call.upstream.stream(sending.content, call.path))
+                first = call.reader.frame(await anext(frames))
+            except ModelError as error:
+                await stack.aclose()  # nobody reads that stream any more
+                await sending.go_on(error)
+                continue
+            sending.answered()
+            return first, frames

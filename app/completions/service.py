@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from app.chat.answers import AnswerReader, SameShape
 from app.chat.base_models import completions_body
 from app.chat.calls import PreparedCall
+from app.chat.detours import prepared
 from app.chat.schemas import AlignmentOptions, ChatRequest
 from app.chat.service import ChatService
 from app.chat.usage import ask_for_usage
 from app.completions.reading import CompletionsRequest
 from app.errors import invalid_request
+from app.llm.routing.routes import Route
 from app.serving_settings import TargetSettings
 from optimizer.types import JsonObject
 
@@ -39,21 +41,26 @@ class CompletionsService:
                     body["logprobs"] = request.body["logprobs"]
                 version_id, found_by = alignment.prompt.version.id, alignment.found_by
         models = self.chat.models
-        hides_usage = request.stream and ask_for_usage(body, can=models.known_capabilities(request.model))
-        return PreparedCall(
-            upstream=models.passthrough(request.model),
-            path="completions",
-            body=body,
-            reader=AnswerReader(
-                model=request.model, backend=target.backend, shape=SameShape(), hides_usage=hides_usage
-            ),
-            model=request.model,
-            backend=target.backend,
-            upstream_model=target.model,
-            streamed=request.stream,
-            version_id=version_id,
-            found_by=found_by,
-        )
+
+        async def write(route: Route, *, may_ask: bool) -> PreparedCall:  # noqa: ARG001 - nothing to ask
+            sent = {**body, "model": route.model}
+            hides_usage = request.stream and ask_for_usage(sent, can=models.known_capabilities(route))
+            return PreparedCall(
+                upstream=route.upstream,
+                path="completions",
+                body=sent,
+                reader=AnswerReader(
+                    model=request.model, backend=route.backend, shape=SameShape(), hides_usage=hides_usage
+                ),
+                model=request.model,
+                backend=route.backend,
+                upstream_model=route.model,
+                streamed=request.stream,
+                version_id=version_id,
+                found_by=found_by,
+            )
+
+        return await prepared(models.routes(request.model), write)
 
 
 def _as_chat(request: CompletionsRequest, options: AlignmentOptions, target: TargetSettings) -> ChatRequest:

@@ -1,7 +1,7 @@
 """The serving path: a JSON body in, the backend's bytes out.
 
-Nothing is retried here (the caller's client does that), and no request waits behind a search's: it takes its
-place at once, and the search gets what is left. A 429 that a user meets slows the search down.
+Nothing is retried here (``app.llm.routing`` says who is asked next), and no request waits behind a search's:
+it takes its place at once, and the search gets what is left. A 429 that a user meets slows the search down.
 """
 
 import contextlib

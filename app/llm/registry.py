@@ -3,12 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords
-from app.llm.capability_finder import CapabilityFinder, ProbedModel
+from app.llm.capability_finder import CapabilityFinder
 from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import EmulatedNModel
@@ -16,20 +15,22 @@ from app.llm.errors import Origin
 from app.llm.fresh_draws import Draws
 from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
-from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
 from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
+from app.llm.opened_backend import Assignment, OpenedBackend
 from app.llm.passthrough import Passthrough
 from app.llm.permitted import Permit, PermittedModel, always
 from app.llm.prices import Price
 from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
+from app.llm.routing.opening import open_routes
+from app.llm.routing.routes import Route, Routes
 from app.llm.wire import Api
 from app.reward_settings import RewardSettings
 from app.serving_settings import TargetSettings
-from app.settings import BackendSettings, RoleSettings, Settings
+from app.settings import RoleSettings, Settings
 from optimizer.budget import Budget
 from optimizer.concurrency import run_together
 from optimizer.errors import InvalidInputError, MisconfiguredError
@@ -76,33 +77,6 @@ class RunContext:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Backend:
-    settings: BackendSettings
-    client: BackendClient
-    limiter: BackendLimiter
-    price: Price
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Assignment:
-    """Which model a role or a target is."""
-
-    origin: Origin
-    api: Api
-    backend: _Backend
-
-    def probed(self) -> ProbedModel:
-        """As who is asked what it can do."""
-        return ProbedModel(
-            origin=self.origin,
-            api=self.api,
-            settings=self.backend.settings,
-            client=self.backend.client,
-            limiter=self.backend.limiter,
-        )
-
-
 class ModelRegistry:
     """The models that the settings name. Open one per process and close it with ``aclose``."""
 
@@ -136,7 +110,7 @@ class ModelRegistry:
         keys = {name: backend.read_api_key(name) for name, backend in settings.backends.items()}
         self._keys = keys
         self._backends = {
-            name: _Backend(
+            name: OpenedBackend(
                 settings=backend,
                 client=BackendClient(backend, key=keys[name]),
                 limiter=limiters(name, backend),
@@ -144,6 +118,7 @@ class ModelRegistry:
             )
             for name, backend in settings.backends.items()
         }
+        self._routes = open_routes(settings, self._placed, clock=clock)
 
     @property
     def rewards(self) -> RewardSettings:
@@ -198,14 +173,23 @@ class ModelRegistry:
         """
         return await self._capabilities.find(self._assignment(role, target).probed())
 
-    def known_capabilities(self, target: str) -> Capabilities | None:
-        """What a target can do, as far as that is in memory or in the settings: it is not asked."""
-        return self._capabilities.known(self._assignment(ModelRole.TARGET, target).probed())
+    async def route_capabilities(self, route: Route) -> Capabilities:
+        """What the model of a target's route can do: remembered, or probed now.
+
+        Raises:
+            ModelError: it had to be probed and did not answer.
+        """
+        return await self._capabilities.find(route.probed)
+
+    def known_capabilities(self, route: Route) -> Capabilities | None:
+        """The same, as far as it is in memory or in the settings: nobody is asked."""
+        return self._capabilities.known(route.probed)
 
     async def recall_capabilities(self) -> None:
         """Take into memory what is stored about the targets, so that serving never waits for it."""
-        for target in self.target_names():
-            await self._capabilities.recall(self._assignment(ModelRole.TARGET, target).probed())
+        for routes in self._routes.values():
+            for route in routes:
+                await self._capabilities.recall(route.probed)
 
     async def open_role(
         self, role: ModelRole, target: str | None, run: RunContext, *, judge: str | None = None
@@ -260,14 +244,17 @@ class ModelRegistry:
                 backend=backend,
             )
         found, settings = self._backends[backend], self._settings.retrieval
-        origin = Origin(backend=backend, model=model, setting="retrieval", key=self._keys[backend])
+        assignment = self._placed(backend, model, "retrieval")
         calls: ChatModel = EmbeddingCalls(
-            found.client, found.settings, origin=origin, encoding=settings.encoding, clock=self._clock
+            found.client,
+            found.settings,
+            origin=assignment.origin,
+            encoding=settings.encoding,
+            clock=self._clock,
         )
         if run is None:
             calls = WatchedModel(calls, found.limiter)
         else:
-            assignment = _Assignment(origin=origin, api="chat", backend=found)
             calls = self._in_run(calls, assignment, ModelRole.EMBEDDER, run)
         return BackendEmbedder(calls, batch_size=settings.batch_size)
 
@@ -286,7 +273,7 @@ class ModelRegistry:
         return known
 
     def _in_run(
-        self, model: ChatModel, assignment: _Assignment, role: ModelRole, run: RunContext
+        self, model: ChatModel, assignment: Assignment, role: ModelRole, run: RunContext
     ) -> ChatModel:
         """``model`` with everything around it that a run needs."""
         origin, backend = assignment.origin, assignment.backend
@@ -313,17 +300,14 @@ class ModelRegistry:
             )
         return model
 
-    def passthrough(self, target: str) -> Passthrough:
-        """The raw interface of a target, for serving.
+    def routes(self, target: str) -> Routes:
+        """Who may answer for a target, for serving.
 
         Raises:
             InvalidInputError: there is no such target.
         """
-        assignment = self._assignment(ModelRole.TARGET, target)
-        backend = assignment.backend
-        return Passthrough(
-            backend.client, backend.settings, origin=assignment.origin, limiter=backend.limiter
-        )
+        self.target(target)
+        return self._routes[target]
 
     def embedder_names(self) -> tuple[str, ...]:
         """The embedding models of the public API, in the order of the settings."""
@@ -339,9 +323,8 @@ class ModelRegistry:
         if chosen is None:
             known = ", ".join(self._settings.embedders) or "none: add [embedders.NAME]"
             raise InvalidInputError(f"there is no embedding model {name!r}; there are {known}", param="model")
-        backend, key = self._backends[chosen.backend], self._keys[chosen.backend]
-        origin = Origin(backend=chosen.backend, model=chosen.model, setting=f"embedders.{name}", key=key)
-        return Passthrough(backend.client, backend.settings, origin=origin, limiter=backend.limiter)
+        placed = self._placed(chosen.backend, chosen.model, f"embedders.{name}")
+        return placed.backend.passthrough(placed.origin)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -349,7 +332,7 @@ class ModelRegistry:
         await run_together(backend.client.aclose() for backend in self._backends.values())
         await run_together(backend.limiter.aclose() for backend in self._backends.values())
 
-    def _assignment(self, role: ModelRole, target: str | None, judge: str | None = None) -> _Assignment:
+    def _assignment(self, role: ModelRole, target: str | None, judge: str | None = None) -> Assignment:
         chosen: TargetSettings | RoleSettings
         api: Api = "chat"
         setting = f"roles.{role.value}"
@@ -374,10 +357,12 @@ class ModelRegistry:
                 raise ValueError("the settings of retrieval name the embedding model: use open_embedder")
             case ModelRole.SCORER:
                 raise ValueError("a job names its own scorer: use open_scorer")
-        origin = Origin(
-            backend=chosen.backend, model=chosen.model, setting=setting, key=self._keys[chosen.backend]
-        )
-        return _Assignment(origin=origin, api=api, backend=self._backends[chosen.backend])
+        return self._placed(chosen.backend, chosen.model, setting, api=api)
+
+    def _placed(self, backend: str, model: str, setting: str, *, api: Api = "chat") -> Assignment:
+        """``model`` of ``backend``, as the settings called ``setting`` name them."""
+        origin = Origin(backend=backend, model=model, setting=setting, key=self._keys[backend])
+        return Assignment(origin=origin, api=api, backend=self._backends[backend])
 
     def _configured_name(self, role: ModelRole, target: str | None, judge: str | None) -> str | None:
         try:

@@ -219,3 +219,47 @@ def test_another_address_is_checked_like_a_configured_one() -> None:
 def test_the_database_s_password_does_not_show() -> None:
     settings = Settings.model_validate({"database": {"url": "postgresql+psycopg://u:hidden@h/d"}})
     assert "hidden" not in repr(settings)
+
+
+ROUTES = """
+[[targets.helper.routes]]
+backend = "local"
+model = "{model}"
+weight = {weight}
+
+[[targets.helper.fallbacks]]
+backend = "{fallback}"
+model = "other"
+"""
+
+
+def test_a_target_has_routes_and_fallbacks(tmp_path: Path) -> None:
+    text = REAL + ROUTES.format(model="second", weight=3, fallback="local")
+    target = load_settings(written(tmp_path, text)).targets["helper"]
+    assert [route.model for route in target.weighted()] == ["some/model", "second"]
+    assert [(place, route.model) for place, route in target.places()] == [
+        ("", "some/model"),
+        (".routes.0", "second"),
+        (".fallbacks.0", "other"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"fallback": "nobody"}, "targets.helper.fallbacks.0.backend is 'nobody'"),
+        ({"model": "some/model"}, "routes.0 names local/some/model again"),
+        ({"weight": -1}, "targets.helper.routes.0.weight"),
+    ],
+)
+def test_routes_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    given = {"model": "second", "weight": 1, "fallback": "local", **change}
+    with pytest.raises(InvalidInputError) as caught:
+        load_settings(written(tmp_path, REAL + ROUTES.format(**given)))
+    assert said in str(caught.value)
+
+
+def test_somebody_has_to_be_asked(tmp_path: Path) -> None:
+    text = REAL.replace('model = "some/model"', 'model = "some/model"\nweight = 0')
+    with pytest.raises(InvalidInputError, match="every weight is 0"):
+        load_settings(written(tmp_path, text))

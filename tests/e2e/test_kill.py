@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from store.connections import Database
-from tests.app.chat.serving import _NOTHING_TO_PROBE
+from tests.app.chat.serving import NOTHING_TO_PROBE
 from tests.app.jobs.service import job, open_service, outcome
 from tests.e2e.processes import Process, free_port, started
 
@@ -45,7 +45,7 @@ def write_settings(
     role = '{ backend = "simulated", model = "simulated-critic" }'
     capabilities = "\n".join(
         f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
-        for name, value in _NOTHING_TO_PROBE.items()
+        for name, value in NOTHING_TO_PROBE.items()
     )
     path.write_text(
         f"""

@@ -24,7 +24,7 @@ EXAMPLES: tuple[JsonObject, ...] = (
     {"id": "e1", "query": "How do I boil an egg?", "answer": "Eight minutes.", "kind": "ordinary"},
     {"id": "e2", "query": "Why is the sky blue?", "answer": "Scattering.", "kind": None},
 )
-_NOTHING_TO_PROBE = {
+NOTHING_TO_PROBE: JsonObject = {
     "system_role": True,
     "sampling": True,
     "n": True,
@@ -67,7 +67,7 @@ def settings_for(
             "backends": {
                 "upstream": {
                     "base_url": fake.url,
-                    "capabilities": _NOTHING_TO_PROBE | (capabilities or {}),
+                    "capabilities": NOTHING_TO_PROBE | (capabilities or {}),
                     **(backend or {}),
                 }
             },

@@ -12,7 +12,7 @@ from app.jobs.tenure import Tenure
 from app.jobs.worker import JobRun
 from optimizer.types import JsonObject
 from store.records.optimizations import Claim
-from tests.app.chat.serving import _NOTHING_TO_PROBE
+from tests.app.chat.serving import NOTHING_TO_PROBE
 from tests.app.jobs.service import JobService, open_service
 from tests.fakes.openai_server import Drop, Exchange, FakeOpenAIServer, Reply, error, serve, well_behaved
 
@@ -25,7 +25,7 @@ def on(fake: FakeOpenAIServer, **backend: Any) -> dict[str, Any]:
     upstream = {
         "base_url": fake.url,
         "retries": ONCE,
-        "capabilities": _NOTHING_TO_PROBE,
+        "capabilities": NOTHING_TO_PROBE,
         **backend,
     }
     return {

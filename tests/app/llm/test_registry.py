@@ -105,7 +105,7 @@ async def test_an_unknown_target_is_told_which_exist(target: str | None) -> None
             await registry.open_role(ModelRole.TARGET, target, run_of())
         assert caught.value.param == "model"
         with pytest.raises(InvalidInputError):
-            registry.passthrough(target or "")
+            registry.routes(target or "")
 
 
 async def test_a_backend_whose_key_is_missing_is_refused_at_the_start() -> None:
@@ -258,9 +258,10 @@ async def test_serving_and_searching_share_a_backend() -> None:
         judge = await registry.open_role(ModelRole.JUDGE, None, run_of())
         call = asyncio.ensure_future(judge.complete(small_request()))
         await fake.until(lambda: fake.in_flight == 1)
-        passthrough = registry.passthrough("helper")
-        response = await passthrough.send(b'{"model": "small", "messages": []}', "chat/completions")
+        route = registry.routes("helper").only
+        assert route is not None
+        response = await route.upstream.send(b'{"model": "small", "messages": []}', "chat/completions")
         assert response.status == 200
-        assert passthrough.origin.model == "small"
+        assert (route.backend, route.model) == ("local", "small")
         gate.set()
         await call

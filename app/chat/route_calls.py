@@ -1,0 +1,81 @@
+"""A chat request as the call that asks one of its model's routes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from app.chat.alignment import Alignment, chat_body
+from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
+from app.chat.base_models import CompletionAnswers, completions_body
+from app.chat.calls import PreparedCall
+from app.chat.schemas import ChatRequest
+from app.chat.usage import ask_for_usage
+from app.llm.capabilities import Capabilities
+from app.llm.registry import ModelRegistry
+from app.llm.routing.routes import Route
+from app.llm.wire import PATHS
+from optimizer.types import JsonObject
+
+_LIMIT: Final = "max_completion_tokens"
+
+
+def as_chat(reader: AnswerReader) -> Reader:
+    """Chat completions as they are."""
+    return reader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatCalls:
+    """Makes the calls of one request.
+
+    Attributes:
+        models: the configured models.
+        request: the caller's; its model is known.
+        alignment: what aligns it; None where nothing does.
+        reader: makes of what reads chat completions what writes them as another API has them.
+        tells_usage: whether that API always ends a stream with token counts: the backend is asked for them
+            unless it is known to give none.
+        names_limit: whether the limit of the answer has to be called what the model calls it.
+    """
+
+    models: ModelRegistry
+    request: ChatRequest
+    alignment: Alignment | None
+    reader: Callable[[AnswerReader], Reader] = as_chat
+    tells_usage: bool = False
+    names_limit: bool = False
+
+    async def write(self, route: Route, *, may_ask: bool) -> PreparedCall:
+        """The call that asks ``route``; see ``WriteCall``."""
+        request, alignment = self.request, self.alignment
+        shape, body = await self._body(route, may_ask=may_ask)
+        known = self.models.known_capabilities(route) or (Capabilities() if self.tells_usage else None)
+        hides_usage = request.stream and ask_for_usage(body, can=known)
+        answers = AnswerReader(
+            model=request.model, backend=route.backend, shape=shape, hides_usage=hides_usage
+        )
+        return PreparedCall(
+            upstream=route.upstream,
+            path=PATHS[route.api],
+            body=body,
+            reader=self.reader(answers),
+            model=request.model,
+            backend=route.backend,
+            upstream_model=route.model,
+            streamed=request.stream,
+            version_id=None if alignment is None else alignment.prompt.version.id,
+            found_by=None if alignment is None else alignment.found_by,
+        )
+
+    async def _body(self, route: Route, *, may_ask: bool) -> tuple[AnswerShape, JsonObject]:
+        request, alignment = self.request, self.alignment
+        names_limit = self.names_limit and _LIMIT in request.body
+        if route.api == "completions":
+            return CompletionAnswers(), completions_body(request, alignment, model=route.model)
+        # An unaligned request is sent as it is: whether the backend takes it is between it and the caller.
+        asks = may_ask and (alignment is not None or names_limit)
+        can = await self.models.route_capabilities(route) if asks else Capabilities()
+        body = chat_body(request, alignment, model=route.model, can=can)
+        if names_limit:
+            body[can.max_tokens_field] = body.pop(_LIMIT)
+        return SameShape(), body

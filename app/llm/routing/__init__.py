@@ -1,0 +1,1 @@
+"""Which of several backends answers a request, and what comes after one that does not."""
