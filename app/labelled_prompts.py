@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+from app.errors import SERVER_ERROR, ApiError, ErrorAnswer
 from app.retrieval import Nearest, RetrievalSpec, Retrievers, ServingRetriever
+from app.serving_settings import ChatSettings
 from app.stored_examples import example_from_json
 from optimizer.shared_calls import SharedCalls
 from optimizer.types import Example
@@ -21,6 +23,8 @@ PRODUCTION = "production"
 _LOGGER = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 2.0
 """How long a request waits for new labels while there are older ones to go on with."""
+_RETRY_SECONDS = 5.0
+"""What a client is told to wait for whose labels are too old."""
 _MOST_NUMBERS = 4096
 """Of versions whose ids are held in memory."""
 
@@ -51,7 +55,8 @@ class _Shelf:
     Attributes:
         pointers: label to version id; None before the first reading.
         served: label to the version that was served under it last.
-        read_at: clock at the last reading.
+        read_at / tried_at: clock when the last good reading began, and when any was tried last.
+        behind_since: label to the clock when it was found to point to a version that cannot be read.
         epoch / read_epoch: counts invalidations; the one that ``pointers`` were read in.
         reading: whether a reading is under way.
     """
@@ -59,6 +64,8 @@ class _Shelf:
     pointers: Mapping[str, str] | None = None
     served: dict[str, ServedPrompt] = field(default_factory=dict)
     read_at: float = 0.0
+    tried_at: float = 0.0
+    behind_since: dict[str, float] = field(default_factory=dict)
     epoch: int = 0
     read_epoch: int = -1
     reading: bool = False
@@ -69,16 +76,16 @@ class LabelledPrompts:
 
     A model's labels are read again once they are ``refresh_seconds`` old: by one request, while others are
     served from the old ones. While the database is down the last known labels and their versions go on being
-    served, however old, and every failed reading is logged. Versions never change; the most recently used
-    ones are kept.
+    served, for ``max_stale_seconds`` at most, and every failed reading is logged. Versions never change; the
+    most recently used ones are kept.
     """
 
     def __init__(
         self,
         prompts: PromptRepository,
         retrievers: Retrievers,
+        settings: ChatSettings,
         *,
-        refresh_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         capacity: int = 64,
     ) -> None:
@@ -87,13 +94,14 @@ class LabelledPrompts:
         Args:
             prompts: where labels and versions are stored.
             retrievers: opens what finds a version's examples.
-            refresh_seconds: age at which labels are read again.
+            settings: from which age on labels are read again, and from which they are not served any more.
             clock: monotonic seconds.
             capacity: versions kept besides those that labels point to; at least 1.
         """
         self._prompts = prompts
         self._retrievers = retrievers
-        self._refresh_seconds = refresh_seconds
+        self._refresh_seconds = settings.refresh_seconds
+        self._max_stale_seconds = settings.max_stale_seconds
         self._clock = clock
         self._capacity = capacity
         self._shelves: dict[str, _Shelf] = {}
@@ -111,9 +119,12 @@ class LabelledPrompts:
 
         Raises:
             StoreUnavailableError: the database is down, and this was never asked before.
+            ApiError: 503, what is known is too old to be served.
         """
         shelf = self._shelves.setdefault(model, _Shelf())
         await self._refresh(model, shelf)
+        if self._is_stale(shelf):
+            raise self._too_old(model)
         wanted = (shelf.pointers or {}).get(label)
         if wanted is None:
             shelf.served.pop(label, None)
@@ -126,9 +137,12 @@ class LabelledPrompts:
         except StoreUnavailableError:
             if held is None:
                 raise
+            if self._clock() - shelf.behind_since.setdefault(label, self._clock()) > self._max_stale_seconds:
+                raise self._too_old(model) from None
             _LOGGER.warning("%s of %s stays at %s: %s cannot be read", label, model, held.version.id, wanted)
             return held
         shelf.served[label] = served
+        shelf.behind_since.pop(label, None)
         return served
 
     async def version(self, version_id: str) -> ServedPrompt:
@@ -165,31 +179,51 @@ class LabelledPrompts:
         if shelf is not None:
             shelf.epoch += 1
 
+    def _is_stale(self, shelf: _Shelf) -> bool:
+        return self._clock() - shelf.read_at > self._max_stale_seconds
+
+    def _too_old(self, model: str) -> ApiError:
+        return ApiError(
+            ErrorAnswer(
+                status=503,
+                message=f"the labels of {model} could not be read for more than "
+                f"{self._max_stale_seconds:g} s (chat.max_stale_seconds), so that nobody knows which prompt is to be served; try again, or "
+                "name a version with drpo.prompt_version",
+                type=SERVER_ERROR,
+                code="labels_stale",
+                retry_after=_RETRY_SECONDS,
+            )
+        )
+
     async def _refresh(self, model: str, shelf: _Shelf) -> None:
-        is_valid = shelf.read_epoch == shelf.epoch
-        if is_valid and (shelf.reading or self._clock() - shelf.read_at < self._refresh_seconds):
-            return
+        if shelf.read_epoch == shelf.epoch:
+            if self._clock() - shelf.tried_at < self._refresh_seconds:
+                return
+            if shelf.reading and not self._is_stale(shelf):
+                return
         # An epoch of its own: a reading that began before a label moved may not have seen the move.
         await self._readings.run((model, shelf.epoch), partial(self._read, model, shelf))
 
     async def _read(self, model: str, shelf: _Shelf) -> None:
         epoch, began = shelf.epoch, self._clock()
         shelf.reading = True
-        pointers = shelf.pointers
+        is_first = shelf.pointers is None
         try:
-            async with asyncio.timeout(None if pointers is None else _PATIENCE_SECONDS):
+            async with asyncio.timeout(None if is_first else _PATIENCE_SECONDS):
                 labels = await self._prompts.labels(model)
-            pointers = {record.label: record.version_id for record in labels}
         except (StoreUnavailableError, TimeoutError) as error:
-            if pointers is None:
+            if is_first:
                 raise
-            _LOGGER.warning(
-                "the labels of %s cannot be read, the last known ones are served: %s", model, error
-            )
+            _LOGGER.warning("the labels of %s cannot be read, those of earlier stay: %s", model, error)
+            if epoch >= shelf.read_epoch:
+                shelf.tried_at, shelf.read_epoch = self._clock(), epoch
+            return
         finally:
             shelf.reading = False
         if epoch >= shelf.read_epoch:
-            shelf.pointers, shelf.read_at, shelf.read_epoch = pointers, began, epoch
+            shelf.pointers = {record.label: record.version_id for record in labels}
+            shelf.read_at = shelf.tried_at = began
+            shelf.read_epoch = epoch
 
     async def _load(self, version_id: str) -> ServedPrompt:
         version = await self._prompts.get_version(version_id)

@@ -104,7 +104,7 @@ async def open_resources(
         stores = _stores(database, ledger, progress)
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
-        labelled = LabelledPrompts(stores.prompts, retrievers, refresh_seconds=settings.chat.refresh_seconds)
+        labelled = LabelledPrompts(stores.prompts, retrievers, settings.chat)
         stored = WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts)
         runs = _runs(stores, models, retrievers)
         worker = JobWorker(stored, runs, settings=settings.jobs, on_label_moved=labelled.invalidate)

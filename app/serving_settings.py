@@ -132,9 +132,11 @@ class ChatSettings(Group):
         caller_system: ``after``: the caller's own system message goes after ours; ``before``; ``replace``: it
             takes ours' place; ``drop``: it is left out.
         refresh_seconds: age at which the labels held in memory are read again.
+        max_stale_seconds: age at which they are not served any more, should the database be away for so long.
         keep_alive_seconds: a stream that sends nothing for so long gets a comment.
     """
 
     caller_system: CallerSystemName = "after"
     refresh_seconds: Seconds = 1.0
+    max_stale_seconds: Seconds = 300.0
     keep_alive_seconds: Seconds = 15.0

@@ -9,11 +9,13 @@ from app.dependencies import CurrentResources
 from app.prompts.schemas import (
     LABEL_PATTERN,
     LabelMoveList,
+    LabelMoveObject,
     LabelObject,
     MoveLabel,
     PromptVersionList,
     PromptVersionObject,
     ServedPromptList,
+    UndoMove,
 )
 from app.prompts.service import PromptService
 
@@ -50,6 +52,18 @@ async def move_label(
 ) -> LabelObject:
     """Point a label to a version; the move is written to the audit log."""
     return await PromptService(resources).move_label(model, label, move, actor=principal.name)
+
+
+@router.post("/{model:path}/labels/{label}/undo")
+async def undo_label_move(
+    model: str,
+    label: Annotated[str, Path(pattern=LABEL_PATTERN)],
+    resources: CurrentResources,
+    principal: OptimizingPrincipal,
+    undo: UndoMove | None = None,
+) -> LabelMoveObject:
+    """Point a label to where it pointed before its last move, whoever made that, people or jobs."""
+    return await PromptService(resources).undo_move(model, label, undo or UndoMove(), actor=principal.name)
 
 
 @router.get("/{model:path}/label-moves")

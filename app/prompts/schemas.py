@@ -89,17 +89,38 @@ class LabelObject(BaseModel):
     moved_at: float
 
 
+class UndoMove(BaseModel):
+    """Take the last move of a label back.
+
+    Attributes:
+        move: the move's id, as the audit log has it; refused where the label was moved since. Leave it out
+            for the last move, unless that is an undoing itself.
+        reason: for the audit log.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    move: int | None = Field(default=None, ge=1, lt=2**63)
+    reason: str = Field(default="undone", min_length=1, max_length=1000)
+
+
 class LabelMoveObject(BaseModel):
-    """One line of the audit log."""
+    """One line of the audit log.
+
+    Attributes:
+        to_version: null where the label was taken away.
+        undoes: the move that this one took back.
+    """
 
     id: int
     model: str
     label: str
     from_version: str | None
-    to_version: str
+    to_version: str | None
     actor: str
     reason: str
     at: float
+    undoes: int | None = None
 
 
 class LabelMoveList(BaseModel):

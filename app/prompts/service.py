@@ -9,6 +9,7 @@ from app.prompts.schemas import (
     MoveLabel,
     PromptVersionObject,
     ServedPrompt,
+    UndoMove,
 )
 from app.resources import Resources
 from store.errors import NotFoundError
@@ -84,6 +85,25 @@ class PromptService:
         return LabelObject(
             model=record.model, label=record.label, version=record.version_id, moved_at=record.moved_at
         )
+
+    async def undo_move(self, model: str, label: str, undo: UndoMove, *, actor: str) -> LabelMoveObject:
+        """Take the last move of ``label`` back; what it pointed to before is served from now on.
+
+        Raises:
+            ApiError: 404, nobody knows the model.
+            NotFoundError: the label has no such move.
+            ConflictError: the label was moved since.
+        """
+        try:
+            made = await self._prompts.undo_move(
+                model, label, move_id=undo.move, actor=actor, reason=undo.reason
+            )
+        except NotFoundError:
+            if not await self._prompts.versions(model):
+                self._refuse_unknown(model)
+            raise
+        self._resources.labelled.invalidate(model)
+        return LabelMoveObject.model_validate(asdict(made))
 
     async def history(self, model: str) -> list[LabelMoveObject]:
         """The audit log of a model's labels, newest first.

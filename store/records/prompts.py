@@ -72,16 +72,23 @@ class LabelMoveDraft:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelMoveRecord:
-    """One line of the audit log; ``from_version`` is None for a label's first move."""
+    """One line of the audit log.
+
+    Attributes:
+        from_version: None for a label's first move.
+        to_version: None where the label was taken away, which only undoing its first move does.
+        undoes: the move that this one takes back.
+    """
 
     id: int
     model: str
     label: str
     from_version: str | None
-    to_version: str
+    to_version: str | None
     actor: str
     reason: str
     at: float
+    undoes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from store.clock import db_now
 from store.connections import Database, Session
@@ -223,6 +223,66 @@ class PromptRepository:
             )
             return _label(await self._point(transaction, move, is_new=current is None))
 
+    async def undo_move(
+        self, model: str, label: str, *, move_id: int | None, actor: str, reason: str
+    ) -> LabelMoveRecord:
+        """Point a label to where it pointed before its last move, and write the audit log as well.
+
+        Undoing a label's first move takes the label away. A move that undoes one can be undone, too.
+
+        Args:
+            model: the label's model.
+            label: its name.
+            move_id: the move to undo, which has to be the last one; None for the last one, whichever it is,
+                but for one that is an undoing itself: whoever asks twice does not want it back.
+            actor: who asks.
+            reason: why.
+
+        Raises:
+            NotFoundError: the label never moved, or has no such move.
+            ConflictError: it was moved since, or the last move is an undoing.
+        """
+        name = f"{label} of {model}"
+        of_label = select(LabelMove).where(LabelMove.model == model, LabelMove.label == label)
+        async with self._db.session() as transaction:
+            await self._db.serialise(transaction, f"prompt_labels:{model}")
+            last = await transaction.scalar(of_label.order_by(LabelMove.id.desc()).limit(1))
+            if last is None:
+                raise NotFoundError(f"{name} was never moved")
+            if move_id is None and last.undoes is not None:
+                raise ConflictError(
+                    f"the last move of {name}, {last.id}, undid move {last.undoes}: name it to undo it"
+                )
+            if move_id is not None and move_id != last.id:
+                if await transaction.scalar(of_label.where(LabelMove.id == move_id)) is None:
+                    raise NotFoundError(f"{name} has no move {move_id}")
+                raise ConflictError(f"{name} was moved since: its last move is {last.id}")
+            made = insert(LabelMove).values(
+                model=model,
+                label=label,
+                from_version=None if last.removes else last.to_version,
+                to_version=last.from_version or last.to_version,
+                actor=actor,
+                reason=reason,
+                undoes=last.id,
+                removes=last.from_version is None,
+            )
+            undoing = _move((await transaction.scalars(made.returning(LabelMove))).one())
+            await self._restore(transaction, undoing)
+            return undoing
+
+    @staticmethod
+    async def _restore(session: Session, move: LabelMoveRecord) -> None:
+        row = (PromptLabel.model == move.model) & (PromptLabel.label == move.label)
+        if move.to_version is None:
+            await session.execute(delete(PromptLabel).where(row))
+        elif move.from_version is None:
+            values = {"model": move.model, "label": move.label, "version_id": move.to_version}
+            await session.execute(insert(PromptLabel).values(**values))
+        else:
+            to = {"version_id": move.to_version, "moved_at": db_now()}
+            await session.execute(update(PromptLabel).where(row).values(**to))
+
     async def label_history(self, model: str, label: str | None = None) -> tuple[LabelMoveRecord, ...]:
         """The moves of a model's labels, or of one, newest first."""
         statement = select(LabelMove).where(LabelMove.model == model).order_by(LabelMove.id.desc())
@@ -295,8 +355,9 @@ def _move(row: LabelMove) -> LabelMoveRecord:
         model=row.model,
         label=row.label,
         from_version=row.from_version,
-        to_version=row.to_version,
+        to_version=None if row.removes else row.to_version,
         actor=row.actor,
         reason=row.reason,
         at=row.at,
+        undoes=row.undoes,
     )

@@ -4,10 +4,12 @@ import logging
 import pytest
 from typing_extensions import override
 
+from app.errors import ApiError
 from app.labelled_prompts import LabelledPrompts
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
 from app.retrieval_settings import RetrievalSettings
+from app.serving_settings import ChatSettings
 from optimizer.types import Example
 from store.connections import Database
 from store.errors import NotFoundError, StoreUnavailableError
@@ -22,6 +24,7 @@ BY_WORDS = Retrievers(
     RetrievalSettings(),
 )
 """No model is asked."""
+SETTINGS = ChatSettings(refresh_seconds=5, max_stale_seconds=60)
 
 
 class Clock:
@@ -40,6 +43,7 @@ class WatchedPrompts(PromptRepository):
     def __init__(self, db: Database) -> None:
         super().__init__(db)
         self.down = False
+        self.versions_down = False
         self.gate: asyncio.Event | None = None
         self.label_readings = 0
         self.version_readings = 0
@@ -59,7 +63,7 @@ class WatchedPrompts(PromptRepository):
     @override
     async def get_version(self, version_id: str, *, session: object = None) -> PromptVersionRecord:
         self.version_readings += 1
-        if self.down:
+        if self.down or self.versions_down:
             raise StoreUnavailableError("the test took the database away")
         return await super().get_version(version_id)
 
@@ -76,7 +80,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def labelled(prompts: WatchedPrompts, clock: Clock) -> LabelledPrompts:
-    return LabelledPrompts(prompts, BY_WORDS, refresh_seconds=5, clock=clock)
+    return LabelledPrompts(prompts, BY_WORDS, SETTINGS, clock=clock)
 
 
 async def test_a_model_without_versions_is_served_by_none(labelled: LabelledPrompts) -> None:
@@ -211,13 +215,67 @@ async def test_the_last_known_label_is_served_while_the_database_is_down(
     clock.now += 6
     with caplog.at_level(logging.WARNING):
         assert await served_id(labelled) == first.id
-    assert "last known ones are served" in caplog.text
+    assert "those of earlier stay" in caplog.text
     assert await served_id(labelled) == first.id
     assert prompts.label_readings == 2  # it is not asked at every request
 
     prompts.down = False
     second = await add_version(prompts, "second")
     clock.now += 6
+    assert await served_id(labelled) == second.id
+
+
+async def test_labels_that_are_too_old_are_not_served(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    prompts.down = True
+    clock.now += 60
+    assert await served_id(labelled) == first.id
+    clock.now += 0.1
+    for _ in range(2):
+        with pytest.raises(ApiError, match="more than 60 s") as refused:
+            await labelled.current(MODEL)
+        assert (refused.value.answer.status, refused.value.answer.code) == (503, "labels_stale")
+        assert refused.value.answer.retry_after is not None
+    assert prompts.label_readings == 2  # the second refusal asks nobody
+    assert (await labelled.version(first.id)).version == first  # it never changes, so it cannot be old
+
+    prompts.down = False
+    clock.now += 5
+    assert await served_id(labelled) == first.id
+
+
+async def test_a_model_that_nobody_asked_for_an_hour_is_read_before_it_is_served(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    clock.now += 3600
+    prompts.gate = asyncio.Event()
+    prompts.reading.clear()
+    asking = [asyncio.create_task(served_id(labelled)) for _ in range(3)]
+    await prompts.reading.wait()
+    prompts.gate.set()
+    assert [await task for task in asking] == [second.id] * 3
+    assert prompts.label_readings == 2
+
+
+async def test_a_version_that_cannot_be_read_is_not_stood_in_for_by_the_last_one_for_ever(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    prompts.versions_down = True
+    clock.now += 6
+    assert await served_id(labelled) == first.id
+    clock.now += 61
+    with pytest.raises(ApiError, match="labels of tuned"):
+        await labelled.current(MODEL)
+    prompts.versions_down = False
     assert await served_id(labelled) == second.id
 
 
@@ -280,7 +338,7 @@ async def test_a_label_whose_version_was_never_read_fails_with_the_database(
 
 
 async def test_the_version_under_a_label_survives_many_pinned_ones(prompts: WatchedPrompts) -> None:
-    labelled = LabelledPrompts(prompts, BY_WORDS, refresh_seconds=5, clock=Clock(), capacity=2)
+    labelled = LabelledPrompts(prompts, BY_WORDS, SETTINGS, clock=Clock(), capacity=2)
     version = await add_version(prompts, "labelled", examples=EXAMPLES)
     await labelled.current(MODEL)
     pinned = [await add_version(prompts, f"pinned {place}", label=None) for place in range(3)]

@@ -9,7 +9,7 @@ from store.connections import Database
 from store.errors import ConflictError, NotFoundError
 from store.json_values import JsonObject
 from store.records.optimizations import OptimizationStatus
-from store.records.prompts import LabelMoveDraft, PromptVersionDraft, PromptVersionRecord
+from store.records.prompts import LabelMoveDraft, LabelMoveRecord, PromptVersionDraft, PromptVersionRecord
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
 from tests.store.steps import new_lease
@@ -291,3 +291,74 @@ async def test_postgresql_cannot_truncate_versions(postgres_url: str) -> None:
             await session.execute(text("TRUNCATE prompt_versions CASCADE"))
     assert await PromptRepository(db).versions("small") == (version,)
     await db.close()
+
+
+async def test_a_move_is_undone_and_both_are_on_record(database: Database) -> None:
+    prompts = PromptRepository(database)
+    first, second = await prompts.add_version(_draft("one")), await prompts.add_version(_draft("two"))
+    await prompts.move_label(_move(first))
+    await prompts.move_label(_move(second))
+
+    undone = await _undo(prompts)
+
+    assert (undone.from_version, undone.to_version, undone.actor) == (second.id, first.id, "bob")
+    assert await _pointed(prompts) == first.id
+    history = await prompts.label_history("small")
+    assert [(move.to_version, move.undoes) for move in history] == [
+        (first.id, history[1].id),
+        (second.id, None),
+        (first.id, None),
+    ]
+    with pytest.raises(ConflictError, match="name it to undo it"):
+        await _undo(prompts)
+    assert (await _undo(prompts, history[0].id)).to_version == second.id
+    assert await _pointed(prompts) == second.id
+
+
+async def test_undoing_the_first_move_takes_the_label_away_and_undoing_that_brings_it_back(
+    database: Database,
+) -> None:
+    prompts = PromptRepository(database)
+    version = await prompts.add_version(_draft())
+    await prompts.move_label(_move(version))
+    undone = await _undo(prompts)
+    assert (undone.from_version, undone.to_version) == (version.id, None)
+    assert await prompts.labels("small") == ()
+    back = await _undo(prompts, undone.id)
+    assert (back.from_version, back.to_version) == (None, version.id)
+    assert await _pointed(prompts) == version.id
+
+
+async def test_only_the_last_move_can_be_undone(database: Database) -> None:
+    prompts = PromptRepository(database)
+    with pytest.raises(NotFoundError, match="production of small was never moved"):
+        await _undo(prompts)
+    first, second = await prompts.add_version(_draft("one")), await prompts.add_version(_draft("two"))
+    await prompts.move_label(_move(first))
+    await prompts.move_label(_move(second))
+    last, earlier = await prompts.label_history("small")
+    with pytest.raises(ConflictError, match=f"moved since: its last move is {last.id}"):
+        await _undo(prompts, earlier.id)
+    with pytest.raises(NotFoundError, match="has no move 999"):
+        await _undo(prompts, 999)
+    assert await _pointed(prompts) == second.id
+
+
+async def test_of_those_who_undo_the_same_move_one_succeeds(database: Database) -> None:
+    prompts = PromptRepository(database)
+    first, second = await prompts.add_version(_draft("one")), await prompts.add_version(_draft("two"))
+    await prompts.move_label(_move(first))
+    await prompts.move_label(_move(second))
+    move = (await prompts.label_history("small"))[0].id
+    found = await asyncio.gather(*(_undo(prompts, move) for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(item, ConflictError) for item in found) == 4
+    assert await _pointed(prompts) == first.id
+
+
+async def _undo(prompts: PromptRepository, move_id: int | None = None) -> LabelMoveRecord:
+    return await prompts.undo_move("small", "production", move_id=move_id, actor="bob", reason="worse")
+
+
+async def _pointed(prompts: PromptRepository) -> str:
+    (label,) = await prompts.labels("small")
+    return label.version_id

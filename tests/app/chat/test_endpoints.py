@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.labelled_prompts import LabelledPrompts
+from app.serving_settings import ChatSettings
 from store.connections import Database
 from store.repositories.prompts import PromptRepository
 from tests.app.chat.serving import (
@@ -273,7 +274,7 @@ async def test_no_database_connection_is_held_while_the_model_answers(service: S
         service.resources,
         database=narrow,
         prompts=prompts,
-        labelled=LabelledPrompts(prompts, service.resources.labelled._retrievers, refresh_seconds=1),
+        labelled=LabelledPrompts(prompts, service.resources.labelled._retrievers, ChatSettings()),
     )
     gate = asyncio.Event()
     service.fake.script = lambda _: Answer(body={"choices": []}, gate=gate)

@@ -185,3 +185,44 @@ async def test_the_moves_of_an_unknown_model_are_a_404_and_of_a_new_one_an_empty
     unknown = await service.client.get("/v1/prompts/nobody/label-moves")
     assert failure(unknown, 404)["code"] == "model_not_found"
     assert (await service.get(f"{BASE}/label-moves"))["data"] == []
+
+
+async def test_one_call_undoes_a_move_which_is_served_at_once(service: JobService) -> None:
+    first, second = [await add_version(service.resources, text) for text in ("one", "two")]
+    await move(service, first)
+    await move(service, second)
+    served = await service.resources.labelled.current(SMALL)
+    assert served is not None
+    assert served.version.id == second
+
+    response = await service.client.post(f"{BASE}/labels/production/undo")
+
+    assert response.status_code == 200, response.text
+    undone = response.json()
+    assert (undone["from_version"], undone["to_version"], undone["reason"]) == (second, first, "undone")
+    served = await service.resources.labelled.current(SMALL)
+    assert served is not None
+    assert served.version.id == first
+    moves = (await service.get(f"{BASE}/label-moves"))["data"]
+    assert moves[0] == undone
+    assert undone["undoes"] == moves[1]["id"]
+    again = failure(await service.client.post(f"{BASE}/labels/production/undo"), 409)
+    assert "name it to undo it" in again["message"]
+    stale = {"move": moves[1]["id"], "reason": "late"}
+    failure(await service.client.post(f"{BASE}/labels/production/undo", json=stale), 409)
+
+
+async def test_undoing_the_first_move_serves_the_model_as_it_is(service: JobService) -> None:
+    await move(service, await add_version(service.resources, "one"))
+    undone = await service.client.post(f"{BASE}/labels/production/undo", json={"reason": "it lies"})
+    assert undone.json()["to_version"] is None
+    assert await service.resources.labelled.current(SMALL) is None
+    assert (await service.get("/v1/prompts"))["data"][0]["version"] is None
+
+
+async def test_what_never_moved_cannot_be_undone(service: JobService) -> None:
+    refused = failure(await service.client.post(f"{BASE}/labels/production/undo"), 404)
+    assert refused["message"] == f"production of {SMALL} was never moved"
+    unknown = failure(await service.client.post("/v1/prompts/nobody/labels/production/undo"), 404)
+    assert unknown["code"] == "model_not_found"
+    failure(await service.client.post(f"{BASE}/labels/production/undo", json={"move": 0}), 400)
