@@ -187,8 +187,8 @@ class LabelledPrompts:
             ErrorAnswer(
                 status=503,
                 message=f"the labels of {model} could not be read for more than "
-                f"{self._max_stale_seconds:g} s (chat.max_stale_seconds), so that nobody knows which prompt is to be served; try again, or "
-                "name a version with drpo.prompt_version",
+                f"{self._max_stale_seconds:g} s (chat.max_stale_seconds), so nobody knows which prompt "
+                "is to be served; try again, or name a version with drpo.prompt_version",
                 type=SERVER_ERROR,
                 code="labels_stale",
                 retry_after=_RETRY_SECONDS,
