@@ -23,6 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from store.errors import ConflictError, StoreUnavailableError, UnusableStoreError
 from store.hints import send_hint
 from store.json_values import to_json
+from store.models.base import storable_text
 from store.wakeups import Wakeups
 
 Session: TypeAlias = AsyncSession
@@ -207,7 +208,8 @@ class Database:
     async def serialise(self, session: Session, name: str) -> None:
         """Let only one transaction with ``name`` go on at a time, until it ends."""
         if self.dialect == "postgresql":  # SQLite's write transactions are serial anyway
-            await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+            key = func.hashtextextended(storable_text(name), 0)
+            await session.execute(select(func.pg_advisory_xact_lock(key)))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -1,6 +1,6 @@
 """Which stored prompt version aligns a request."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.chat.policy import AlignmentPolicy
@@ -13,16 +13,18 @@ _VERSION_ID = "pv_"
 
 
 async def labelled_version(
-    labelled: LabelledPrompts, model: str, policy: AlignmentPolicy
+    labelled: LabelledPrompts, model: str, policy: AlignmentPolicy, may_ask: Callable[[str], bool]
 ) -> ServedPrompt | None:
     """The version of ``model`` that ``policy`` names; None where its label need not point to one.
+
+    Versions of models that the caller may not ask do not exist for it: ``may_ask`` says which it may.
 
     Raises:
         ApiError: 404, there is none; 400, it is one of another model.
         StoreUnavailableError: the database is down, and memory does not know the answer.
     """
     if policy.prompt_version is not None:
-        return await _pinned(labelled, model, policy.prompt_version, param="drpo.prompt_version")
+        return await _pinned(labelled, model, policy.prompt_version, may_ask, param="drpo.prompt_version")
     found = await labelled.current(model, policy.label)
     if found is None and policy.must_exist:
         raise _no_label(model, policy.label, param="drpo.label")
@@ -36,10 +38,12 @@ class PromptChoice:
     Attributes:
         labelled: where they are.
         models: the targets that the caller may ask.
+        may_ask: whether it may ask a model, be that a target or not any more.
     """
 
     labelled: LabelledPrompts
     models: Collection[str]
+    may_ask: Callable[[str], bool]
 
     async def by_reference(self, model: str, prompt: PromptReference) -> ServedPrompt:
         """The version that ``prompt`` names; without a ``model`` it may be one of any.
@@ -52,7 +56,7 @@ class PromptChoice:
             StoreUnavailableError: the database is down, and memory does not know the answer.
         """
         if prompt.id.startswith(_VERSION_ID):
-            found = await _pinned(self.labelled, model, prompt.id, param="prompt.id")
+            found = await _pinned(self.labelled, model, prompt.id, self.may_ask, param="prompt.id")
             return _checked(found, prompt)
         if prompt.id in self.models:
             if model and prompt.id != model:
@@ -82,11 +86,20 @@ class PromptChoice:
         return found
 
 
-async def _pinned(labelled: LabelledPrompts, model: str, version_id: str, *, param: str) -> ServedPrompt:
+async def _pinned(
+    labelled: LabelledPrompts,
+    model: str,
+    version_id: str,
+    may_ask: Callable[[str], bool],
+    *,
+    param: str,
+) -> ServedPrompt:
     try:
         found = await labelled.version(version_id)
     except NotFoundError as error:
-        raise not_found(str(error), param=param, code="prompt_version_not_found") from None
+        raise _no_version(str(error), param=param) from None
+    if not may_ask(found.version.model):
+        raise _no_version(f"there is no prompt version {version_id}", param=param)
     if model and found.version.model != model:
         raise invalid_request(
             f"{version_id} is a version of {found.version.model}, not of {model}", param=param
@@ -101,6 +114,10 @@ def _checked(found: ServedPrompt, prompt: PromptReference) -> ServedPrompt:
             param="prompt.version",
         )
     return found
+
+
+def _no_version(message: str, *, param: str) -> ApiError:
+    return not_found(message, param=param, code="prompt_version_not_found")
 
 
 def _no_label(model: str, label: str, *, param: str) -> ApiError:

@@ -99,12 +99,12 @@ class ChatService:
         if request.prompt is not None:
             prompt = await self._choice().by_reference(request.model, request.prompt)
             return await align(prompt, policy, request.messages, request.prompt.variables)
-        found = await labelled_version(self.labelled, request.model, policy)
+        found = await labelled_version(self.labelled, request.model, policy, self.principal.may_ask)
         return None if found is None else await align(found, policy, request.messages)
 
     def _choice(self) -> PromptChoice:
         allowed = tuple(name for name in self.models.target_names() if self.principal.may_ask(name))
-        return PromptChoice(labelled=self.labelled, models=allowed)
+        return PromptChoice(labelled=self.labelled, models=allowed, may_ask=self.principal.may_ask)
 
     async def with_model(self, request: ChatRequest) -> ChatRequest:
         """``request`` with its model, which the stored prompt that it names may have to say.

@@ -6,12 +6,15 @@ from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.jobs.schemas import ChangeJob, DeletedJob
+from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.control import OptimizationControl
 from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from optimizer.types import JsonObject
 from store.records.optimizations import JobKind
 
-router = APIRouter(prefix="/v1/optimizations/{optimization_id}", tags=["optimizations"])
+router = APIRouter(
+    prefix="/v1/optimizations/{optimization_id}", tags=["optimizations"], dependencies=[ALLOWED_JOBS]
+)
 
 
 @router.post("/pause")

@@ -9,6 +9,7 @@ from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.jobs.event_stream import events_response
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
+from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
@@ -20,7 +21,7 @@ from app.optimizations.schemas import (
 from app.optimizations.service import OptimizationService
 from store.records.optimizations import JobKind, OptimizationStatus
 
-router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"])
+router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"], dependencies=[ALLOWED_JOBS])
 
 
 @router.post("", status_code=202, responses=REPEATED)
@@ -49,13 +50,15 @@ async def estimate_optimization(
 @router.get("")
 async def list_optimizations(
     resources: CurrentResources,
-    _: OptimizingPrincipal,
+    principal: OptimizingPrincipal,
     after: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     status: OptimizationStatus | None = None,
 ) -> OptimizationPage:
-    """Jobs, newest first."""
-    data, has_more = await OptimizationService(resources).page(after=after, limit=limit, status=status)
+    """Jobs for the models that the key may ask, newest first."""
+    data, has_more = await OptimizationService(resources).page(
+        after=after, limit=limit, status=status, targets=principal.models
+    )
     return OptimizationPage(
         data=data,
         first_id=data[0].id if data else None,

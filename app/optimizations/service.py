@@ -1,5 +1,7 @@
 """Jobs: create and look at them."""
 
+from collections.abc import Collection
+
 from app.jobs.idempotency import Shown
 from app.optimizations.creation import build_spec, estimate_job
 from app.optimizations.estimates import progress_after
@@ -63,11 +65,16 @@ class OptimizationService:
         return await self.show(await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT))
 
     async def page(
-        self, *, after: str | None, limit: int, status: OptimizationStatus | None
+        self,
+        *,
+        after: str | None,
+        limit: int,
+        status: OptimizationStatus | None,
+        targets: Collection[str] | None = None,
     ) -> tuple[list[OptimizationObject], bool]:
-        """A page of jobs, newest first, and whether more follow."""
+        """A page of jobs, of some ``targets`` or of all, newest first, and whether more follow."""
         records = await self._resources.optimizations.list(
-            after=after, limit=limit + 1, status=status, kind=JobKind.PROMPT
+            after=after, limit=limit + 1, status=status, kind=JobKind.PROMPT, targets=targets
         )
         return [await self.show(record) for record in records[:limit]], len(records) > limit
 

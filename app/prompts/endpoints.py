@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Depends, Path
 
+from app.allowed_models import AllowedModels
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.prompts.schemas import (
@@ -17,15 +18,26 @@ from app.prompts.schemas import (
     ServedPromptList,
     UndoMove,
 )
-from app.prompts.service import PromptService
+from app.prompts.service import PromptService, unknown_model
+from app.resources import Resources
 
-router = APIRouter(prefix="/v1/prompts", tags=["prompts"])
+
+async def _itself(_: Resources, model: str) -> str:
+    return model
+
+
+_ALLOWED = AllowedModels("model", _itself, unknown_model)
+
+router = APIRouter(prefix="/v1/prompts", tags=["prompts"], dependencies=[Depends(_ALLOWED)])
 
 
 @router.get("")
-async def list_served_prompts(resources: CurrentResources, _: OptimizingPrincipal) -> ServedPromptList:
-    """The prompt that each model is answered with."""
-    return ServedPromptList(data=await PromptService(resources).served())
+async def list_served_prompts(
+    resources: CurrentResources, principal: OptimizingPrincipal
+) -> ServedPromptList:
+    """The prompt that each model that the key may ask is answered with."""
+    served = await PromptService(resources).served()
+    return ServedPromptList(data=[item for item in served if principal.may_ask(item.model)])
 
 
 @router.get("/{model:path}/versions")

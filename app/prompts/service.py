@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from app.errors import not_found
+from app.errors import ApiError, not_found
 from app.prompts.schemas import (
     LabelMoveObject,
     LabelObject,
@@ -56,9 +56,13 @@ class PromptService:
         Raises:
             NotFoundError: the model has no such version.
         """
-        version = await self._prompts.get_version(version_id)
-        if version.model != model:
-            raise NotFoundError(f"{model} has no prompt version {version_id}")
+        missing = f"{model} has no prompt version {version_id}"
+        try:
+            version = await self._prompts.get_version(version_id)
+        except NotFoundError:
+            raise NotFoundError(missing) from None
+        if version.model != model:  # the same words: whoever asks may not know that model
+            raise NotFoundError(missing)
         (shown,) = await self._with_deletions([_show(version, await self._prompts.labels(model))])
         bank_id = version.example_bank_id
         examples = () if bank_id is None else await self._prompts.example_bank(bank_id)
@@ -127,7 +131,12 @@ class PromptService:
 
     def _refuse_unknown(self, model: str) -> None:
         if model not in self._resources.models.target_names():
-            raise not_found(f"there is no model {model!r}", param="model", code="model_not_found")
+            raise unknown_model(model)
+
+
+def unknown_model(model: str) -> ApiError:
+    """The error for a model of which nobody knows anything."""
+    return not_found(f"there is no model {model!r}", param="model", code="model_not_found")
 
 
 def _show(version: PromptVersionRecord, labels: tuple[LabelRecord, ...]) -> PromptVersionObject:

@@ -1,9 +1,11 @@
 """``/v1/schedules``."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
+from app.allowed_models import AllowedModels
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
+from app.resources import Resources
 from app.schedules.schemas import (
     ChangeSchedule,
     CreateSchedule,
@@ -13,8 +15,20 @@ from app.schedules.schemas import (
     ScheduleObject,
 )
 from app.schedules.service import ScheduleService
+from store.errors import NotFoundError
 
-router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
+
+async def _target_of(resources: Resources, schedule_id: str) -> str:
+    return await ScheduleService(resources).target_of(schedule_id)
+
+
+def _unknown(schedule_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no schedule {schedule_id}")
+
+
+_ALLOWED = AllowedModels("schedule_id", _target_of, _unknown)
+
+router = APIRouter(prefix="/v1/schedules", tags=["schedules"], dependencies=[Depends(_ALLOWED)])
 
 
 @router.post("", status_code=201)
@@ -27,9 +41,9 @@ async def create_schedule(
 
 
 @router.get("")
-async def list_schedules(resources: CurrentResources, _: OptimizingPrincipal) -> ScheduleList:
-    """All schedules."""
-    return ScheduleList(data=await ScheduleService(resources).all())
+async def list_schedules(resources: CurrentResources, principal: OptimizingPrincipal) -> ScheduleList:
+    """The schedules of jobs for the models that the key may ask."""
+    return ScheduleList(data=await ScheduleService(resources).all(principal.may_ask))
 
 
 @router.get("/{schedule_id}")

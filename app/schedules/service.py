@@ -1,5 +1,6 @@
 """Schedules: add, look at, change and delete them."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from app.optimizations.creation import estimate_job
@@ -39,9 +40,11 @@ class ScheduleService:
         )
         return _show(record)
 
-    async def all(self) -> list[ScheduleObject]:
-        """All schedules."""
-        return [_show(record) for record in await self._schedules.all()]
+    async def all(self, may_see: Callable[[str], bool]) -> list[ScheduleObject]:
+        """All schedules whose jobs are for models that the caller ``may_see``."""
+        return [
+            _show(record) for record in await self._schedules.all() if may_see(str(record.request["target"]))
+        ]
 
     async def get(self, schedule_id: str) -> ScheduleObject:
         """One schedule.

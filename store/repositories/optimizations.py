@@ -1,5 +1,7 @@
 """Optimizations: creating, finding and listing them."""
 
+from collections.abc import Collection
+
 from sqlalchemy import insert, select, tuple_
 
 from store.clock import db_now
@@ -88,6 +90,7 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl, Optimizati
         limit: int = 20,
         status: OptimizationStatus | None = None,
         kind: JobKind | None = None,
+        targets: Collection[str] | None = None,
     ) -> tuple[OptimizationRecord, ...]:
         """Optimizations, newest first.
 
@@ -96,14 +99,18 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl, Optimizati
             limit: at most so many, at least 1.
             status: only those.
             kind: only those.
+            targets: only those of these models.
 
         Raises:
-            NotFoundError: there is no optimization ``after``.
+            NotFoundError: there is no optimization ``after``, of these models.
         """
         async with self._db.read() as session:
             statement = select(Optimization).where(Optimization.deleted_at.is_(None))
             if after is not None:
-                cursor = found(await session.get(Optimization, after), after, kind)
+                row = await session.get(Optimization, after)
+                if row is not None and targets is not None and row.target not in targets:
+                    row = None
+                cursor = found(row, after, kind)
                 statement = statement.where(
                     tuple_(Optimization.created_at, Optimization.id) < (cursor.created_at, cursor.id)
                 )
@@ -111,6 +118,8 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl, Optimizati
                 statement = statement.where(Optimization.status == status.value)
             if kind is not None:
                 statement = statement.where(Optimization.kind == kind.value)
+            if targets is not None:
+                statement = statement.where(Optimization.target.in_(targets))
             newest_first = (Optimization.created_at.desc(), Optimization.id.desc())
             rows = await session.scalars(statement.order_by(*newest_first).limit(limit))
             return tuple(to_record(row) for row in rows)
