@@ -127,11 +127,9 @@ async def test_a_round_that_was_never_made_and_other_models_are_refused(sqlite_u
         )
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"), [("restart", {"from_round": 1}, 404), ("clone", {}, 400)]
-)
+@pytest.mark.parametrize(("path", "body"), [("restart", {"from_round": 1}), ("clone", {})])
 async def test_a_key_for_other_models_makes_no_job_of_one(
-    sqlite_url: str, path: str, body: dict[str, Any], status: int
+    sqlite_url: str, path: str, body: dict[str, Any]
 ) -> None:
     async with open_service(sqlite_url) as service:
         source = (await service.run(held_out=0))["id"]
@@ -140,7 +138,7 @@ async def test_a_key_for_other_models_makes_no_job_of_one(
         key = {"name": "other", "scopes": ["optimize"], "models": ["simulated-chat"]}
         made = (await service.client.post("/v1/keys", json=key, headers=admin)).json()
         place = f"{PATH}/{source}/{path}"
-        failure(await service.client.post(place, json=body, headers=bearer(made["key"])), status)
+        failure(await service.client.post(place, json=body, headers=bearer(made["key"])), 404)
         assert (await service.client.post(place, json=body, headers=admin)).status_code == 202
 
 
