@@ -5,9 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+CLIENTS := $(VENV)-clients/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve migrate test embeddings-tests check format pins bench clean
+.PHONY: help demo serve migrate test client-tests embeddings-tests check format pins bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -19,6 +20,9 @@ $(RUNTIME): pyproject.toml requirements/runtime.txt requirements/install.sh
 $(DEV): $(RUNTIME) requirements/dev.txt
 	sh requirements/install.sh "$(PYTHON)" "$(VENV)" requirements/dev.txt
 	@touch $@
+
+$(CLIENTS): requirements/clients.txt requirements/clients.sh tests/clients/package.json tests/clients/package-lock.json
+	sh requirements/clients.sh "$(PYTHON)" $(VENV)-clients
 
 demo: $(RUNTIME) ## Search a better prompt on the simulated backend, then ask through it (about a minute)
 	$(BIN)/drpo demo
@@ -32,6 +36,9 @@ migrate: $(RUNTIME) ## Bring the database schema up to date
 test: $(DEV) ## Run the tests with coverage: all of optimizer/ and rewards/, 95 % of the whole
 	$(BIN)/pytest -n auto --cov --cov-report=term:skip-covered
 	$(BIN)/coverage report --include='optimizer/*,rewards/*' --skip-covered --fail-under=100
+
+client-tests: $(DEV) $(CLIENTS) ## Run other people's clients against the service: Node SDK, LangChain, Inspect, promptfoo (needs Node)
+	CLIENTS=$(abspath $(VENV)-clients) $(BIN)/pytest -q -n auto tests/clients/sdks.py tests/clients/evaluations.py
 
 embeddings-tests: ## Run the tests of the local embedding model, in an environment of their own (needs a torch wheel at hand)
 	sh requirements/embeddings.sh "$(PYTHON)" $(VENV)-embeddings
@@ -58,6 +65,7 @@ bench: $(DEV) ## Print the measured ratios that README quotes
 pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build -o requirements/runtime.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group clients -o requirements/clients.txt
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) $(VENV)-embeddings .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-embeddings .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_the_patterns_find_what_they_look_for() -> None:
     assert not MACHINE_PATHS.search("https://example.org/home/page")
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "clients.txt"])
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     entries = text.replace("\\\n", " ").splitlines()
@@ -53,7 +54,18 @@ def test_the_runtime_is_a_part_of_what_developers_install() -> None:
     assert pins["runtime.txt"] <= pins["dev.txt"]
 
 
-@pytest.mark.parametrize("name", ["requirements/install.sh", "Dockerfile"])
+def test_node_packages_are_exact_and_their_lock_names_no_host() -> None:
+    folder = ROOT / "tests" / "clients"
+    wanted = json.loads((folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    lock = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert [version for version in wanted.values() if not re.fullmatch(r"[0-9]+(\.[0-9]+){2}", version)] == []
+    assert {name: lock[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    packages = {name: about for name, about in lock.items() if name}
+    assert len(packages) > 100
+    assert [name for name, about in packages.items() if "resolved" in about or "integrity" not in about] == []
+
+
+@pytest.mark.parametrize("name", ["requirements/install.sh", "requirements/clients.sh", "Dockerfile"])
 def test_the_pins_are_installed_as_they_are(name: str) -> None:
     """Older versions of pip resolve "name[extra]" apart from its pin, and fail at its next release."""
     text = (ROOT / name).read_text(encoding="utf-8")
