@@ -32,6 +32,7 @@ class Outcome:
         first_seconds: from the request to the answer's first frame; None where there was none.
         seconds: from the request to the end.
         attempts: requests to backends that were made for it.
+        was_kept: whether it was answered with what was kept of an earlier answer.
     """
 
     request_id: str
@@ -53,6 +54,7 @@ class Outcome:
     first_seconds: float | None
     seconds: float
     attempts: int = 1
+    was_kept: bool = False
 
 
 OutcomeListener: TypeAlias = Callable[[Outcome], None]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.access.opened import Access, open_access
+from app.answer_cache.cache import AnswerCache
+from app.answer_cache.opening import open_answer_cache
 from app.background import BackgroundLoop
 from app.database import open_database
 from app.jobs.backend_pauses import BackendProbes
@@ -75,6 +77,7 @@ class Resources:
     datasets: DatasetRepository
     labelled: LabelledPrompts
     access: Access
+    kept_answers: AnswerCache | None
     outcomes: OutcomeFeed
     runner: LocalRunner
     webhooks: Webhooks
@@ -109,8 +112,7 @@ async def open_resources(
         runs = _runs(stores, models, retrievers)
         worker = JobWorker(stored, runs, settings=settings.jobs, on_label_moved=labelled.invalidate)
         runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
-        probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
-        sweeper, counter = _housekeeping(database, optimizations, outcomes, settings)
+        sweeper, probes, counter = _housekeeping(database, optimizations, outcomes, settings)
         for background in (HintListener(database), runner, sweeper, probes, counter):
             await stack.enter_async_context(background)
         yield Resources(
@@ -131,6 +133,7 @@ async def open_resources(
             datasets=stores.datasets,
             labelled=labelled,
             access=await stack.enter_async_context(open_access(database, settings, outcomes, meeting)),
+            kept_answers=_kept_answers(settings, meeting, stack),
             outcomes=outcomes,
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
@@ -139,7 +142,7 @@ async def open_resources(
 
 def _housekeeping(
     database: Database, optimizations: OptimizationRepository, outcomes: OutcomeFeed, settings: Settings
-) -> tuple[BackgroundLoop, BackgroundLoop]:
+) -> tuple[BackgroundLoop, BackendProbes, BackgroundLoop]:
     sweeper = LedgerSweeper(
         CallRetention(database),
         optimizations,
@@ -149,7 +152,17 @@ def _housekeeping(
         keep_jobs_days=settings.jobs.keep_days,
     )
     counter = TrafficCounter(TrafficRepository(database), outcomes)
-    return sweeper.in_background(), counter.in_background()
+    probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
+    return sweeper.in_background(), probes, counter.in_background()
+
+
+def _kept_answers(
+    settings: Settings, meeting: "RedisMeeting | None", stack: AsyncExitStack
+) -> AnswerCache | None:
+    answers = open_answer_cache(settings, meeting)
+    if answers is not None:
+        stack.push_async_callback(answers.aclose)
+    return answers
 
 
 def _stores(database: Database, ledger: CallLedger, progress: ProgressLog) -> JobStore:

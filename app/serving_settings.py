@@ -78,6 +78,34 @@ class RoutingSettings(Group):
     circuit_breaking: bool | None = None
 
 
+class KeepSettings(Group):
+    """Which answers of a model are kept, and given again to exactly the same request.
+
+    Attributes:
+        ttl_seconds: for how long; a week at most.
+        requests: those that ask for the same answer each time (temperature 0, or a seed), or all.
+        shared: whether a caller may be given what another one was answered; by default each has its own.
+    """
+
+    ttl_seconds: float = Field(gt=0, le=604_800)
+    requests: Literal["deterministic", "all"] = "deterministic"
+    shared: bool = False
+
+
+class CacheSettings(Group):
+    """Where answers are kept of models that have a ``cache``.
+
+    Attributes:
+        store: each process's memory, or the Redis that ``redis.url`` names.
+        max_bytes: of all answers in memory; Redis has a bound of its own (``maxmemory``).
+        max_entry_bytes: a longer answer is not kept.
+    """
+
+    store: Literal["memory", "redis"] = "memory"
+    max_bytes: int = Field(default=64 * 2**20, ge=2**16)
+    max_entry_bytes: int = Field(default=2**20, ge=1024)
+
+
 class TargetSettings(RouteSettings):
     """A model to align; its name in ``targets`` is its name in the public API.
 
@@ -87,11 +115,13 @@ class TargetSettings(RouteSettings):
         routes: further ones, which share the requests with it by weight.
         fallbacks: asked in this order where no route answers.
         routing: how a request finds one that answers.
+        cache: which answers are kept; by default none.
     """
 
     routes: tuple[RouteSettings, ...] = ()
     fallbacks: tuple[FallbackSettings, ...] = ()
     routing: RoutingSettings = RoutingSettings()
+    cache: KeepSettings | None = None
     alignment: AlignmentSettings = AlignmentSettings()
 
     def weighted(self) -> tuple[RouteSettings, ...]:
@@ -119,10 +149,15 @@ class TargetSettings(RouteSettings):
 
 
 class EmbedderSettings(Group):
-    """An embedding model; its name in ``embedders`` is its name in the public API."""
+    """An embedding model; its name in ``embedders`` is its name in the public API.
+
+    Attributes:
+        cache: whether its vectors are kept; by default none.
+    """
 
     backend: str
     model: str = Field(min_length=1)
+    cache: KeepSettings | None = None
 
 
 class ChatSettings(Group):

@@ -43,7 +43,7 @@ from app.configuration import (
 from app.job_settings import JobSettings, WorkerSettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
-from app.serving_settings import ChatSettings, EmbedderSettings, TargetSettings
+from app.serving_settings import CacheSettings, ChatSettings, EmbedderSettings, TargetSettings
 from app.webhook_settings import WebhookSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
@@ -234,6 +234,7 @@ class Settings(BaseSettings):
     judges: dict[Annotated[str, Field(pattern=NAME_PATTERN)], RoleSettings] = Field(default_factory=dict)
     rewards: RewardSettings = RewardSettings()
     chat: ChatSettings = ChatSettings()
+    cache: CacheSettings = CacheSettings()
     api_keys: KeySettings = KeySettings()
     usage: UsageSettings = UsageSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
@@ -292,6 +293,8 @@ class Settings(BaseSettings):
         uses |= {name: role.backend for name, role in self.named_roles()}
         if self.retrieval.backend is not None:
             uses["retrieval"] = self.retrieval.backend
+        if self.cache.store == "redis" and self.redis.url is None:
+            raise ValueError("cache.store = 'redis' needs redis.url: set it, or keep answers in memory")
         if ROLE_JUDGE in self.judges:
             raise ValueError(f"judges.{ROLE_JUDGE} is the name of roles.judge: give it another one")
         for user, backend in uses.items():

@@ -1,5 +1,6 @@
 """A call that is ready to be sent: whom to, what, and how its answer is read."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,6 +59,7 @@ class PreparedCall:
         version_id: the prompt version that aligns it, or None.
         found_by: what found the examples that are shown; None where there are none.
         detours: where else the request can go; None where there is nowhere.
+        is_fallback: whether another model answers than those that usually do.
     """
 
     upstream: Upstream
@@ -71,6 +73,7 @@ class PreparedCall:
     version_id: str | None = None
     found_by: str | None = None
     detours: Detours | None = None
+    is_fallback: bool = False
 
     def content(self) -> bytes:
         """The body as it is sent.
@@ -82,6 +85,18 @@ class PreparedCall:
             return orjson.dumps(self.body)
         except TypeError as error:
             raise invalid_request(f"the request cannot be sent to a model: {error}") from None
+
+    def abandon(self) -> None:
+        """It is not made after all."""
+        if self.detours is not None:
+            self.detours.close()
+
+    def answered_by(self, upstream: Upstream, *, backend: str, upstream_model: str) -> "PreparedCall":
+        """The same request, answered by ``upstream`` as somebody has answered before."""
+        self.abandon()
+        return dataclasses.replace(
+            self, upstream=upstream, backend=backend, upstream_model=upstream_model, detours=None
+        )
 
     def headers(self) -> dict[str, str]:
         """The answer's headers; once some of it was read they name the model that the backend reports."""

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import override
 
 from app.access.admission import Admission
 from app.access.estimates import SizedRequest, tokens_in
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
-from app.chat.sending import Sending
+from app.chat.sending import CallRecord, Sending
 from app.errors import answer_to
 from app.llm.prices import Price
 from app.outcomes import Ending, Outcome, OutcomeFeed
 from optimizer.errors import ModelError
 from optimizer.types import Usage
 
+_NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 CLIENT_LEFT = 499  # nobody reads it: the connection is closed
 
 
@@ -43,7 +45,7 @@ class Arrival:
         )
 
 
-class AnswerRecord:
+class AnswerRecord(CallRecord):
     """Notes how one answer goes, and announces its outcome once."""
 
     def __init__(
@@ -71,6 +73,7 @@ class AnswerRecord:
         self._first: float | None = None
         self._seen_tokens = 0
         self._counted: Usage | None = None
+        self._was_kept = False
         self._ended = False
 
     def seen(self, tokens: int) -> None:
@@ -87,17 +90,8 @@ class AnswerRecord:
         """The answer has begun."""
         self._first = time.monotonic()
 
+    @override
     async def moved(self, call: PreparedCall, size: int, error: ModelError) -> None:
-        """The request goes on with ``call`` after one that ended in ``error``.
-
-        Args:
-            call: the next one.
-            size: of what is sent, in bytes.
-            error: of the last one.
-
-        Raises:
-            ApiError / StoreUnavailableError: the caller's quota has no room for it: then nothing has changed.
-        """
         request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
         await self._admission.again(
             request,
@@ -108,17 +102,25 @@ class AnswerRecord:
         )
         self._call, self._counted, self._seen_tokens = call, None, 0
 
+    @override
+    def remembered(self, call: PreparedCall) -> None:
+        self._call, self._was_kept = call, True
+
     def end(self, ending: Ending, error: BaseException | None = None) -> None:
         """Settle what the request has used, and announce its end, of which the first one counts."""
         if self._ended:
             return
         self._ended = True
         call, arrival = self._call, self._arrival
-        if call.detours is not None:
-            call.detours.close()
+        call.abandon()
         told = answer_to(error) if isinstance(error, Exception) else None
         usage = call.reader.usage
-        charge = self._admission.settle(ending, usage, error=error, seen_tokens=self._uncounted())
+        charge = self._admission.settle(
+            ending,
+            _NOTHING if self._was_kept else usage,
+            error=error,
+            seen_tokens=0 if self._was_kept else self._uncounted(),
+        )
         self._feed.announce(
             Outcome(
                 request_id=arrival.request_id,
@@ -139,9 +141,15 @@ class AnswerRecord:
                 finish_reason=call.reader.finish_reason,
                 first_seconds=None if self._first is None else self._first - arrival.at,
                 seconds=time.monotonic() - arrival.at,
-                attempts=1 if call.detours is None else call.detours.attempts,
+                attempts=self._attempts(),
+                was_kept=self._was_kept,
             )
         )
+
+    def _attempts(self) -> int:
+        if self._was_kept:
+            return 0
+        return 1 if self._call.detours is None else self._call.detours.attempts
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -171,6 +179,7 @@ async def whole_answer(request: Request, sending: Sending, record: AnswerRecord)
 
 
 async def _asked(sending: Sending, record: AnswerRecord) -> Response:
+    await sending.begin()
     while True:
         call = sending.call
         try:
@@ -181,4 +190,5 @@ async def _asked(sending: Sending, record: AnswerRecord) -> Response:
             await sending.go_on(error)
             continue
         sending.answered()
+        sending.keep(response.body)
         return Response(answer, headers=call.headers(), media_type="application/json")

@@ -144,7 +144,7 @@ class RoutedDetours(Detours):
             self._trip.left()
             raise
         self._route = route
-        return dataclasses.replace(call, detours=self)
+        return dataclasses.replace(call, detours=self, is_fallback=route.is_fallback)
 
 
 class _Nobody(Upstream):

@@ -9,6 +9,8 @@ RETRIEVAL_HEADER = "x-drpo-retrieval"
 BACKEND_HEADER = "x-drpo-backend"
 ATTEMPTS_HEADER = "x-drpo-attempts"
 FALLBACK_HEADER = "x-drpo-fallback"
+CACHE_HEADER = "x-drpo-cache"
+AGE_HEADER = "age"
 UNALIGNED = "none"
 
 _LIMIT = 256

@@ -8,6 +8,7 @@ from app.chat.headers import (
     ALIGN_HEADER,
     ATTEMPTS_HEADER,
     BACKEND_HEADER,
+    CACHE_HEADER,
     FALLBACK_HEADER,
     MODEL_HEADER,
     VERSION_HEADER,
@@ -148,6 +149,10 @@ def responses(
             FALLBACK_HEADER: {
                 "schema": {"type": "boolean"},
                 "description": "Whether a fallback has answered, where a model has several backends.",
+            },
+            CACHE_HEADER: {
+                "schema": {"type": "string", "enum": ["hit", "miss"]},
+                "description": "Whether a kept answer is given again, where a model's are kept.",
             },
         },
         "content": content,

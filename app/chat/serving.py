@@ -10,6 +10,7 @@ from app.access.estimates import SizedRequest
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
+from app.chat.kept_answers import Keeping, keeping_of
 from app.chat.sending import Sending
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
@@ -41,19 +42,34 @@ async def answer(
         sent = call.content()
         admission = await _admitted(resources, principal, call, size=len(sent))
     except BaseException:
-        if call.detours is not None:
-            call.detours.close()
+        call.abandon()
         raise
     added = request.scope["state"][ANSWER_HEADERS]
     added.update(admission.headers)
+    keeping = _keeping(request, resources, principal, call)
     record = AnswerRecord(
         call, arrival, admission, resources.outcomes, price_of=resources.models.backend_price
     )
-    sending = Sending(call, sent, moved=record.moved, headers=added)
+    sending = Sending(call, sent, record=record, headers=added, keeping=keeping)
     if call.streamed:
         keep_alive_seconds = resources.settings.chat.keep_alive_seconds
         return StreamedAnswer(sending, record, keep_alive_seconds=keep_alive_seconds)
     return await whole_answer(request, sending, record)
+
+
+def _keeping(
+    request: Request, resources: Resources, principal: Principal, call: PreparedCall
+) -> Keeping | None:
+    """The kept answers that the request may have."""
+    if resources.kept_answers is None:
+        return None
+    settings = resources.settings
+    model = settings.targets.get(call.model) or settings.embedders[call.model]
+    if model.cache is None:
+        return None
+    return keeping_of(
+        resources.kept_answers, model.cache, call, headers=request.headers, caller=principal.name
+    )
 
 
 async def _admitted(

@@ -72,6 +72,7 @@ class StreamedAnswer(Response):
                         self._record.seen(1)  # backends send a token a frame, or a few
                         if piece := reader.frame(frame):
                             await pieces.send(piece)
+                    self._sending.keep_frames()
                 except ModelError as error:
                     self._sending.broke(error)
                     self._record.end("failed", error)
@@ -82,10 +83,12 @@ class StreamedAnswer(Response):
     async def _begun(self, stack: AsyncExitStack) -> tuple[bytes, AsyncIterator[bytes]]:
         """The first piece of the first stream that begins, and what follows it, open in ``stack``."""
         sending = self._sending
+        await sending.begin()
         while True:
             call = sending.call
             try:
-                frames = await stack.enter_async_context(call.upstream.stream(sending.content, call.path))
+                stream = call.upstream.stream(sending.content, call.path)
+                frames = sending.collected(await stack.enter_async_context(stream))
                 first = call.reader.frame(await anext(frames))
             except ModelError as error:
                 await stack.aclose()  # nobody reads that stream any more

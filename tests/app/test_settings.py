@@ -263,3 +263,8 @@ def test_somebody_has_to_be_asked(tmp_path: Path) -> None:
     text = REAL.replace('model = "some/model"', 'model = "some/model"\nweight = 0')
     with pytest.raises(InvalidInputError, match="every weight is 0"):
         load_settings(written(tmp_path, text))
+
+
+def test_answers_are_kept_in_redis_only_where_there_is_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"needs redis\.url"):
+        load_settings(written(tmp_path, REAL + '\n[cache]\nstore = "redis"'))
