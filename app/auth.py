@@ -25,6 +25,8 @@ from app.access.key_text import prefix_of
 from app.access.keyring import KeyProblem
 from app.access.principal import Principal, Scope, operator
 from app.errors import ApiError, ErrorAnswer, answer_to
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from store.errors import StoreError
 
 LOCAL: Final = operator("local")
@@ -73,7 +75,8 @@ class Authenticator:
         if is_ours:
             return KEY_OF_THE_SETTINGS
         if prefix_of(given) is not None:
-            found = await self._keys.find(given)
+            with timed(Part.STORE):
+                found = await self._keys.find(given)
             if isinstance(found, KeyProblem):
                 raise _unauthorized(found)
             return found

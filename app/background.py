@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from store.errors import StoreUnavailableError
 
 _LOGGER = logging.getLogger(__name__)
 _LAST_SECONDS = 10.0
 """For the work that is under way when all is to end."""
+
+FAILURES: Final[Counter[str]] = Counter()
+"""How often work has failed in this process, by the name of its loop."""
 
 
 class BackgroundLoop:
@@ -91,6 +95,7 @@ class BackgroundLoop:
             _LOGGER.warning("%s: waiting for the store: %s", self._name, error)
         except Exception:
             _LOGGER.exception("%s: failed; trying again", self._name)
+        FAILURES[self._name] += 1
         return None
 
     async def _pause(self) -> None:

@@ -39,7 +39,7 @@ from app.commands.schedules import app as schedules_app
 from app.commands.terminal import plain
 from app.commands.usage import usage
 from app.commands.webhooks import app as webhooks_app
-from app.logs import configure_logging
+from app.logs import log_for_command
 from optimizer.errors import DrpoError
 from store.errors import StoreError
 
@@ -254,7 +254,7 @@ def chat(
 @app.command()
 def demo() -> None:
     """Run a search on the simulated backend and ask through the result; nothing is kept."""
-    configure_logging("WARNING")
+    log_for_command()
     status = run_work(run_demo(out()))
     if status != "succeeded":
         raise typer.Exit(_exit_code(status))

@@ -12,6 +12,8 @@ from app.errors import SERVER_ERROR, ApiError, ErrorAnswer
 from app.retrieval import Nearest, RetrievalSpec, Retrievers, ServingRetriever
 from app.serving_settings import ChatSettings
 from app.stored_examples import example_from_json
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.shared_calls import SharedCalls
 from optimizer.types import Example
 from store.errors import StoreUnavailableError
@@ -156,7 +158,8 @@ class LabelledPrompts:
         if known is not None:
             self._versions.move_to_end(version_id)
             return known
-        return await self._loads.run(version_id, partial(self._load, version_id))
+        with timed(Part.STORE):
+            return await self._loads.run(version_id, partial(self._load, version_id))
 
     async def numbered(self, model: str, number: int) -> ServedPrompt:
         """Version ``number`` of ``model``.
@@ -167,7 +170,8 @@ class LabelledPrompts:
         """
         known = self._numbered.get((model, number))
         if known is None:
-            known = await self._prompts.version_id(model, number)
+            with timed(Part.STORE):
+                known = await self._prompts.version_id(model, number)
             if len(self._numbered) >= _MOST_NUMBERS:
                 self._numbered.clear()
             self._numbered[model, number] = known
@@ -202,7 +206,8 @@ class LabelledPrompts:
             if shelf.reading and not self._is_stale(shelf):
                 return
         # An epoch of its own: a reading that began before a label moved may not have seen the move.
-        await self._readings.run((model, shelf.epoch), partial(self._read, model, shelf))
+        with timed(Part.STORE):
+            await self._readings.run((model, shelf.epoch), partial(self._read, model, shelf))
 
     async def _read(self, model: str, shelf: _Shelf) -> None:
         epoch, began = shelf.epoch, self._clock()

@@ -1,10 +1,105 @@
-"""Logging of a process: one line an event on stderr."""
+"""Logging of a process: one line an event, with the request or the job that it belongs to, and no secret."""
 
+import datetime as dt
 import logging
+import re
+import sys
+from typing import Final
+
+import orjson
+from typing_extensions import override
+
+from app.observability_settings import LoggingSettings
+from app.telemetry.current import current_job, current_request
+
+_CHATTY: Final = (
+    "httpx",
+    "httpx_aiohttp",
+    "aiosqlite",
+    "alembic",
+    "bm25s",
+    "openai",
+    "opentelemetry",
+    "urllib3",
+)
+_SECRETS: Final = re.compile(
+    r"""
+    (?P<before> ://[^/@\s:]*: ) [^@\s/"]+ (?=@)                  # a password in a URL
+    | (?P<scheme> \b(?:bearer|basic)\s+ ) [\w.~+/=-]{8,}       # a credential in a header
+    | (?P<name> \b(?:sk-|drpo_[0-9a-f]{12}_) ) [\w-]{8,}       # a key by its beginning
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_HIDDEN: Final = "***"
 
 
-def configure_logging(level: str) -> None:
-    """Log from ``level`` on; libraries that are chatty about every request only from warnings on."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    for name in ("httpx", "httpx_aiohttp", "aiosqlite", "alembic", "bm25s", "openai"):
+def without_secrets(text: str) -> str:
+    """``text`` in which passwords of URLs, credentials of headers and API keys are hidden."""
+    return _SECRETS.sub(_hide, text)
+
+
+def _hide(found: "re.Match[str]") -> str:
+    return (found["before"] or found["scheme"] or found["name"]) + _HIDDEN
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people."""
+
+    def __init__(self) -> None:
+        """Time, level, logger, message, and whom the line belongs to."""
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        text = without_secrets(super().format(record))
+        belongs = " ".join(f"{name}={value}" for name, value in _whose().items())
+        return f"{text} [{belongs}]" if belongs else text
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line.
+
+    Its fields: ``time`` (UTC), ``level``, ``logger``, ``message``; ``request_id``, ``trace_id``, ``job_id``
+    where there is one; ``exception``; and the facts of lines that have some.
+    """
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        line: dict[str, object] = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_secrets(record.getMessage()),
+            **_whose(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["exception"] = without_secrets(self.formatException(record.exc_info))
+        # in JSON no line break is left that could begin another line
+        return orjson.dumps(line, default=str).decode()
+
+
+def _whose() -> dict[str, str]:
+    request, job = current_request(), current_job()
+    belongs = {} if request is None else {"request_id": request.id}
+    if request is not None and request.trace_id is not None:
+        belongs["trace_id"] = request.trace_id
+    if job is not None:
+        belongs["job_id"] = job
+    return belongs
+
+
+def configure_logging(settings: LoggingSettings) -> None:
+    """Log as ``settings`` say; libraries that are chatty about every request only from warnings on."""
+    is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    handler = logging.StreamHandler(sys.stderr if is_text else sys.stdout)
+    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    logging.basicConfig(level=settings.level, handlers=[handler], force=True)
+    for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_for_command() -> None:
+    """Log from warnings on, on stderr: stdout belongs to what a command prints."""
+    configure_logging(LoggingSettings(level="WARNING", format="text"))

@@ -12,6 +12,7 @@ from app.example_banks.endpoints import router as example_banks_router
 from app.health.endpoints import router as health_router
 from app.keys.endpoints import router as keys_router
 from app.ledger.endpoints import router as ledger_router
+from app.metrics.endpoints import router as metrics_router
 from app.middleware import RequestContextMiddleware
 from app.models.endpoints import router as models_router
 from app.optimizations.control_endpoints import router as optimization_control_router
@@ -35,15 +36,14 @@ def create_app(resources: Resources) -> FastAPI:
         docs_url=None,  # its page would load scripts from the internet
         redoc_url=None,
     )
-    key = resources.settings.server.read_api_key()
-    app.state.resources = resources
-    install_error_handlers(app)
+    _install(app, resources)
     for router in (
         chat_router,  # routes are tried in this order, so those that are asked most stand first
         responses_router,
         completions_router,
         embeddings_router,
         health_router,
+        metrics_router,
         models_router,
         optimizations_router,
         optimization_control_router,
@@ -59,17 +59,34 @@ def create_app(resources: Resources) -> FastAPI:
         app.include_router(router)
     if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:
         raise RuntimeError(f"these routes do not say which scope they require: {unguarded}")
-    authenticator = Authenticator(None if key is None else key.get_secret_value(), resources.access.ring)
-    app.add_middleware(AuthenticationMiddleware, authenticator=authenticator)
-    app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
+    app.add_middleware(AuthenticationMiddleware, authenticator=app.state.authenticator)
+    _add_context(app, resources)
     return app
 
 
 def create_probe_app(resources: Resources) -> FastAPI:
-    """The application of a worker, which answers probes alone."""
+    """The application of a worker, which answers probes and shows its metrics."""
     app = FastAPI(title="drpo worker", version=VERSION, openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.resources = resources
-    install_error_handlers(app)
+    _install(app, resources)
     app.include_router(health_router)
-    app.add_middleware(RequestContextMiddleware, max_body_bytes=resources.settings.server.max_body_bytes)
+    app.include_router(metrics_router)
+    _add_context(app, resources)
     return app
+
+
+def _install(app: FastAPI, resources: Resources) -> None:
+    key = resources.settings.server.read_api_key()
+    app.state.resources = resources
+    app.state.authenticator = Authenticator(
+        None if key is None else key.get_secret_value(), resources.access.ring
+    )
+    app.state.metrics_token = resources.settings.observability.read_metrics_token()
+    install_error_handlers(app)
+
+
+def _add_context(app: FastAPI, resources: Resources) -> None:
+    app.add_middleware(
+        RequestContextMiddleware,
+        max_body_bytes=resources.settings.server.max_body_bytes,
+        reports=resources.observation.reports,
+    )

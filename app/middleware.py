@@ -2,17 +2,20 @@
 
 import logging
 import secrets
-import time
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
+from app.request_reports import RequestReports
+from app.telemetry.current import ActiveRequest, answering
+from app.telemetry.timing import Part, own_seconds, server_timing
 
 _LOGGER = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
+OVERHEAD_HEADER = "x-drpo-overhead-ms"
 ANSWER_HEADERS = "answer_headers"
 """In a request's state: headers that whatever answers it is sent with."""
 _CLIENT_ID_LIMIT = 128
@@ -21,25 +24,34 @@ _CLIENT_ID_LIMIT = 128
 class RequestContextMiddleware:
     """Names each request, times it, bounds its body, and turns a bug into a 500 with that name.
 
-    The id is the client's ``X-Request-ID`` where that is short and printable, else one of our own.
+    The id is the client's ``X-Request-ID`` where that is short and printable, else one of our own. An answer
+    of a model also says how much of its time was our own, and where that went (``Server-Timing``).
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        """Wrap ``app``; a body of more than ``max_body_bytes`` is a 413."""
+    def __init__(self, app: ASGIApp, max_body_bytes: int, reports: RequestReports) -> None:
+        """Wrap ``app``; a body of more than ``max_body_bytes`` is a 413, and ``reports`` hear of each end."""
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._reports = reports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request = ActiveRequest(_request_id(Headers(scope=scope)))
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        state["request_id"] = request.id
         added: dict[str, str] = {}
         state[ANSWER_HEADERS] = added
-        exchange = _Exchange(request_id, receive, send, self._max_body_bytes, added)
+        exchange = _Exchange(request, receive, send, self._max_body_bytes, added)
+        with answering(request):
+            try:
+                await self._answer(exchange, request.id, scope, receive)
+            finally:
+                self._reports.tell(request, scope, exchange.status, exchange.parts)
+
+    async def _answer(self, exchange: "_Exchange", request_id: str, scope: Scope, receive: Receive) -> None:
         if exchange.announces_too_much(Headers(scope=scope)):
             await exchange.refuse(scope)
             return
@@ -65,17 +77,21 @@ class _Exchange:
     """One request and its response on their way through the middleware."""
 
     def __init__(
-        self, request_id: str, receive: Receive, send: Send, limit: int, added: Mapping[str, str]
+        self, request: ActiveRequest, receive: Receive, send: Send, limit: int, added: Mapping[str, str]
     ) -> None:
-        self._request_id = request_id
+        self._request = request
         self._receive = receive
         self._send = send
         self._limit = limit
         self._added = added
         self._received = 0
-        self._began = time.perf_counter()
-        self.started = False
+        self.status: int | None = None
+        self.parts: dict[Part, float] | None = None
         self.too_large = False
+
+    @property
+    def started(self) -> bool:
+        return self.status is not None
 
     def announces_too_much(self, headers: Headers) -> bool:
         length = headers.get("content-length", "")
@@ -97,14 +113,21 @@ class _Exchange:
 
     async def _send_named(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self._request_id
+            headers[REQUEST_ID_HEADER] = self._request.id
             for name, value in self._added.items():
                 headers[name] = value
-            elapsed = (time.perf_counter() - self._began) * 1000
-            headers["openai-processing-ms"] = str(round(elapsed))
+            self._tell_time(headers)
         await self._send(message)
+
+    def _tell_time(self, headers: MutableHeaders) -> None:
+        timings = self._request.timings
+        if self._request.is_served:
+            self.parts = timings.parts()
+            headers[OVERHEAD_HEADER] = f"{own_seconds(self.parts) * 1000:.2f}"
+            headers["server-timing"] = server_timing(self.parts)
+        headers["openai-processing-ms"] = str(round(timings.elapsed() * 1000))
 
     async def refuse(self, scope: Scope) -> None:
         answer = ErrorAnswer(

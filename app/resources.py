@@ -11,6 +11,7 @@ from app.answer_cache.cache import AnswerCache
 from app.answer_cache.opening import open_answer_cache
 from app.background import BackgroundLoop
 from app.database import open_database
+from app.job_settings import JobSettings
 from app.jobs.backend_pauses import BackendProbes
 from app.jobs.banks.run import BankRun
 from app.jobs.control import JobControl
@@ -27,6 +28,7 @@ from app.llm.limits.opening import own_limiters
 from app.llm.liveness import BackendLiveness
 from app.llm.registry import ModelRegistry
 from app.notifications.parts import Webhooks, open_webhooks
+from app.observation import Observation
 from app.outcomes import OutcomeFeed
 from app.retrieval import Retrievers
 from app.settings import Settings
@@ -79,6 +81,7 @@ class Resources:
     access: Access
     kept_answers: AnswerCache | None
     outcomes: OutcomeFeed
+    observation: Observation
     runner: LocalRunner
     webhooks: Webhooks
 
@@ -101,20 +104,21 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
-        models = await _models(settings, database, meeting, stack, clock)
-        ledger = await stack.enter_async_context(CallLedger(database))
+        observation = Observation(settings)
+        models = await _models(settings, database, meeting, observation, stack, clock)
         progress, outcomes = ProgressLog(database), OutcomeFeed()
-        stores = _stores(database, ledger, progress)
+        stores = _stores(database, await stack.enter_async_context(CallLedger(database)), progress)
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(stores.prompts, retrievers, settings.chat)
         stored = WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts)
         runs = _runs(stores, models, retrievers)
-        worker = JobWorker(stored, runs, settings=settings.jobs, on_label_moved=labelled.invalidate)
-        runner = LocalRunner(optimizations, worker, database.wakeups, settings.jobs)
-        sweeper, probes, counter = _housekeeping(database, optimizations, outcomes, settings)
-        for background in (HintListener(database), runner, sweeper, probes, counter):
+        runner = _runner(stored, runs, settings.jobs, labelled)
+        housekeeping = _housekeeping(database, optimizations, outcomes, settings)
+        for background in (HintListener(database), runner, *housekeeping):
             await stack.enter_async_context(background)
+        access = await stack.enter_async_context(open_access(database, settings, outcomes, meeting))
+        observation.watch(database, models, outcomes, runner=runner, usage=access.recorder)
         yield Resources(
             settings=settings,
             database=database,
@@ -132,9 +136,10 @@ async def open_resources(
             prompts=stores.prompts,
             datasets=stores.datasets,
             labelled=labelled,
-            access=await stack.enter_async_context(open_access(database, settings, outcomes, meeting)),
+            access=access,
             kept_answers=_kept_answers(settings, meeting, stack),
             outcomes=outcomes,
+            observation=observation,
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
         )
@@ -179,6 +184,7 @@ async def _models(
     settings: Settings,
     database: Database,
     meeting: "RedisMeeting | None",
+    observation: Observation,
     stack: AsyncExitStack,
     clock: Callable[[], float],
 ) -> ModelRegistry:
@@ -187,10 +193,18 @@ async def _models(
         capability_records=StoredCapabilities(CapabilityRepository(database)),
         limiters=own_limiters if meeting is None else meeting.limiters(),
         clock=clock,
+        watch=observation.calls,
     )
     stack.push_async_callback(models.aclose)
     await models.recall_capabilities()
     return models
+
+
+def _runner(
+    store: WorkerStore, runs: JobRuns, settings: JobSettings, labelled: LabelledPrompts
+) -> LocalRunner:
+    worker = JobWorker(store, runs, settings=settings, on_label_moved=labelled.invalidate)
+    return LocalRunner(store.optimizations, worker, store.database.wakeups, settings)
 
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:

@@ -41,6 +41,7 @@ from app.configuration import (
     simulated_world,
 )
 from app.job_settings import JobSettings, WorkerSettings
+from app.observability_settings import LoggingSettings, ObservabilitySettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
 from app.serving_settings import CacheSettings, ChatSettings, EmbedderSettings, TargetSettings
@@ -212,12 +213,6 @@ class LedgerSettings(Group):
     sweep_seconds: Seconds = 600.0
 
 
-class LoggingSettings(Group):
-    """What is logged, and how much."""
-
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-
-
 class Settings(BaseSettings):
     """The whole tree. ``Settings(...)`` reads nothing from outside; ``load_settings`` does."""
 
@@ -244,6 +239,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = RedisSettings()
     webhooks: WebhookSettings = WebhookSettings()
     logging: LoggingSettings = LoggingSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
 
     @classmethod
     @override

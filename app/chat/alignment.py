@@ -11,6 +11,8 @@ from app.errors import invalid_request
 from app.labelled_prompts import ServedPrompt
 from app.llm.capabilities import Capabilities
 from app.llm.wire import fold_system, message_from_json, message_to_json
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.rendering import CallerSystem, ExamplePlace, TurnForm, assemble_chat, count_leading_system
 from optimizer.types import Example, JsonObject, JsonValue, Message
 
@@ -77,7 +79,8 @@ async def align(
     if variables is not None:
         system_prompt = fill(system_prompt, variables)
     asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
-    nearest = await prompt.nearest(next((message.text for message in asked), ""), policy.k)
+    with timed(Part.RETRIEVE):
+        nearest = await prompt.nearest(next((message.text for message in asked), ""), policy.k)
     return Alignment(
         prompt=prompt,
         system_prompt=system_prompt,

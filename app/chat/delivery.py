@@ -18,6 +18,8 @@ from app.chat.sending import CallRecord, Sending
 from app.errors import answer_to
 from app.llm.prices import Price
 from app.outcomes import Ending, Outcome, OutcomeFeed
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.errors import ModelError
 from optimizer.types import Usage
 
@@ -183,7 +185,8 @@ async def _asked(sending: Sending, record: AnswerRecord) -> Response:
     while True:
         call = sending.call
         try:
-            response = await call.upstream.send(sending.content, call.path)
+            with timed(Part.UPSTREAM):
+                response = await call.upstream.send(sending.content, call.path)
             record.seen(tokens_in(len(response.body)))
             answer = call.reader.whole(response.body)
         except ModelError as error:

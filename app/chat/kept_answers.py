@@ -17,6 +17,8 @@ from app.llm.passthrough import Upstream
 from app.llm.sse import FrameSplitter
 from app.llm.wire import Path
 from app.serving_settings import KeepSettings
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.types import JsonObject
 
 _DIRECTIVE: Final = re.compile(r"\s*([a-z-]+)\s*(?:=\s*\"?(\d{1,9})\"?\s*)?")
@@ -83,7 +85,8 @@ class Keeping:
     async def find(self, call: PreparedCall, headers: dict[str, str]) -> PreparedCall:
         """``call``, or what gives a kept answer in its place; ``headers`` are told which."""
         if self._control.finds:
-            found = await self._cache.find(self._key(call))
+            with timed(Part.STORE):
+                found = await self._cache.find(self._key(call))
             most = self._control.max_age_seconds
             if found is not None and (most is None or found.age_seconds <= most):
                 self.found = found

@@ -8,6 +8,8 @@ from typing_extensions import override
 from app.chat.calls import PreparedCall
 from app.chat.kept_answers import Keeping
 from app.errors import ApiError
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.errors import ModelError
 from store.errors import StoreUnavailableError
 
@@ -91,12 +93,14 @@ class Sending:
             ModelError: ``error``, where no other call is made.
         """
         detours = self.call.detours
-        found = None if detours is None else await detours.after(error)
+        with timed(Part.QUEUE):
+            found = None if detours is None else await detours.after(error)
         if found is None:
             raise error
         try:
             content = found.content()
-            await self._record.moved(found, len(content), error)
+            with timed(Part.STORE):
+                await self._record.moved(found, len(content), error)
         except (ApiError, StoreUnavailableError):
             raise error from None  # another attempt cannot be paid for: the last answer stands
         self.call, self.content = found, content

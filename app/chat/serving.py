@@ -16,6 +16,8 @@ from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
 from app.middleware import ANSWER_HEADERS
 from app.resources import Resources
+from app.telemetry.current import note_model_request, timed
+from app.telemetry.timing import Part
 from optimizer.rendering import CallerSystem
 
 
@@ -33,8 +35,10 @@ async def answer(
         StoreUnavailableError: the caller's quota cannot be asked.
     """
     arrival = Arrival.of(request, principal)
+    note_model_request()
     try:
-        content = await request.body()
+        with timed(Part.CLIENT):
+            content = await request.body()
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
     call = await prepare(content)
@@ -79,7 +83,8 @@ async def _admitted(
     models = resources.models
     principal.check_model(call.model, (*models.target_names(), *models.embedder_names()))
     request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
-    return await resources.access.desk.admit(principal, request, models.backend_price(call.backend))
+    with timed(Part.STORE):
+        return await resources.access.desk.admit(principal, request, models.backend_price(call.backend))
 
 
 def chat_service(resources: Resources, principal: Principal) -> ChatService:

@@ -12,6 +12,8 @@ from app.chat.delivery import AnswerRecord
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.chat.keep_alive import KeepAlive
 from app.chat.sending import Sending
+from app.telemetry.current import timed
+from app.telemetry.timing import Part
 from optimizer.errors import ModelError
 
 _LOGGER = logging.getLogger(__name__)
@@ -88,8 +90,10 @@ class StreamedAnswer(Response):
             call = sending.call
             try:
                 stream = call.upstream.stream(sending.content, call.path)
-                frames = sending.collected(await stack.enter_async_context(stream))
-                first = call.reader.frame(await anext(frames))
+                with timed(Part.UPSTREAM):
+                    frames = sending.collected(await stack.enter_async_context(stream))
+                    begun = await anext(frames)
+                first = call.reader.frame(begun)
             except ModelError as error:
                 await stack.aclose()  # nobody reads that stream any more
                 await sending.go_on(error)

@@ -9,7 +9,7 @@ from typing import Any
 from app.commands.api_client import ApiClient, api_client, is_running, local_url, read_base_url
 from app.commands.invocation import run_work
 from app.configuration import read_secret
-from app.logs import configure_logging
+from app.logs import log_for_command
 from app.server import embedded_service
 from app.settings import load_settings, with_options
 
@@ -31,7 +31,7 @@ async def open_service(
     One started here works on jobs only where the command is ``for_jobs``: looking at prompts must not go on
     with, and pay for, a job that an earlier process left behind.
     """
-    configure_logging("WARNING")
+    log_for_command()
     if url is not None:
         given = None if key_file is None else read_secret(key_file, "--api-key-file").get_secret_value()
         yield Service(base_url=read_base_url(url), api_key=given)

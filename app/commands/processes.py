@@ -22,7 +22,7 @@ def serve(
     settings = with_options(load_settings(config), "server", host=host, port=port)
     if no_jobs:
         settings = with_options(settings, "jobs", max_running=0)
-    configure_logging(settings.logging.level)
+    configure_logging(settings.logging)
 
     def announce(base_url: str) -> None:
         errors().print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
@@ -39,7 +39,7 @@ def worker(
     """Run jobs beside services on the same PostgreSQL database; any number of workers may."""
     settings = with_options(load_settings(config), "worker", host=host, port=port)
     settings = with_options(settings, "jobs", max_running=jobs)
-    configure_logging(settings.logging.level)
+    configure_logging(settings.logging)
 
     def announce(base_url: str) -> None:
         errors().print(plain(f"drpo works, probes at {base_url}/readyz; Ctrl-C stops it"), soft_wrap=True)
@@ -50,6 +50,6 @@ def worker(
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database schema up to date."""
     settings = load_settings(config)
-    configure_logging(settings.logging.level)
+    configure_logging(settings.logging)
     run_work(migrations.migrate(settings))
     out().print("the schema is up to date")

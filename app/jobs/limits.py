@@ -20,6 +20,11 @@ class LiveLimits:
         """The limits now, of a job that was made with ``spec``."""
         return current_budget(spec, self._stored).to_limits()
 
+    @property
+    def budget(self) -> Budget | None:
+        """What the attempt spends from; None before it has begun."""
+        return self._budget
+
     def govern(self, budget: Budget) -> None:
         """From now on ``budget`` follows."""
         self._budget = budget

@@ -13,6 +13,8 @@ from app.job_settings import JobSettings
 from app.jobs.software import this_software
 from app.jobs.tenure import Tenure
 from app.jobs.worker import JobWorker
+from app.telemetry.current import working_on
+from optimizer.budget import Budget
 from store.errors import StoreUnavailableError
 from store.records.optimizations import Claim
 from store.repositories.optimizations import OptimizationRepository
@@ -56,6 +58,7 @@ class LocalRunner:
         self._wake = asyncio.Event()
         self._cancels: dict[str, asyncio.Event] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._tenures: dict[str, Tenure] = {}
         self._loop: asyncio.Task[None] | None = None
         self._is_retired = False
 
@@ -82,6 +85,11 @@ class LocalRunner:
     def owner(self) -> str:
         """Under which name this process holds jobs."""
         return self._owner
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Those of the jobs that run here now."""
+        found = (tenure.limits.budget for tenure in self._tenures.values())
+        return tuple(budget for budget in found if budget is not None)
 
     def retire(self) -> None:
         """Stop to claim and begin to give back what is running; it goes on where another runner claims it."""
@@ -146,13 +154,16 @@ class LocalRunner:
     def _start(self, claim: Claim, tenure: Tenure) -> None:
         job = claim.lease.optimization_id
         cancel = self._cancels[job] = asyncio.Event()
-        task = asyncio.create_task(self._worker.work(claim, cancel, tenure), name=f"work {job}")
+        self._tenures[job] = tenure
+        with working_on(job):
+            task = asyncio.create_task(self._worker.work(claim, cancel, tenure), name=f"work {job}")
         self._running.add(task)
         task.add_done_callback(lambda done: self._ended(job, done))
 
     def _ended(self, job: str, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)
         self._cancels.pop(job, None)
+        self._tenures.pop(job, None)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOGGER.error("%s: its worker failed and lets the lease run out", job, exc_info=error)

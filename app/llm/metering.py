@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final, Protocol
 
 from typing_extensions import override
 
@@ -11,7 +12,15 @@ from app.llm.accounting import spend_without_answer
 from app.llm.budgeted import upper_bound
 from app.llm.prices import Price
 from app.llm.wrapper import ModelWrapper
-from optimizer.errors import ModelError
+from optimizer.errors import (
+    BackendUnavailableError,
+    MalformedResponseError,
+    MisconfiguredError,
+    ModelError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RequestRefusedError,
+)
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult, ModelRole, Spend
 
@@ -83,18 +92,38 @@ class Meter:
         return self._uses.get(role, RoleUse())
 
 
+class CallWatch(Protocol):
+    """Hears of every request of all runs of a process."""
+
+    def ended(self, role: ModelRole, backend: str, outcome: str, spend: Spend, seconds: float) -> None:
+        """A request has ended: ``answered``, ``cancelled``, or with a kind of failure."""
+        ...
+
+
 class MeteredModel(ModelWrapper):
     """Tells the meter about every request."""
 
     def __init__(
-        self, model: ChatModel, meter: Meter, *, role: ModelRole, price: Price, clock: Callable[[], float]
+        self,
+        model: ChatModel,
+        meter: Meter,
+        *,
+        role: ModelRole,
+        price: Price,
+        clock: Callable[[], float],
+        watch: CallWatch | None = None,
     ) -> None:
-        """``model`` in ``role``, whose tokens cost ``price``; ``clock`` gives monotonic seconds."""
+        """``model`` in ``role``, whose tokens cost ``price``; ``clock`` gives monotonic seconds.
+
+        ``watch`` hears of the requests as well.
+        """
         super().__init__(model)
         self._meter = meter
         self._role = role
         self._price = price
         self._clock = clock
+        self._watch = watch
+        self._backend = model.name.partition("/")[0]
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
@@ -103,13 +132,36 @@ class MeteredModel(ModelWrapper):
         try:
             result = await self._model.complete(request)
         except ModelError as error:
-            spend = spend_without_answer(error, estimate)
-            self._meter.failed(self._role, spend, seconds=self._clock() - started)
+            spend, seconds = spend_without_answer(error, estimate), self._clock() - started
+            self._meter.failed(self._role, spend, seconds=seconds)
+            self._tell(failure_name(error), spend, seconds)
             raise
         except BaseException:
-            self._meter.answered(self._role, estimate, seconds=self._clock() - started, reported=False)
+            seconds = self._clock() - started
+            self._meter.answered(self._role, estimate, seconds=seconds, reported=False)
+            self._tell("cancelled", estimate, seconds)
             raise
-        reported = result.usage is not None
+        reported, seconds = result.usage is not None, self._clock() - started
         spend = estimate if result.usage is None else self._price.spend(result.usage)
-        self._meter.answered(self._role, spend, seconds=self._clock() - started, reported=reported)
+        self._meter.answered(self._role, spend, seconds=seconds, reported=reported)
+        self._tell("answered", spend, seconds)
         return result
+
+    def _tell(self, outcome: str, spend: Spend, seconds: float) -> None:
+        if self._watch is not None:
+            self._watch.ended(self._role, self._backend, outcome, spend, seconds)
+
+
+_FAILURES: Final[tuple[tuple[type[ModelError], str], ...]] = (
+    (RateLimitedError, "rate_limited"),
+    (QuotaExhaustedError, "quota_exhausted"),
+    (MisconfiguredError, "misconfigured"),
+    (RequestRefusedError, "refused"),
+    (MalformedResponseError, "malformed"),
+    (BackendUnavailableError, "unavailable"),
+)
+
+
+def failure_name(error: BaseException) -> str:
+    """The kind of failure in one word, for whoever counts them."""
+    return next((name for kind, name in _FAILURES if isinstance(error, kind)), "failed")

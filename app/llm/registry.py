@@ -17,7 +17,7 @@ from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
 from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
-from app.llm.metering import Meter, MeteredModel
+from app.llm.metering import CallWatch, Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.opened_backend import Assignment, OpenedBackend
 from app.llm.passthrough import Passthrough
@@ -86,6 +86,7 @@ class ModelRegistry:
         *,
         capability_records: CapabilityRecords | None = None,
         limiters: LimiterSource = own_limiters,
+        watch: CallWatch | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -95,6 +96,7 @@ class ModelRegistry:
             settings: backends, targets and roles.
             capability_records: where probe results are kept over restarts; by default only in memory.
             limiters: gives each backend its limits; by default this process has every backend for itself.
+            watch: hears of the calls that runs make.
             clock: monotonic seconds.
             sleep: how to wait between retries.
 
@@ -103,6 +105,7 @@ class ModelRegistry:
         """
         self._settings = settings
         self._capabilities = CapabilityFinder(capability_records, sleep=sleep)
+        self._watch = watch
         self._clock = clock
         self._sleep = sleep
         self._opening: SharedCalls[str, LocalEmbedder] = SharedCalls()
@@ -124,6 +127,10 @@ class ModelRegistry:
     def rewards(self) -> RewardSettings:
         """What jobs may ask for beyond the judge."""
         return self._settings.rewards
+
+    def limiters(self) -> dict[str, BackendLimiter]:
+        """The limits of the backends, by name."""
+        return {name: backend.limiter for name, backend in self._backends.items()}
 
     def target_names(self) -> tuple[str, ...]:
         """The targets, in the order of the settings: what the public API lists as models."""
@@ -277,7 +284,9 @@ class ModelRegistry:
     ) -> ChatModel:
         """``model`` with everything around it that a run needs."""
         origin, backend = assignment.origin, assignment.backend
-        model = MeteredModel(model, run.meter, role=role, price=backend.price, clock=self._clock)
+        model = MeteredModel(
+            model, run.meter, role=role, price=backend.price, clock=self._clock, watch=self._watch
+        )
         model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, backend.price)
         model = ConcurrencyLimitedModel(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CHATTY = ("httpx", "httpx_aiohttp", "aiosqlite", "alembic", "bm25s", "openai")
+CHATTY = ("httpx", "httpx_aiohttp", "aiosqlite", "alembic", "bm25s", "openai", "opentelemetry", "urllib3")
 
 
 @pytest.fixture

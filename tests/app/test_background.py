@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.background import BackgroundLoop
+from app.background import FAILURES, BackgroundLoop
 from store.errors import StoreUnavailableError
 
 
@@ -18,8 +18,10 @@ async def test_a_failure_is_logged_and_the_work_is_done_again(caplog: pytest.Log
         done.set()
         return 0
 
+    before = FAILURES["sweeping"]
     async with BackgroundLoop("sweeping", work, every_seconds=0.001):
         await done.wait()
+    assert FAILURES["sweeping"] == before + 2
     assert "sweeping: waiting for the store: away" in caplog.text
     assert "sweeping: failed; trying again" in caplog.text
 

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import install_error_handlers
 from app.middleware import RequestContextMiddleware
+from app.request_reports import RequestReports
 from tests.app.listening import listening
 
 LIMIT = 2000
@@ -26,7 +27,7 @@ class Body(BaseModel):
 def edge_app() -> FastAPI:
     app = FastAPI()
     install_error_handlers(app)
-    app.add_middleware(RequestContextMiddleware, max_body_bytes=LIMIT)
+    app.add_middleware(RequestContextMiddleware, max_body_bytes=LIMIT, reports=RequestReports())
 
     @app.post("/typed")
     async def typed(body: Body) -> int:
@@ -216,7 +217,7 @@ async def test_other_protocols_pass_through() -> None:
 
     async def ignore(_: Message) -> None: ...
 
-    await RequestContextMiddleware(inner, LIMIT)({"type": "lifespan"}, never, ignore)
+    await RequestContextMiddleware(inner, LIMIT, RequestReports())({"type": "lifespan"}, never, ignore)
     assert seen == ["lifespan"]
 
 
@@ -237,5 +238,5 @@ async def test_a_bug_while_a_body_is_too_large_is_still_a_413() -> None:
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
-    await RequestContextMiddleware(careless, LIMIT)(scope, receive, send)
+    await RequestContextMiddleware(careless, LIMIT, RequestReports())(scope, receive, send)
     assert [message.get("status") for message in sent] == [413, None]
