@@ -15,6 +15,7 @@ from app.llm.errors import Origin
 from app.llm.fresh_draws import Draws
 from app.llm.http import BackendClient
 from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
+from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
 from app.llm.metering import CallWatch, Meter, MeteredModel
