@@ -87,7 +87,7 @@ class Resources:
 
     def control(self, kind: JobKind) -> JobControl:
         """What people may ask of jobs of ``kind``."""
-        return JobControl(self.optimizations, self.runner, self.deletion, self.retention, kind=kind)
+        return JobControl(self.optimizations, self.deletion, self.retention, kind=kind)
 
 
 @asynccontextmanager

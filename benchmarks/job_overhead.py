@@ -21,6 +21,7 @@ from app.jobs.banks.run import BankRun
 from app.jobs.grounds import Grounds
 from app.jobs.kinds import JobRuns
 from app.jobs.run import JobStore, OptimizationRun
+from app.jobs.software import this_software
 from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
 from app.jobs.wiring import RunModels
@@ -148,7 +149,9 @@ async def run_job(resources: Resources, ledger: CallLedger, run: type[Optimizati
         on_label_moved=lambda _: None,
     )
     tenure = Tenure(lease_seconds)
-    claim = await resources.optimizations.claim(job, owner="benchmark", ttl=lease_seconds)
+    claim = await resources.optimizations.claim_next(
+        owner="benchmark", ttl=lease_seconds, software=this_software()
+    )
     if claim is None:
         raise RuntimeError("the job is not ours")
     await worker.work(claim, asyncio.Event(), tenure)

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.datasets.builtin_sets import builtin_queries
+from app.jobs.software import this_software
 from app.server import run
 from store.calls import CallLedger, LedgerScope
 from store.connections import Database
@@ -124,8 +125,8 @@ async def stored(database: Database) -> dict[str, int]:
 async def fill(database: Database) -> tuple[Lease, float]:
     """Record a job; gives its lease and the CPU seconds of its calls."""
     optimizations, texts = OptimizationRepository(database), Texts(0)
-    job = (await optimizations.create(spec={}, target="target")).id
-    claim = await optimizations.claim(job, owner="benchmark", ttl=600)
+    await optimizations.create(spec={}, target="target")
+    claim = await optimizations.claim_next(owner="benchmark", ttl=600, software=this_software())
     if claim is None:
         raise RuntimeError("the job is not ours")
     async with CallLedger(database) as ledger:

@@ -76,11 +76,6 @@ async def current_revision(db: Database) -> str | None:
         return await connection.run_sync(_revision_of)
 
 
-async def is_current(db: Database) -> bool:
-    """Whether ``db`` is at the newest revision."""
-    return await current_revision(db) == head_revision()
-
-
 async def schema_state(db: Database) -> SchemaState:
     """How the schema of ``db`` stands to this code.
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
 
 from app.errors import conflict, unprocessable
 from app.jobs.limits import current_budget
@@ -21,18 +21,6 @@ from store.repositories.optimizations import OptimizationRepository
 _LOGGER = logging.getLogger(__name__)
 
 
-class JobRunner(Protocol):
-    """Who works on jobs in this process, if anybody does."""
-
-    def wake(self) -> None:
-        """Look for waiting jobs now."""
-        ...
-
-    def cancel(self, optimization_id: str) -> None:
-        """Have the job look at its row now, if it runs here."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
     """The job of a request; ``repeated`` where an earlier request with the same key has made it."""
@@ -47,15 +35,13 @@ class JobControl:
     def __init__(
         self,
         optimizations: OptimizationRepository,
-        runner: JobRunner,
         deletion: JobDeletion,
         retention: CallRetention,
         *,
         kind: JobKind,
     ) -> None:
-        """Control over the jobs of ``kind`` in ``optimizations``, which ``runner`` may be working on."""
+        """Control over the jobs of ``kind`` in ``optimizations``."""
         self._optimizations = optimizations
-        self._runner = runner
         self._deletion = deletion
         self._retention = retention
         self._kind = kind
@@ -80,22 +66,18 @@ class JobControl:
             ApiError: 422, the key was used for another request.
         """
         if key is None:
-            made = await create(terms)
-            self._runner.wake()
-            return Made(record=made, repeated=False)
+            return Made(record=await create(terms), repeated=False)
         sha = _hash(request)
         terms = replace(terms, idempotency_key=key, request_hash=sha)
         if (known := await self._known(key, sha)) is not None:
             return known
         try:
-            made = await create(terms)
+            return Made(record=await create(terms), repeated=False)
         except ConflictError:
             # the same request at the same time was faster
             if (known := await self._known(key, sha)) is not None:
                 return known
             raise
-        self._runner.wake()
-        return Made(record=made, repeated=False)
 
     async def cancel(self, optimization_id: str) -> OptimizationRecord:
         """Ask for the end of a job; what it has done is kept.
@@ -104,7 +86,8 @@ class JobControl:
             NotFoundError: there is none.
             JobStateError: it has succeeded or failed.
         """
-        return await self._ask(optimization_id, self._optimizations.request_cancel)
+        await self._optimizations.get(optimization_id, kind=self._kind)
+        return await self._optimizations.request_cancel(optimization_id)
 
     async def pause(self, optimization_id: str) -> OptimizationRecord:
         """Ask for a pause.
@@ -113,7 +96,8 @@ class JobControl:
             NotFoundError: there is none.
             JobStateError: it has ended or is about to be cancelled.
         """
-        return await self._ask(optimization_id, self._optimizations.request_pause)
+        await self._optimizations.get(optimization_id, kind=self._kind)
+        return await self._optimizations.request_pause(optimization_id)
 
     async def resume(self, optimization_id: str) -> OptimizationRecord:
         """Queue a paused job.
@@ -122,9 +106,8 @@ class JobControl:
             NotFoundError: there is none.
             JobStateError: it is not paused.
         """
-        record = await self._ask(optimization_id, self._optimizations.resume)
-        self._runner.wake()
-        return record
+        await self._optimizations.get(optimization_id, kind=self._kind)
+        return await self._optimizations.resume(optimization_id)
 
     async def change(
         self, optimization_id: str, budget: BudgetInput | None, priority: int | None
@@ -137,13 +120,9 @@ class JobControl:
             NotFoundError: there is none.
             JobStateError: it has ended or is about to be cancelled.
         """
-        record = await self._optimizations.get(optimization_id, kind=self._kind)
-        limits = None if budget is None else _merged(record, budget)
-
-        async def write(job: str) -> OptimizationRecord:
-            return await self._optimizations.change(job, limits=limits, priority=priority)
-
-        return await self._ask(optimization_id, write)
+        limits = None if budget is None else partial(_merged, budget)
+        await self._optimizations.get(optimization_id, kind=self._kind)
+        return await self._optimizations.change(optimization_id, limits=limits, priority=priority)
 
     async def delete(self, optimization_id: str, *, used_by: Collection[str], actor: str) -> None:
         """Delete a job that has ended, with all that it has stored.
@@ -169,14 +148,6 @@ class JobControl:
             pass
         _LOGGER.info("%s was deleted by %s", optimization_id, actor)
 
-    async def _ask(
-        self, optimization_id: str, what: Callable[[str], Awaitable[OptimizationRecord]]
-    ) -> OptimizationRecord:
-        await self._optimizations.get(optimization_id, kind=self._kind)
-        record = await what(optimization_id)
-        self._runner.cancel(optimization_id)
-        return record
-
     async def _known(self, key: str, sha: str) -> Made | None:
         record = await self._optimizations.by_idempotency_key(key, kind=self._kind)
         if record is None:
@@ -198,7 +169,8 @@ def _hash(request: JsonObject) -> str:
         raise InvalidInputError("nan and inf are no numbers that can be used here") from None
 
 
-def _merged(record: OptimizationRecord, budget: BudgetInput) -> JsonObject:
-    now = current_budget(BudgetSpec.model_validate(record.spec["budget"]), record.limits)
+def _merged(budget: BudgetInput, record: OptimizationRecord) -> JsonObject:
+    made_with = record.spec["budget"]
+    now = current_budget(BudgetSpec.from_json(made_with), record.limits)  # type: ignore[arg-type]
     stored: JsonObject = now.model_dump(mode="json") | budget.model_dump(mode="json", exclude_unset=True)
     return stored

@@ -35,12 +35,12 @@ class LiveLimits:
             return
         self._stored = stored
         if self._budget is not None:
-            self._budget.change(BudgetSpec.model_validate(stored).to_limits())
+            self._budget.change(BudgetSpec.from_json(stored).to_limits())
 
 
 def current_budget(spec: BudgetSpec, stored: JsonObject | None) -> BudgetSpec:
     """What a job may use now: what its row says in place of its spec, where it says something."""
-    return spec if stored is None else BudgetSpec.model_validate(stored)
+    return spec if stored is None else BudgetSpec.from_json(stored)
 
 
 def fingerprint(limits: Limits) -> int:

@@ -101,20 +101,12 @@ class LocalRunner:
             if task is not None:
                 task.cancel()
 
-    def wake(self) -> None:
-        """Look for waiting jobs now: one was just queued."""
-        self._wake.set()
-
-    def cancel(self, optimization_id: str) -> None:
-        """Have the job look at its row now, if it runs here: its end was just requested."""
-        cancel = self._cancels.get(optimization_id)
-        if cancel is not None:
-            cancel.set()
-
     def _hear(self, optimization_id: str | None) -> None:
-        self.wake()
+        """Look for waiting jobs now; and have the job look at its row, if it runs here."""
+        self._wake.set()
         for job in tuple(self._cancels) if optimization_id is None else (optimization_id,):
-            self.cancel(job)
+            if job in self._cancels:
+                self._cancels[job].set()
 
     async def _claim_forever(self) -> None:
         while True:

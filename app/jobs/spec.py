@@ -33,6 +33,11 @@ class BudgetSpec(BaseModel):
         """The same as the value that the budget takes."""
         return Limits(calls=self.calls, tokens=self.tokens, cost=self.cost, seconds=self.seconds)
 
+    @classmethod
+    def from_json(cls, stored: JsonObject) -> Self:
+        """Read a part of a row; what a newer version has added to it is passed over."""
+        return cls.model_validate(stored, extra="ignore")
+
 
 class ReplaySpec(BaseModel):
     """The job that another one replays.
@@ -155,11 +160,20 @@ class JobSpec(BaseModel):
         return USUAL_RATES if self.rewards is None else self.rewards.rates
 
     def to_json(self) -> JsonObject:
-        """As the row stores it."""
-        stored: JsonObject = self.model_dump(mode="json", by_alias=True)
+        """As the row stores it, without what the job makes no use of.
+
+        Versions that don't know a feature may refuse its name, so a job without it does not say so. Groups of
+        settings are stored whole: their defaults may be others in another version.
+        """
+        unused = {
+            name
+            for name, field in type(self).model_fields.items()
+            if not isinstance(field.default, BaseModel) and getattr(self, name) == field.default
+        }
+        stored: JsonObject = self.model_dump(mode="json", by_alias=True, exclude=unused)
         return stored
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
-        """Read a row."""
-        return cls.model_validate(stored)
+        """Read a row; what a newer version has added to it is passed over (see ``SPEC_VERSION``)."""
+        return cls.model_validate(stored, extra="ignore")

@@ -5,6 +5,7 @@ import logging
 from app.background import BackgroundLoop
 from app.jobs.readers import jobs_that_read
 from app.settings import LedgerSettings
+from store.errors import NotFoundError
 from store.repositories.call_retention import CallRetention
 from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
@@ -15,7 +16,7 @@ _DAY_SECONDS = 86_400.0
 
 
 class LedgerSweeper:
-    """Drops calls of old jobs, then the jobs, and old vectors. Use as ``async with LedgerSweeper(...)``."""
+    """Drops calls of old jobs, then the jobs, and old vectors, whenever ``sweep`` is called."""
 
     def __init__(
         self,
@@ -85,9 +86,12 @@ class LedgerSweeper:
         if self._keep_jobs_days is None:
             return
         seconds = self._keep_jobs_days * _DAY_SECONDS
-        while due := [job for job in await self._deletion.expired(keep_seconds=seconds) if job not in read]:
+        while due := await self._deletion.expired(keep_seconds=seconds, protected=read):
             for job in due:
-                await self._deletion.delete(job)
+                try:
+                    await self._deletion.delete(job)
+                except NotFoundError:
+                    continue  # another process sweeps, too
                 _LOGGER.info("%s was deleted: it ended more than %s days ago", job, self._keep_jobs_days)
 
     async def _work(self) -> None:

@@ -1,5 +1,9 @@
 """Jobs that are there: stopped, resumed, changed, deleted, and others that come of them."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
 from app.jobs.idempotency import Shown
 from app.jobs.readers import jobs_that_read
 from app.jobs.schemas import ChangeJob
@@ -8,17 +12,15 @@ from app.optimizations.clones import cloned_request
 from app.optimizations.creation import build_spec, check_prices
 from app.optimizations.replays import build_replay
 from app.optimizations.restarts import build_restart
-from app.optimizations.schemas import (
-    CreateOptimization,
-    OptimizationObject,
-    ReplayOptimization,
-    RestartOptimization,
-)
+from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from app.optimizations.service import OptimizationService
 from app.resources import Resources
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord
+
+CheckTarget: TypeAlias = Callable[[str], None]
+"""Refuses a target that the caller may not ask."""
 
 
 class OptimizationControl:
@@ -68,72 +70,78 @@ class OptimizationControl:
     async def replay(
         self, optimization_id: str, request: ReplayOptimization, key: str | None
     ) -> Shown[OptimizationObject]:
-        """Store a job that replays another one, and wake the runner.
+        """Store a job that replays another one, unless an earlier request with the same ``key`` has done so.
 
         Raises:
             NotFoundError: there is no such job.
             InvalidInputError: the settings cannot work, or the job is a replay itself.
-            ApiError: it has not ended, or its calls are gone.
+            ApiError: it has not ended, or its calls are gone; 422, the key was used for another request.
         """
-        source = await self._source(optimization_id)
 
         async def create(terms: JobTerms) -> OptimizationRecord:
+            source = await self._source(optimization_id)
             spec = build_replay(source, request, await self._resources.spends.of(source.id))
             return await self._store(spec, source.target, terms)
 
-        asked: JsonObject = {"replay": source.id, "body": request.model_dump(mode="json")}
-        made = await self._control.make(key, asked, create, terms=JobTerms())
-        return Shown(await self._service.show(made.record), repeated=made.repeated)
+        asked: JsonObject = {"replay": optimization_id, "body": request.model_dump(mode="json")}
+        return await self._make(key, asked, create)
 
     async def restart(
-        self, optimization_id: str, request: RestartOptimization, key: str | None
+        self, optimization_id: str, request: RestartOptimization, key: str | None, *, check: CheckTarget
     ) -> Shown[OptimizationObject]:
-        """Store a job that takes over the first rounds of another one, and wake the runner.
+        """Store a job that takes over the first rounds of another one, unless ``key`` has made it before.
 
         Raises:
             NotFoundError: there is no such job.
             InvalidInputError: it has not made so many rounds, or is a replay.
-            ApiError: it has not ended, its calls are gone, or other models fill its roles now.
+            ApiError: it has not ended, its calls are gone, or other models fill its roles now; the caller may
+                not ask its target; 422, the key was used for another request.
         """
-        source = await self._source(optimization_id)
-        if request.budget is not None and request.budget.cost is not None:
-            check_prices(source.target, JobSpec.from_json(source.spec).rewards, self._resources)
 
         async def create(terms: JobTerms) -> OptimizationRecord:
-            return await self._store(
-                await build_restart(source, request, self._resources), source.target, terms
-            )
+            source = await self._source(optimization_id)
+            check(source.target)
+            if request.budget is not None and request.budget.cost is not None:
+                check_prices(source.target, JobSpec.from_json(source.spec).rewards, self._resources)
+            terms = replace(terms, priority=request.priority, derived_from=source.id)
+            spec = await build_restart(source, request, self._resources)
+            return await self._store(spec, source.target, terms)
 
-        asked: JsonObject = {"restart": source.id, "body": request.model_dump(mode="json")}
-        terms = JobTerms(priority=request.priority, derived_from=source.id)
-        made = await self._control.make(key, asked, create, terms=terms)
-        return Shown(await self._service.show(made.record), repeated=made.repeated)
+        asked: JsonObject = {"restart": optimization_id, "body": request.model_dump(mode="json")}
+        return await self._make(key, asked, create, check=check)
 
-    async def request_of(self, optimization_id: str, changes: JsonObject) -> CreateOptimization:
-        """The request of a new job like this one, with ``changes``.
+    async def clone(
+        self, optimization_id: str, changes: JsonObject, key: str | None, *, check: CheckTarget
+    ) -> Shown[OptimizationObject]:
+        """Store a job like another one with ``changes``, unless ``key`` has made it before.
 
         Raises:
             NotFoundError: there is no such job.
             RequestValidationError: a field of ``changes`` is unknown or wrong.
-        """
-        return cloned_request(await self._source(optimization_id), changes)
-
-    async def clone(
-        self, optimization_id: str, request: CreateOptimization, key: str | None
-    ) -> Shown[OptimizationObject]:
-        """Store the job of ``request``, which is that of another job with changes, and wake the runner.
-
-        Raises:
-            InvalidInputError: the job cannot work.
+            InvalidInputError: the job cannot work, or the caller may not ask its target.
+            ApiError: 422, the key was used for another request.
         """
 
         async def create(terms: JobTerms) -> OptimizationRecord:
-            spec = await build_spec(request, self._resources)
-            return await self._store(spec, request.target, terms)
+            request = cloned_request(await self._source(optimization_id), changes)
+            check(request.target)
+            terms = replace(terms, priority=request.priority, derived_from=optimization_id)
+            return await self._store(await build_spec(request, self._resources), request.target, terms)
 
-        terms = JobTerms(priority=request.priority, derived_from=optimization_id)
-        asked: JsonObject = {"clone": optimization_id, "body": request.model_dump(mode="json")}
-        made = await self._control.make(key, asked, create, terms=terms)
+        return await self._make(key, {"clone": optimization_id, "body": changes}, create, check=check)
+
+    async def _make(
+        self,
+        key: str | None,
+        asked: JsonObject,
+        create: Callable[[JobTerms], Awaitable[OptimizationRecord]],
+        *,
+        check: CheckTarget | None = None,
+    ) -> Shown[OptimizationObject]:
+        """What was asked is all that names the request: a repetition needs no source, which may be gone."""
+        made = await self._control.make(key, asked, create, terms=JobTerms())
+        if check is not None:
+            check(made.record.target)
         return Shown(await self._service.show(made.record), repeated=made.repeated)
 
     async def _source(self, optimization_id: str) -> OptimizationRecord:

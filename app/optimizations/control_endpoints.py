@@ -1,5 +1,7 @@
 """What people ask of an optimization that is there: stop, go on, change, and jobs that come of it."""
 
+from functools import partial
+
 from fastapi import APIRouter, Response
 
 from app.auth import OptimizingPrincipal
@@ -10,7 +12,6 @@ from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.control import OptimizationControl
 from app.optimizations.schemas import OptimizationObject, ReplayOptimization, RestartOptimization
 from optimizer.types import JsonObject
-from store.records.optimizations import JobKind
 
 router = APIRouter(
     prefix="/v1/optimizations/{optimization_id}", tags=["optimizations"], dependencies=[ALLOWED_JOBS]
@@ -82,10 +83,10 @@ async def restart_optimization(
     idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
     """Queue a job that takes over the rounds of an ended one before ``from_round`` and goes on anew."""
+    check = partial(principal.check_model, targets=resources.models.target_names())
     control = OptimizationControl(resources)
-    target = (await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)).target
-    principal.check_model(target, resources.models.target_names())
-    return show_made(await control.restart(optimization_id, request, idempotency_key), response)
+    made = await control.restart(optimization_id, request, idempotency_key, check=check)
+    return show_made(made, response)
 
 
 @router.post("/clone", status_code=202, responses=REPEATED)
@@ -102,7 +103,7 @@ async def clone_optimization(
     ``settings`` and ``budget`` are put on top of the old ones, everything else takes their place. No call is
     taken from the old job.
     """
+    check = partial(principal.check_target, targets=resources.models.target_names())
     control = OptimizationControl(resources)
-    request = await control.request_of(optimization_id, changes)
-    principal.check_target(request.target, resources.models.target_names())
-    return show_made(await control.clone(optimization_id, request, idempotency_key), response)
+    made = await control.clone(optimization_id, changes, idempotency_key, check=check)
+    return show_made(made, response)

@@ -63,9 +63,10 @@ def _check_round(source: OptimizationRecord, from_round: int, rounds: Sequence[R
     if not rounds:
         raise conflict(f"{source.id} has finished no round: clone it")
     last = rounds[-1].round
-    if from_round > last:
+    latest = max(1, last)  # what follows the first round is made anew also where it was not made before
+    if from_round > latest:
         raise InvalidInputError(
-            f"from_round: {source.id} has made the rounds 0 to {last}; name one of 1 to {max(1, last)}",
+            f"from_round: {source.id} has made the rounds 0 to {last}; name one of 1 to {latest}",
             param="from_round",
         )
 

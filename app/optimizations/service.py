@@ -30,7 +30,7 @@ class OptimizationService:
         self._control = resources.control(JobKind.PROMPT)
 
     async def create(self, request: CreateOptimization, key: str | None) -> Shown[OptimizationObject]:
-        """Store a job and wake the runner, unless an earlier request with the same ``key`` has done so.
+        """Store a job, unless an earlier request with the same ``key`` has done so.
 
         Raises:
             InvalidInputError: the request cannot work.
@@ -110,8 +110,7 @@ class OptimizationService:
         """What the stream says beside the fields of ``event``: with a round, how far the job was then."""
         if event.type != ROUND_FINISHED:
             return {}
-        rounds = await self._resources.tree.rounds(record.id)
-        known = [item for item in rounds if item.round <= int(str(event.body["round"]))]
+        known = await self._resources.tree.rounds(record.id, until=int(str(event.body["round"])))
         if not known:
             return {}
         return {"progress": progress_after(record, known).model_dump(mode="json")}

@@ -62,7 +62,13 @@ class Scheduler:
         """
         made = 0
         for schedule in await self._schedules.due():
-            made += await self._settle(schedule)
+            try:
+                made += await self._settle(schedule)
+            except StoreUnavailableError:
+                raise
+            except Exception:
+                # one schedule that trips over a bug must not keep all others from their jobs
+                _LOGGER.exception("schedule %s could not be settled; trying again", schedule.id)
         return made
 
     async def _settle(self, schedule: ScheduleRecord) -> bool:
@@ -79,19 +85,18 @@ class Scheduler:
             if running is not None:
                 await settle(outcome=RunOutcome.SKIPPED, reason=f"{running} has not ended")
                 return False
+            if not await self._schedules.is_due(schedule):
+                return False  # before queries are stored for a job that another process has made
             request = CreateOptimization.model_validate(schedule.request)
             spec = (await build_spec(request, self._resources)).to_json()
             make = partial(self._make, schedule, request, spec)
-            started = await settle(outcome=RunOutcome.STARTED, reason=found.reason, make=make)
+            return await settle(outcome=RunOutcome.STARTED, reason=found.reason, make=make)
         except StoreUnavailableError:
             raise
         except (DrpoError, ValidationError, ConflictError) as error:
             _LOGGER.warning("schedule %s made no job: %s", schedule.id, error)
             await settle(outcome=RunOutcome.FAILED, reason=str(error)[:1000])
             return False
-        if started:
-            self._resources.runner.wake()
-        return started
 
     async def _make(
         self, schedule: ScheduleRecord, request: CreateOptimization, spec: JsonObject, session: Session

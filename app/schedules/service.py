@@ -9,7 +9,7 @@ from app.resources import Resources
 from app.schedules.schemas import ChangeSchedule, CreateSchedule, RunObject, ScheduleObject
 from app.schedules.triggers import CronTrigger, DriftTrigger, read_trigger
 from optimizer.types import JsonObject
-from store.records.schedules import ScheduleDraft, ScheduleRecord, ScheduleStatus
+from store.records.schedules import DueAt, ScheduleChange, ScheduleDraft, ScheduleRecord, ScheduleStatus
 from store.repositories.schedules import ScheduleRepository
 
 
@@ -69,24 +69,19 @@ class ScheduleService:
             NotFoundError: there is none.
             InvalidInputError: the new request could not be made into a job now.
         """
-        found = await self._schedules.get(schedule_id)
+        await self._schedules.get(schedule_id)
         if change.request is not None:
             await estimate_job(change.request, self._resources)
-        trigger = read_trigger(found.trigger) if change.trigger is None else change.trigger
-        enabled = found.status is ScheduleStatus.ON if change.enabled is None else change.enabled
-        due_at = found.due_at
-        if not enabled:
-            due_at = None
-        elif due_at is None or change.trigger is not None:
-            due_at = await self._first_due(trigger)
-        record = await self._schedules.change(
-            schedule_id,
-            name=found.name if change.name is None else change.name,
-            request=found.request if change.request is None else _stored(change.request),
-            trigger=trigger.model_dump(mode="json"),
-            due_at=due_at,
-        )
-        return _show(record)
+
+        def decide(found: ScheduleRecord, now: float) -> ScheduleChange:
+            return ScheduleChange(
+                name=change.name,
+                request=None if change.request is None else _stored(change.request),
+                trigger=None if change.trigger is None else change.trigger.model_dump(mode="json"),
+                due=_next_due(found, change, now),
+            )
+
+        return _show(await self._schedules.change(schedule_id, decide))
 
     async def delete(self, schedule_id: str) -> None:
         """Delete a schedule.
@@ -106,6 +101,17 @@ class ScheduleService:
 
     async def _first_due(self, trigger: CronTrigger | DriftTrigger) -> float:
         return trigger.after(await self._schedules.now())
+
+
+def _next_due(found: ScheduleRecord, change: ChangeSchedule, now: float) -> DueAt | None:
+    """When the schedule is looked at next, where ``change`` says something about that."""
+    was_on = found.status is ScheduleStatus.ON
+    if not (was_on if change.enabled is None else change.enabled):
+        return DueAt(at=None) if was_on else None
+    if was_on and change.trigger is None:
+        return None
+    trigger = read_trigger(found.trigger) if change.trigger is None else change.trigger
+    return DueAt(at=trigger.after(now))
 
 
 def _stored(request: CreateOptimization) -> JsonObject:

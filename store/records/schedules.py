@@ -56,6 +56,23 @@ class ScheduleRecord(ScheduleDraft):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DueAt:
+    """When a schedule is looked at next; None for one that is off."""
+
+    at: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleChange:
+    """What becomes of a schedule; None leaves a part as it is, the time with it."""
+
+    name: str | None = None
+    request: JsonObject | None = None
+    trigger: JsonObject | None = None
+    due: DueAt | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """What has come of a time; ``job_id`` where a job was made, else the reason why not."""
 

@@ -1,11 +1,12 @@
 """Deleting an optimization with everything that it has stored."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from sqlalchemy import delete, select, update
 
 from store.clock import db_now
-from store.connections import Database, Session
+from store.connections import Session
 from store.errors import JobStateError
 from store.models.call_summary import CallSummary
 from store.models.candidate import Candidate
@@ -48,10 +49,6 @@ class JobDeletion(OptimizationRows):
     never changes, and the sum of what the job has cost, which is the operator's.
     """
 
-    def __init__(self, db: Database) -> None:
-        """Deletes in ``db``."""
-        super().__init__(db)
-
     async def delete(self, optimization_id: str) -> None:
         """Delete what the optimization has stored; its recorded calls are out of use at once.
 
@@ -75,13 +72,19 @@ class JobDeletion(OptimizationRows):
                 .values({**_EMPTY, "deleted_at": db_now()})
             )
 
-    async def expired(self, *, keep_seconds: float, limit: int = 100) -> tuple[str, ...]:
-        """Optimizations that ended more than ``keep_seconds`` ago, oldest first; at most ``limit``."""
+    async def expired(
+        self, *, keep_seconds: float, protected: Collection[str], limit: int = 100
+    ) -> tuple[str, ...]:
+        """Optimizations that ended more than ``keep_seconds`` ago, oldest first; at most ``limit``.
+
+        None of those that are ``protected`` is among them.
+        """
         statement = (
             select(Optimization.id)
             .where(
                 Optimization.status.in_(_FINAL),
                 Optimization.deleted_at.is_(None),
+                Optimization.id.not_in(protected),
                 Optimization.finished_at < db_now() - keep_seconds,
             )
             .order_by(Optimization.finished_at, Optimization.id)

@@ -1,6 +1,6 @@
 """What people ask of a job: cancel, pause, resume, another budget or priority."""
 
-from typing import Final
+from collections.abc import Callable
 
 from sqlalchemy import update
 
@@ -21,6 +21,7 @@ from store.repositories.optimization_rows import (
     CANCEL_REQUESTED_EVENT,
     CHANGED_EVENT,
     PAUSE_REQUESTED_EVENT,
+    PAUSED_ON_REQUEST,
     RESUMED_EVENT,
     OptimizationRows,
     change_event,
@@ -28,8 +29,6 @@ from store.repositories.optimization_rows import (
     paused_event,
     to_record,
 )
-
-_REQUESTED: Final = PauseReason(cause=PauseCause.REQUESTED, message="somebody asked for it")
 
 
 class OptimizationControl(OptimizationRows):
@@ -57,7 +56,13 @@ class OptimizationControl(OptimizationRows):
                 asked = EventDraft(key=CANCEL_REQUESTED_EVENT, type=CANCEL_REQUESTED_EVENT, body={})
                 return await self._announce(session, row, asked)
             row = await self._move(
-                session, row, Cause.CANCELLED, cancel_requested=True, finished_at=db_now(), probe_at=None
+                session,
+                row,
+                Cause.CANCELLED,
+                cancel_requested=True,
+                finished_at=db_now(),
+                paused_because=None,
+                probe_at=None,
             )
             return await self._announce(session, row, finished_event(row))
 
@@ -78,7 +83,7 @@ class OptimizationControl(OptimizationRows):
             status = OptimizationStatus(row.status)
             if status.is_final or row.cancel_requested:
                 raise JobStateError(optimization_id, _shown(row), "paused")
-            reason = _REQUESTED.to_json()
+            reason = PAUSED_ON_REQUEST.to_json()
             if row.pause_requested or (status is OptimizationStatus.PAUSED and row.paused_because == reason):
                 return to_record(row)
             if status is OptimizationStatus.RUNNING:
@@ -112,14 +117,15 @@ class OptimizationControl(OptimizationRows):
         self,
         optimization_id: str,
         *,
-        limits: JsonObject | None = None,
+        limits: Callable[[OptimizationRecord], JsonObject] | None = None,
         priority: int | None = None,
     ) -> OptimizationRecord:
         """Give an optimization that has not ended other limits or another priority.
 
         Args:
             optimization_id: which one.
-            limits: all of them, in place of those of its spec; None changes none.
+            limits: from the optimization as it is to all its limits, in place of those of its spec; None
+                changes none. Nobody else changes it meanwhile.
             priority: -100 to 100, higher first; None changes none.
 
         Raises:
@@ -132,7 +138,7 @@ class OptimizationControl(OptimizationRows):
                 raise JobStateError(optimization_id, _shown(row), "changed")
             changes: JsonObject = {}
             if limits is not None:
-                changes["limits"] = limits
+                changes["limits"] = limits(to_record(row))
             if priority is not None:
                 changes["priority"] = priority
             row = await self._write(session, row, **changes)
@@ -143,7 +149,8 @@ class OptimizationControl(OptimizationRows):
             row = await self._lock(session, optimization_id)
             because = None if row.paused_because is None else PauseReason.from_json(row.paused_because)
             asked = cause is Cause.RESUMED
-            if asked and row.pause_requested and not row.cancel_requested:
+            is_stopping = row.status == OptimizationStatus.RUNNING and row.pause_requested
+            if asked and is_stopping and not row.cancel_requested:
                 row = await self._write(session, row, pause_requested=False)
             elif row.status == OptimizationStatus.PAUSED and (
                 asked or (because is not None and because.cause is PauseCause.BACKEND)

@@ -23,12 +23,12 @@ from store.records.optimizations import (
     OptimizationError,
     OptimizationRecord,
     OptimizationStatus,
-    PauseCause,
     PauseReason,
     Software,
 )
 from store.records.progress import EventDraft
 from store.repositories.optimization_rows import (
+    PAUSED_ON_REQUEST,
     STARTED_EVENT,
     OptimizationRows,
     finished_event,
@@ -37,29 +37,16 @@ from store.repositories.optimization_rows import (
 )
 from store.stuck_sessions import end_stuck_sessions
 
-ANY_SOFTWARE: Final = Software(name="any", spec_version=2**31)
 _OVERDUE_SECONDS: Final = 1.0
 _LEFT_TO_OTHERS_SECONDS: Final = 60.0
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
-_REQUESTED = PauseReason(cause=PauseCause.REQUESTED, message="somebody asked for it")
 
 
 class OptimizationLeases(OptimizationRows):
     """Taking jobs, keeping them, and giving them back or to their end."""
 
-    async def claim(
-        self, optimization_id: str, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE
-    ) -> Claim | None:
-        """Become the owner of ``optimization_id`` for ``ttl`` seconds; see ``claim_next`` for the rest.
-
-        Returns:
-            None where a live owner has it, it has ended, waits paused, or is to be paused or cancelled.
-        """
-        async with self._db.session() as session:
-            return await self._take(session, optimization_id, owner, ttl, software)
-
-    async def claim_next(self, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE) -> Claim | None:
+    async def claim_next(self, *, owner: str, ttl: float, software: Software) -> Claim | None:
         """Become the owner of an optimization that is queued or whose owner is gone.
 
         The one with the highest priority comes first, among equals the oldest. Whatever was to be paused or
@@ -85,7 +72,7 @@ class OptimizationLeases(OptimizationRows):
             )
             optimization_id = await session.scalar(candidates)
             if optimization_id is None:
-                overdue = select(Optimization.id).where(_claimable(software), _is_overdue()).limit(1)
+                overdue = select(Optimization.id).where(_is_overdue()).limit(1)
                 if await session.scalar(overdue) is not None:
                     await end_stuck_sessions(self._db, session)  # the next look finds it free
                 return None
@@ -187,7 +174,7 @@ class OptimizationLeases(OptimizationRows):
         Raises:
             LostLeaseError: it is not ours any more.
         """
-        return await self._pause(lease, Cause.PAUSED, _REQUESTED, probe_at=None, elapsed=elapsed)
+        return await self._pause(lease, Cause.PAUSED, PAUSED_ON_REQUEST, probe_at=None, elapsed=elapsed)
 
     async def pause_for_backend(
         self, lease: Lease, reason: PauseReason, *, probe_in: float, elapsed: float = 0.0
@@ -276,7 +263,7 @@ class OptimizationLeases(OptimizationRows):
                 free = _held(lease).values(worked | {"lease_until": _JUST_ENDED}).returning(Optimization)
                 return to_record((await session.scalars(free)).one())
             if row.pause_requested:
-                cause, reason, probe_at = Cause.PAUSED, _REQUESTED, None
+                cause, reason, probe_at = Cause.PAUSED, PAUSED_ON_REQUEST, None
             paused = _of(lease, move(cause)).values(
                 {
                     **worked,
@@ -292,18 +279,18 @@ class OptimizationLeases(OptimizationRows):
         """Cancel and pause what was to be so and has lost its owner."""
         abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
         taken = {"fence": Optimization.fence + 1, "lease_until": None}
-        cancelled = move(Cause.CANCELLED).where(abandoned, Optimization.cancel_requested)
-        ended = cancelled.values(finished_at=db_now(), **taken).returning(Optimization)
-        for row in (await session.scalars(ended)).all():
-            await self._announce(session, row, finished_event(row))
-        stopped = (
-            move(Cause.PAUSED)
-            .where(abandoned, Optimization.pause_requested)
-            .values(pause_requested=False, paused_because=_REQUESTED.to_json(), **taken)
-            .returning(Optimization)
-        )
-        for row in (await session.scalars(stopped)).all():
-            await self._announce(session, row, paused_event(row))
+        asked = or_(Optimization.cancel_requested, Optimization.pause_requested)
+        free = select(Optimization).where(abandoned, asked).with_for_update(skip_locked=True)
+        for found in (await session.scalars(free)).all():
+            if found.cancel_requested:
+                ended = move(Cause.CANCELLED).values(finished_at=db_now(), **taken)
+            else:
+                because = PAUSED_ON_REQUEST.to_json()
+                ended = move(Cause.PAUSED).values(pause_requested=False, paused_because=because, **taken)
+            statement = ended.where(Optimization.id == found.id).returning(Optimization)
+            row = (await session.scalars(statement)).one()
+            event = finished_event(row) if found.cancel_requested else paused_event(row)
+            await self._announce(session, row, event)
 
 
 def _is_overdue() -> ColumnElement[bool]:

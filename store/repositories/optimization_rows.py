@@ -1,5 +1,7 @@
 """Rows of optimizations: as records, locked, and announced."""
 
+from typing import Final
+
 from sqlalchemy import Select, select
 
 from store.connections import Database, Session
@@ -11,6 +13,7 @@ from store.records.optimizations import (
     OptimizationError,
     OptimizationRecord,
     OptimizationStatus,
+    PauseCause,
     PauseReason,
 )
 from store.records.progress import EventDraft
@@ -23,6 +26,7 @@ RESUMED_EVENT = "optimization_resumed"
 CHANGED_EVENT = "optimization_changed"
 FINISHED_EVENT = "optimization_finished"
 
+PAUSED_ON_REQUEST: Final = PauseReason(cause=PauseCause.REQUESTED, message="somebody asked for it")
 _FOR_WORKERS = frozenset({CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED_EVENT, CHANGED_EVENT})
 """Something is asked of the owner, or waits for one."""
 

@@ -22,7 +22,8 @@ _USUAL = JobTerms()
 class OptimizationRepository(OptimizationLeases, OptimizationControl, OptimizationProbes):
     """The table of optimizations, with its leases and what people may ask of a job.
 
-    Every change of a state is announced by an event in the transaction that makes it true.
+    Every change of a state after the first is announced by an event in the transaction that makes it true; so
+    is the end of a job that is made with its result.
     """
 
     async def create(

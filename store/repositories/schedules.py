@@ -8,12 +8,19 @@ from store.clock import db_now
 from store.connections import Database, Session
 from store.errors import ConflictError, NotFoundError
 from store.ids import new_id
-from store.json_values import JsonObject
 from store.models.optimization import Optimization
 from store.models.schedule import Schedule
 from store.models.schedule_run import ScheduleRun
 from store.records.optimizations import OptimizationStatus
-from store.records.schedules import RunOutcome, RunRecord, ScheduleDraft, ScheduleRecord, ScheduleStatus
+from store.records.schedules import (
+    RunOutcome,
+    RunRecord,
+    ScheduleChange,
+    ScheduleDraft,
+    ScheduleRecord,
+    ScheduleStatus,
+)
+from store.repositories.conflicts import insert_new
 
 MOST_SCHEDULES = 1000
 _KEPT_RUNS = 100
@@ -68,33 +75,30 @@ class ScheduleRepository:
             return tuple(_record(row) for row in rows)
 
     async def change(
-        self,
-        schedule_id: str,
-        *,
-        name: str,
-        request: JsonObject,
-        trigger: JsonObject,
-        due_at: float | None,
+        self, schedule_id: str, decide: Callable[[ScheduleRecord, float], ScheduleChange]
     ) -> ScheduleRecord:
-        """Set what a schedule is; one without ``due_at`` is off.
+        """Change a schedule while nobody else does; what ``decide`` leaves out is not written.
+
+        Args:
+            schedule_id: which one.
+            decide: from the schedule as it is and the time now to what becomes of it.
 
         Raises:
             NotFoundError: there is none.
         """
-        statement = (
-            update(Schedule)
-            .where(Schedule.id == schedule_id)
-            .values(
-                name=name,
-                request=request,
-                trigger=trigger,
-                due_at=due_at,
-                status="off" if due_at is None else "on",
-            )
-            .returning(Schedule)
-        )
+        locked = select(Schedule).where(Schedule.id == schedule_id).with_for_update()
         async with self._db.session() as session:
-            return _record(_found(await session.scalar(statement), schedule_id))
+            row = _found(await session.scalar(locked), schedule_id)
+            now = float((await session.scalars(select(db_now()))).one())
+            change = decide(_record(row), now)
+            given = {"name": change.name, "request": change.request, "trigger": change.trigger}
+            values: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+            if change.due is not None:
+                values |= {"due_at": change.due.at, "status": "off" if change.due.at is None else "on"}
+            if not values:
+                return _record(row)
+            statement = update(Schedule).where(Schedule.id == schedule_id).values(**values)
+            return _record((await session.scalars(statement.returning(Schedule))).one())
 
     async def delete(self, schedule_id: str) -> None:
         """Delete a schedule; the jobs that it has made stay.
@@ -139,7 +143,13 @@ class ScheduleRepository:
         async with self._db.read() as session:
             return tuple(_record(row) for row in await session.scalars(statement))
 
-    async def unfinished_job(self, schedule: ScheduleRecord, *, session: Session | None = None) -> str | None:
+    async def is_due(self, schedule: ScheduleRecord) -> bool:
+        """Whether the time of ``schedule`` is still to be settled."""
+        statement = select(Schedule.id).where(Schedule.id == schedule.id, Schedule.due_at == schedule.due_at)
+        async with self._db.read() as session:
+            return await session.scalar(statement) is not None
+
+    async def unfinished_job(self, schedule: ScheduleRecord) -> str | None:
         """The id of the job that the schedule made last, if that has not ended."""
         if schedule.last_job_id is None:
             return None
@@ -147,8 +157,8 @@ class ScheduleRepository:
         statement = select(Optimization.id).where(
             Optimization.id == schedule.last_job_id, Optimization.status.not_in(ended)
         )
-        async with self._db.read(session) as reading:
-            found: str | None = await reading.scalar(statement)
+        async with self._db.read() as session:
+            found: str | None = await session.scalar(statement)
             return found
 
     async def settle(
@@ -199,7 +209,7 @@ class ScheduleRepository:
         reason: str | None,
     ) -> None:
         await session.execute(
-            insert(ScheduleRun).values(
+            insert_new(self._db.dialect, ScheduleRun).values(
                 schedule_id=schedule.id,
                 due_at=schedule.due_at,
                 outcome=outcome.value,

@@ -33,9 +33,11 @@ class SearchTreeRepository:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def rounds(self, optimization_id: str) -> tuple[RoundRecord, ...]:
-        """The finished rounds, in order."""
+    async def rounds(self, optimization_id: str, *, until: int | None = None) -> tuple[RoundRecord, ...]:
+        """The finished rounds, in order; only those up to the round ``until``, where one is named."""
         statement = select(OptimizationRound).where(OptimizationRound.optimization_id == optimization_id)
+        if until is not None:
+            statement = statement.where(OptimizationRound.round <= until)
         async with self._db.read() as session:
             rows = await session.scalars(statement.order_by(OptimizationRound.round))
             return tuple(_round(row) for row in rows)

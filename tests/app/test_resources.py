@@ -15,7 +15,7 @@ from store.repositories.optimizations import OptimizationRepository
 from store.schema import upgrade
 from tests.app.jobs.service import open_service, settings_for
 from tests.fixtures.database import PostgresDatabases
-from tests.store.steps import new_lease
+from tests.store.steps import ANY_SOFTWARE, new_lease
 
 
 async def refusal(url: str) -> InvalidInputError:
@@ -97,7 +97,7 @@ async def test_jobs_of_a_dead_process_begin_again_at_once_on_sqlite(sqlite_url: 
     async with open_service(sqlite_url, jobs={"max_running": 0}) as service:
         job = await service.start(held_out=0)
     database = Database(sqlite_url)
-    claim = await OptimizationRepository(database).claim(job, owner="dead", ttl=1e9)
+    claim = await OptimizationRepository(database).claim_next(owner="dead", ttl=1e9, software=ANY_SOFTWARE)
     assert claim is not None
     await database.close()
     async with open_service(sqlite_url) as service:

@@ -87,8 +87,8 @@ async def test_a_worker_that_is_told_to_stop_leaves_its_job_free_for_the_next_on
         async with working(settings):
             await service.wait_for(job, "optimization_started")
         database = Database(postgres_url)
-        claim = await OptimizationRepository(database).claim(
-            job, owner="next", ttl=60, software=this_software()
+        claim = await OptimizationRepository(database).claim_next(
+            owner="next", ttl=60, software=this_software()
         )
         await database.close()
         assert claim is not None

@@ -3,11 +3,12 @@
 from sqlalchemy import text
 
 from store.connections import Database
-from store.records.optimizations import Claim, Lease
+from store.records.optimizations import Claim, Lease, Software
 from store.records.progress import CandidateDraft, EvaluationDraft, EventDraft
 from store.repositories.optimizations import OptimizationRepository
 
 TTL = 60.0
+ANY_SOFTWARE = Software(name="any", spec_version=2**31)
 
 
 async def new_optimization(db: Database) -> str:
@@ -16,8 +17,9 @@ async def new_optimization(db: Database) -> str:
 
 
 async def new_lease(db: Database, owner: str = "ann") -> Lease:
-    """The lease on a new optimization."""
-    claim = await OptimizationRepository(db).claim(await new_optimization(db), owner=owner, ttl=TTL)
+    """The lease on a new optimization, where no other one waits."""
+    await new_optimization(db)
+    claim = await OptimizationRepository(db).claim_next(owner=owner, ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     return claim.lease
 
@@ -34,8 +36,9 @@ async def expire(db: Database, optimization_id: str) -> None:
 async def take_over(db: Database, lease: Lease, owner: str = "bob") -> Lease:
     """The lease of the next owner, after the one of ``lease`` was silent for long."""
     await expire(db, lease.optimization_id)
-    claim = await OptimizationRepository(db).claim(lease.optimization_id, owner=owner, ttl=TTL)
+    claim = await OptimizationRepository(db).claim_next(owner=owner, ttl=TTL, software=ANY_SOFTWARE)
     assert isinstance(claim, Claim)
+    assert claim.lease.optimization_id == lease.optimization_id
     return claim.lease
 
 

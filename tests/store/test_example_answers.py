@@ -11,7 +11,7 @@ from store.repositories.example_answers import ExampleAnswerRepository
 from store.repositories.optimization_rows import FINISHED_EVENT
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
-from tests.store.steps import TTL, take_over
+from tests.store.steps import ANY_SOFTWARE, TTL, take_over
 
 
 def answer(
@@ -53,7 +53,7 @@ async def test_a_job_with_a_result_has_ended_from_the_start(database: Database) 
     stored = await jobs.create(spec={}, target="", kind=JobKind.EXAMPLE_BANK, result={"bank_id": "eb_1"})
     assert (stored.status, stored.result) == (OptimizationStatus.SUCCEEDED, {"bank_id": "eb_1"})
     assert stored.finished_at is not None
-    assert await jobs.claim_next(owner="ann", ttl=TTL) is None
+    assert await jobs.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE) is None
     (event,) = await ProgressLog(database).events_after(stored.id, 0)
     assert event.type == FINISHED_EVENT
 
@@ -61,7 +61,7 @@ async def test_a_job_with_a_result_has_ended_from_the_start(database: Database) 
 async def test_answers_are_recorded_once_under_the_lease(database: Database) -> None:
     jobs = OptimizationRepository(database)
     job = await jobs.create(spec={}, target="", kind=JobKind.EXAMPLE_BANK)
-    claim = await jobs.claim(job.id, owner="ann", ttl=TTL)
+    claim = await jobs.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     log, tried = ProgressLog(database), ExampleAnswerRepository(database)
     first = ProgressBatch(answers=(answer("a0"), answer("a0", example="e2", reward=None)))

@@ -16,7 +16,7 @@ from store.hint_listener import HintListener
 from store.progress import ProgressLog
 from store.records.progress import ProgressBatch
 from store.repositories.optimizations import OptimizationRepository
-from tests.store.steps import TTL, event, new_lease, new_optimization
+from tests.store.steps import ANY_SOFTWARE, TTL, event, new_lease, new_optimization
 
 HOUR = 3600.0
 
@@ -157,7 +157,7 @@ async def test_on_sqlite_there_is_nobody_to_hear(sqlite_url: str) -> None:
     with db.wakeups.listen_for_work(heard.append):
         async with HintListener(db):
             job = await new_optimization(db)
-            claim = await OptimizationRepository(db).claim(job, owner="ann", ttl=TTL)
+            claim = await OptimizationRepository(db).claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE)
             assert claim is not None
     assert heard == [job]  # this process itself has workers, too
     await new_optimization(db)

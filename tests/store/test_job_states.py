@@ -26,7 +26,7 @@ from store.records.optimizations import (
 )
 from store.repositories.optimizations import OptimizationRepository
 from tests.architecture.sources import ROOT
-from tests.store.steps import TTL, expire, new_lease, new_optimization, take_over
+from tests.store.steps import ANY_SOFTWARE, TTL, expire, new_lease, new_optimization, take_over
 
 AWAY = PauseReason(cause=PauseCause.BACKEND, message="main does not answer", backend="main")
 # written down once more, so that a change of the table is a change of a test
@@ -64,13 +64,10 @@ class Job(RuleBasedStateMachine):
         self._runner.run(self._db.close())
         self._runner.close()
 
-    @rule(by_id=st.booleans())
-    def is_claimed(self, by_id: bool) -> None:
+    @rule()
+    def is_claimed(self) -> None:
         before = self._row()
-        if by_id:
-            claim = self._runner.run(self._jobs.claim(self._id, owner="ann", ttl=TTL))
-        else:
-            claim = self._runner.run(self._jobs.claim_next(owner="ann", ttl=TTL))
+        claim = self._runner.run(self._jobs.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE))
         if claim is not None:
             assert not before.cancel_requested
             assert not before.pause_requested
@@ -121,7 +118,7 @@ class Job(RuleBasedStateMachine):
 
     @rule()
     def is_changed(self) -> None:
-        self._try(self._jobs.change(self._id, limits={"calls": 5}, priority=3))
+        self._try(self._jobs.change(self._id, limits=lambda _: {"calls": 5}, priority=3))
 
     @rule()
     def is_cancelled(self) -> None:
@@ -210,7 +207,7 @@ async def test_a_pause_asked_for_while_it_waits_acts_at_once(database: Database)
     assert paused.paused_because is not None
     assert paused.paused_because.cause is PauseCause.REQUESTED
     assert await jobs.request_pause(job) == paused
-    assert await jobs.claim_next(owner="ann", ttl=TTL) is None
+    assert await jobs.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE) is None
     resumed = await jobs.resume(job)
     assert (resumed.status, resumed.paused_because) == (OptimizationStatus.QUEUED, None)
     events = await ProgressLog(database).events_after(job, 0)
@@ -229,7 +226,7 @@ async def test_a_running_one_learns_of_a_pause_at_its_beat_and_is_free_afterward
     assert paused.elapsed_seconds == 1.5
     assert (await jobs.beat(lease, ttl=TTL)).result is BeatResult.LOST
     await jobs.resume(lease.optimization_id)
-    claim = await jobs.claim_next(owner="bob", ttl=TTL)
+    claim = await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     assert claim.lease.fence == lease.fence + 1
 
@@ -240,17 +237,56 @@ async def test_a_pause_that_is_taken_back_in_time_costs_only_a_new_attempt(datab
     await jobs.resume(lease.optimization_id)
     assert (await jobs.beat(lease, ttl=TTL)).result is BeatResult.HELD
     assert (await jobs.pause(lease)).status is OptimizationStatus.RUNNING  # it had stopped already
-    assert await jobs.claim_next(owner="bob", ttl=TTL) is not None
+    assert await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is not None
 
 
 async def test_a_dead_owner_s_job_is_paused_by_whoever_looks_next(database: Database) -> None:
     jobs, lease = OptimizationRepository(database), await new_lease(database)
     await jobs.request_pause(lease.optimization_id)
     await expire(database, lease.optimization_id)
-    assert await jobs.claim_next(owner="bob", ttl=TTL) is None
+    assert await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
     assert (await jobs.get(lease.optimization_id)).status is OptimizationStatus.PAUSED
     with pytest.raises(LostLeaseError):
         await jobs.pause(lease)
+
+
+async def test_a_job_that_ended_before_its_pause_is_not_resumed(database: Database) -> None:
+    jobs, lease = OptimizationRepository(database), await new_lease(database)
+    await jobs.request_pause(lease.optimization_id)
+    ended = await jobs.finish(lease, OptimizationStatus.SUCCEEDED, result={})
+    with pytest.raises(JobStateError, match="is succeeded and cannot be resumed"):
+        await jobs.resume(lease.optimization_id)
+    assert await jobs.get(lease.optimization_id) == ended
+
+
+async def test_a_cancelled_job_is_paused_for_nothing_any_more(database: Database) -> None:
+    jobs, lease = OptimizationRepository(database), await new_lease(database)
+    await jobs.pause_for_backend(lease, AWAY, probe_in=5.0)
+    ended = await jobs.request_cancel(lease.optimization_id)
+    assert (ended.status, ended.paused_because) == (OptimizationStatus.CANCELLED, None)
+
+
+@pytest.mark.parametrize("asked", ["request_pause", "request_cancel"])
+async def test_a_dead_owner_s_job_that_is_locked_keeps_nobody_from_other_jobs(
+    postgres_url: str, asked: str
+) -> None:
+    database, locker = Database(postgres_url), Database(postgres_url)
+    jobs, lease = OptimizationRepository(database), await new_lease(database)
+    waiting = await new_optimization(database)
+    await getattr(jobs, asked)(lease.optimization_id)
+    await expire(database, lease.optimization_id)
+    async with locker.session() as other:
+        locked = text("SELECT 1 FROM optimizations WHERE id = :id FOR UPDATE")
+        await other.execute(locked, {"id": lease.optimization_id})
+        async with asyncio.timeout(10):
+            claim = await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
+        assert claim is not None
+        assert claim.lease.optimization_id == waiting
+    assert await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
+    expected = {"request_pause": OptimizationStatus.PAUSED, "request_cancel": OptimizationStatus.CANCELLED}
+    assert (await jobs.get(lease.optimization_id)).status is expected[asked]
+    await database.close()
+    await locker.close()
 
 
 async def test_a_cancellation_comes_before_a_pause(database: Database) -> None:
@@ -269,7 +305,7 @@ async def test_a_pause_for_a_backend_ends_by_itself_and_one_by_a_person_does_not
     assert waiting.paused_because == AWAY
     assert waiting.probe_at is not None
     assert (await jobs.resume_after_backend(lease.optimization_id)).status is OptimizationStatus.QUEUED
-    claim = await jobs.claim_next(owner="bob", ttl=TTL)
+    claim = await jobs.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     await jobs.pause_for_backend(claim.lease, AWAY, probe_in=5.0)
     held = await jobs.request_pause(lease.optimization_id)
@@ -284,14 +320,14 @@ async def test_the_higher_priority_is_claimed_first_and_the_older_one_among_equa
     jobs = OptimizationRepository(database)
     first, second, third = [await new_optimization(database) for _ in range(3)]
     await jobs.change(third, priority=10)
-    claims = [await jobs.claim_next(owner="ann", ttl=TTL) for _ in range(3)]
+    claims = [await jobs.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE) for _ in range(3)]
     assert [claim and claim.lease.optimization_id for claim in claims] == [third, first, second]
 
 
 async def test_other_limits_reach_the_owner_with_its_next_beat(database: Database) -> None:
     jobs, lease = OptimizationRepository(database), await new_lease(database)
     assert (await jobs.beat(lease, ttl=TTL)).limits is None
-    await jobs.change(lease.optimization_id, limits={"calls": 7})
+    await jobs.change(lease.optimization_id, limits=lambda _: {"calls": 7})
     assert (await jobs.beat(lease, ttl=TTL)).limits == {"calls": 7}
     later = await take_over(database, lease)
     assert (await jobs.beat(later, ttl=TTL)).limits == {"calls": 7}

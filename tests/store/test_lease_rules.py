@@ -14,7 +14,7 @@ from store.progress import ProgressLog
 from store.records.optimizations import BeatResult, Lease, OptimizationStatus
 from store.records.progress import ProgressBatch
 from store.repositories.optimizations import OptimizationRepository
-from tests.store.steps import TTL, event, expire, new_optimization
+from tests.store.steps import ANY_SOFTWARE, TTL, event, expire, new_optimization
 
 OWNERS = st.sampled_from(["ann", "bob"])
 
@@ -50,14 +50,11 @@ class Owners(RuleBasedStateMachine):
         self._runner.run(self._db.close())
         self._runner.close()
 
-    @rule(owner=OWNERS, by_id=st.booleans())
-    def claims(self, owner: str, by_id: bool) -> None:
-        if by_id:
-            claim = self._runner.run(self._repository.claim(self._id, owner=owner, ttl=TTL))
-        else:
-            claim = self._runner.run(self._repository.claim_next(owner=owner, ttl=TTL))
-            if self._cancelled and not self._alive and self._status is OptimizationStatus.RUNNING:
-                self._ends(OptimizationStatus.CANCELLED)
+    @rule(owner=OWNERS)
+    def claims(self, owner: str) -> None:
+        claim = self._runner.run(self._repository.claim_next(owner=owner, ttl=TTL, software=ANY_SOFTWARE))
+        if self._cancelled and not self._alive and self._status is OptimizationStatus.RUNNING:
+            self._ends(OptimizationStatus.CANCELLED)
         free = self._status is OptimizationStatus.QUEUED or (
             self._status is OptimizationStatus.RUNNING and not self._alive
         )

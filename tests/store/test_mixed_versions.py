@@ -13,9 +13,8 @@ NEW = Software(name="1.1+bbb", spec_version=2)
 
 async def begun_by(database: Database, software: Software) -> Lease:
     """A job that this software works on."""
-    claim = await OptimizationRepository(database).claim(
-        await new_optimization(database), owner="ann", ttl=TTL, software=software
-    )
+    await new_optimization(database)
+    claim = await OptimizationRepository(database).claim_next(owner="ann", ttl=TTL, software=software)
     assert claim is not None
     assert claim.optimization.software == software.name
     return claim.lease

@@ -18,7 +18,7 @@ from store.records.optimizations import (
 )
 from store.repositories.optimization_rows import CANCEL_REQUESTED_EVENT, FINISHED_EVENT, STARTED_EVENT
 from store.repositories.optimizations import OptimizationRepository
-from tests.store.steps import TTL, expire, new_lease, new_optimization, take_over
+from tests.store.steps import ANY_SOFTWARE, TTL, expire, new_lease, new_optimization, take_over
 
 
 async def _event_types(db: Database, optimization_id: str) -> list[str]:
@@ -56,7 +56,6 @@ async def test_what_does_not_exist_is_not_found(database: Database) -> None:
         await repository.list(after="opt_none")
     with pytest.raises(NotFoundError):
         await repository.request_cancel("opt_none")
-    assert await repository.claim("opt_none", owner="ann", ttl=TTL) is None
 
 
 async def test_the_list_has_the_newest_first_and_goes_on_after_a_cursor(database: Database) -> None:
@@ -89,7 +88,7 @@ async def test_the_list_can_show_one_status_only(database: Database) -> None:
 async def test_a_claim_makes_it_ours(database: Database) -> None:
     repository = OptimizationRepository(database)
     optimization_id = await new_optimization(database)
-    claim = await repository.claim(optimization_id, owner="ann", ttl=TTL)
+    claim = await repository.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     assert claim.lease == Lease(optimization_id=optimization_id, owner="ann", fence=1)
     assert claim.optimization.status is OptimizationStatus.RUNNING
@@ -101,10 +100,9 @@ async def test_a_claim_makes_it_ours(database: Database) -> None:
 
 
 async def test_what_a_live_owner_has_is_not_claimed(database: Database) -> None:
-    lease = await new_lease(database)
+    await new_lease(database)
     repository = OptimizationRepository(database)
-    assert await repository.claim(lease.optimization_id, owner="bob", ttl=TTL) is None
-    assert await repository.claim_next(owner="bob", ttl=TTL) is None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
 
 
 async def test_a_stale_lease_is_claimed_again_under_a_higher_fence(database: Database) -> None:
@@ -112,7 +110,7 @@ async def test_a_stale_lease_is_claimed_again_under_a_higher_fence(database: Dat
     repository = OptimizationRepository(database)
     before = await repository.get(first.optimization_id)
     await expire(database, first.optimization_id)
-    claim = await repository.claim_next(owner="bob", ttl=TTL)
+    claim = await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     assert claim.lease == Lease(optimization_id=first.optimization_id, owner="bob", fence=2)
     assert claim.optimization.started_at == before.started_at
@@ -129,7 +127,7 @@ async def test_the_oldest_is_claimed_first(database: Database) -> None:
                 {"age": age, "id": optimization_id},
             )
     repository = OptimizationRepository(database)
-    claimed = [await repository.claim_next(owner="ann", ttl=TTL) for _ in range(4)]
+    claimed = [await repository.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE) for _ in range(4)]
     assert [claim and claim.lease.optimization_id for claim in claimed] == [made[1], made[0], made[2], None]
 
 
@@ -139,7 +137,9 @@ async def test_owners_who_claim_at_once_never_get_the_same(database: Database, d
 
     async def claim_all(db: Database, owner: str) -> list[str]:
         claimed = []
-        while claim := await OptimizationRepository(db).claim_next(owner=owner, ttl=TTL):
+        while claim := await OptimizationRepository(db).claim_next(
+            owner=owner, ttl=TTL, software=ANY_SOFTWARE
+        ):
             claimed.append(claim.lease.optimization_id)
         return claimed
 
@@ -153,11 +153,11 @@ async def test_owners_who_claim_at_once_never_get_the_same(database: Database, d
 
 
 async def test_owners_who_claim_the_same_at_once_get_it_once(database: Database) -> None:
-    optimization_id = await new_optimization(database)
+    await new_optimization(database)
     repository = OptimizationRepository(database)
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(repository.claim(optimization_id, owner=f"owner {number}", ttl=TTL))
+            group.create_task(repository.claim_next(owner=f"owner {number}", ttl=TTL, software=ANY_SOFTWARE))
             for number in range(8)
         ]
     assert len([task for task in tasks if task.result() is not None]) == 1
@@ -169,7 +169,7 @@ async def test_a_beat_keeps_the_lease_and_adds_the_time_worked(database: Databas
     await expire(database, lease.optimization_id)
     assert (await repository.beat(lease, ttl=TTL, elapsed=1.5)).result is BeatResult.HELD
     assert (await repository.beat(lease, ttl=TTL, elapsed=2.0)).result is BeatResult.HELD
-    assert await repository.claim_next(owner="bob", ttl=TTL) is None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
     assert (await repository.get(lease.optimization_id)).elapsed_seconds == 3.5
 
 
@@ -195,7 +195,7 @@ async def test_a_released_optimization_is_claimed_without_waiting(database: Data
     lease = await new_lease(database)
     repository = OptimizationRepository(database)
     assert await repository.release(lease, elapsed=0.5)
-    claim = await repository.claim_next(owner="bob", ttl=TTL)
+    claim = await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     assert claim.optimization.elapsed_seconds == 0.5
     assert not await repository.release(lease)
@@ -220,7 +220,7 @@ async def test_finishing_ends_it_and_says_so(database: Database) -> None:
     with pytest.raises(LostLeaseError):
         await repository.finish(lease, OptimizationStatus.FAILED)
     assert (await repository.beat(lease, ttl=TTL)).result is BeatResult.LOST
-    assert await repository.claim_next(owner="bob", ttl=TTL) is None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
 
 
 async def test_a_failure_says_why(database: Database) -> None:
@@ -271,7 +271,7 @@ async def test_what_waits_is_cancelled_at_once(database: Database, status: str) 
     assert cancelled.finished_at is not None
     assert await repository.request_cancel(optimization_id) == cancelled
     assert await _event_types(database, optimization_id) == [FINISHED_EVENT]
-    assert await repository.claim(optimization_id, owner="ann", ttl=TTL) is None
+    assert await repository.claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE) is None
 
 
 async def test_a_running_one_learns_of_its_cancellation_at_the_next_beat(database: Database) -> None:
@@ -298,10 +298,10 @@ async def test_a_cancelled_one_whose_owner_died_is_ended_by_whoever_claims_next(
     lease = await new_lease(database)
     repository = OptimizationRepository(database)
     await repository.request_cancel(lease.optimization_id)
-    assert await repository.claim_next(owner="bob", ttl=TTL) is None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
     assert (await repository.get(lease.optimization_id)).status is OptimizationStatus.RUNNING
     await expire(database, lease.optimization_id)
-    assert await repository.claim_next(owner="bob", ttl=TTL) is None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
     ended = await repository.get(lease.optimization_id)
     assert ended.status is OptimizationStatus.CANCELLED
     assert (await _event_types(database, lease.optimization_id))[-1] == FINISHED_EVENT
@@ -315,6 +315,6 @@ async def test_at_the_restart_of_the_only_process_everything_running_is_free(dat
     repository = OptimizationRepository(database)
     await repository.finish(done, OptimizationStatus.SUCCEEDED)
     assert await repository.expire_leases() == 2
-    claimed = [await repository.claim_next(owner="bob", ttl=TTL) for _ in range(3)]
+    claimed = [await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) for _ in range(3)]
     ids = {claim.lease.optimization_id for claim in claimed if claim is not None}
     assert ids == {lease.optimization_id for lease in leases}

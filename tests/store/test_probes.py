@@ -5,6 +5,7 @@ import asyncio
 from store.connections import Database
 from store.records.optimizations import OptimizationStatus, PauseCause, PauseReason
 from store.repositories.optimizations import OptimizationRepository
+from tests.store.steps import ANY_SOFTWARE
 
 REASON = PauseReason(cause=PauseCause.BACKEND, message="it is away", backend="upstream", answered=3)
 
@@ -12,7 +13,7 @@ REASON = PauseReason(cause=PauseCause.BACKEND, message="it is away", backend="up
 async def paused(repository: OptimizationRepository, *, probe_in: float, reason: PauseReason = REASON) -> str:
     """A job that waits."""
     job = (await repository.create(spec={}, target="m")).id
-    claim = await repository.claim(job, owner="w", ttl=60)
+    claim = await repository.claim_next(owner="w", ttl=60, software=ANY_SOFTWARE)
     assert claim is not None
     record = await repository.pause_for_backend(claim.lease, reason, probe_in=probe_in)
     assert record.status is OptimizationStatus.PAUSED
@@ -74,7 +75,7 @@ async def test_pauses_without_an_answer_between_are_in_vain(database: Database) 
     for answered, times in ((3, 2), (4, 2)):
         for _ in range(times):
             await repository.resume_after_backend(job)
-            claim = await repository.claim(job, owner="w", ttl=60)
+            claim = await repository.claim_next(owner="w", ttl=60, software=ANY_SOFTWARE)
             assert claim is not None
             reason = PauseReason(
                 cause=PauseCause.BACKEND, message="away", backend="upstream", answered=answered

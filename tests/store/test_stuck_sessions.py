@@ -8,9 +8,10 @@ from sqlalchemy import text
 
 from store import stuck_sessions
 from store.connections import Database
+from store.records.optimizations import OptimizationStatus
 from store.repositories import optimization_leases
 from store.repositories.optimizations import OptimizationRepository
-from tests.store.steps import TTL, expire, new_lease
+from tests.store.steps import ANY_SOFTWARE, TTL, expire, new_lease
 
 
 @pytest.fixture
@@ -24,13 +25,16 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimization_leases, "end_stuck_sessions", end)
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
 @pytest.mark.usefixtures("at_once")
 async def test_a_row_that_a_frozen_batch_keeps_locked_is_freed_when_its_lease_is_over(
-    postgres_url: str,
+    postgres_url: str, is_cancelled: bool
 ) -> None:
     database = Database(postgres_url)
     repository = OptimizationRepository(database)
     lease = await new_lease(database)
+    if is_cancelled:
+        await repository.request_cancel(lease.optimization_id)
     await expire(database, lease.optimization_id)
     with (
         contextlib.suppress(psycopg.OperationalError),
@@ -42,11 +46,13 @@ async def test_a_row_that_a_frozen_batch_keeps_locked_is_freed_when_its_lease_is
         frozen.pgconn.flush()
         while not await is_locked(database):
             pass
-        assert await repository.claim_next(owner="bob", ttl=TTL) is None
-        claim = None
-        while claim is None:  # the server ends a session in its own time
-            claim = await repository.claim_next(owner="bob", ttl=TTL)
-        assert claim.lease.fence == lease.fence + 1
+        assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
+        found = await repository.get(lease.optimization_id)
+        while found.fence == lease.fence:  # the server ends a session in its own time
+            await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
+            found = await repository.get(lease.optimization_id)
+        status = OptimizationStatus.CANCELLED if is_cancelled else OptimizationStatus.RUNNING
+        assert (found.fence, found.status) == (lease.fence + 1, status)
     await database.close()
 
 
@@ -70,8 +76,8 @@ async def test_a_session_that_works_is_left_alone(postgres_url: str) -> None:
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM optimizations FOR UPDATE")
         assert (
-            await repository.claim_next(owner="bob", ttl=TTL) is None
+            await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is None
         )  # it waits for less than five seconds
         other.execute("SELECT 1")
-    assert await repository.claim_next(owner="bob", ttl=TTL) is not None
+    assert await repository.claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE) is not None
     await database.close()

@@ -41,8 +41,8 @@ class BankSpec(BaseModel):
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
-        """Read a row."""
-        return cls.model_validate(stored)
+        """Read a row; what a newer version has added to it is passed over."""
+        return cls.model_validate(stored, extra="ignore")
 
 
 def draft_to_json(draft: ExampleDraft) -> JsonObject:

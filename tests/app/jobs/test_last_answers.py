@@ -36,7 +36,7 @@ from store.repositories.prompts import PromptRepository
 from store.repositories.selections import SelectionRepository
 from store.repositories.spends import SpendRepository
 from tests.app.jobs.service import open_service
-from tests.store.steps import TTL, take_over
+from tests.store.steps import ANY_SOFTWARE, TTL, take_over
 
 ANSWERS = 20
 ONE = CallSpend(calls=1, prompt_tokens=10, completion_tokens=5, cost=0.25)
@@ -147,8 +147,8 @@ def open_when_flushed(ledger: GatedLedger, monkeypatch: pytest.MonkeyPatch) -> N
 async def new_claim(database: Database, database_url: str) -> Claim:
     """A claimed job with a real spec."""
     async with open_service(database_url, jobs={"max_running": 0}) as service:
-        job = await service.start()
-    claim = await OptimizationRepository(database).claim(job, owner="ann", ttl=TTL)
+        await service.start()
+    claim = await OptimizationRepository(database).claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     return claim
 

@@ -15,7 +15,6 @@ from optimizer.types import JsonObject
 from store.connections import Database
 from store.errors import StoreUnavailableError
 from store.records.optimizations import Claim, OptimizationStatus, Software
-from store.repositories.optimization_leases import ANY_SOFTWARE
 from store.repositories.optimizations import OptimizationRepository
 from tests.app.jobs.service import JobService, open_service
 
@@ -88,18 +87,16 @@ async def test_no_more_jobs_run_than_allowed_and_the_oldest_first(database: Data
 async def test_a_runner_that_may_run_nothing_claims_nothing(database: Database) -> None:
     (job,) = await queue(database)
     worker = GatedWorker(OptimizationRepository(database))
-    async with runner(database, worker, max_running=0) as idle:
-        idle.wake()
-        idle.cancel(job)
+    async with runner(database, worker, max_running=0):
+        database.wakeups.notify(job, for_workers=True)
     assert worker.begun.empty()
     assert (await OptimizationRepository(database).get(job)).status == "queued"
 
 
 async def test_a_job_that_was_just_queued_begins_without_a_poll(database: Database) -> None:
     worker = GatedWorker(OptimizationRepository(database))
-    async with runner(database, worker) as woken:
+    async with runner(database, worker):
         (job,) = await queue(database)
-        woken.wake()
         assert await worker.begun.get() == job
 
 
@@ -137,7 +134,7 @@ class FlakyRepository(OptimizationRepository):
     error: Exception = StoreUnavailableError("it is away")
 
     @override
-    async def claim_next(self, *, owner: str, ttl: float, software: Software = ANY_SOFTWARE) -> Claim | None:
+    async def claim_next(self, *, owner: str, ttl: float, software: Software) -> Claim | None:
         if self.failures:
             self.failures -= 1
             raise self.error

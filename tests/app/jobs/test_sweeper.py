@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from typing_extensions import override
 
@@ -15,7 +16,7 @@ from store.repositories.vector_retention import VectorRetention
 from tests.app.jobs.service import JobService, open_service
 
 
-def sweeper(service: JobService, **bounds: Any) -> LedgerSweeper:
+def sweeper(service: JobService, *, keep_jobs_days: float | None = None, **bounds: Any) -> LedgerSweeper:
     """A sweeper of the service's ledger under other bounds."""
     resources = service.resources
     return LedgerSweeper(
@@ -24,7 +25,7 @@ def sweeper(service: JobService, **bounds: Any) -> LedgerSweeper:
         LedgerSettings(**bounds),
         deletion=resources.deletion,
         vectors=VectorRetention(resources.database),
-        keep_jobs_days=None,
+        keep_jobs_days=keep_jobs_days,
     )
 
 
@@ -93,6 +94,34 @@ async def test_vectors_are_kept_within_their_bounds_and_made_again_where_they_ar
         calls = [job["usage"]["by_role"]["embedder"]["calls"] for job in (first, again)]
         assert calls[0] == calls[1]
         assert (await service.get("/v1/ledger"))["vectors"]["count"] == vectors["count"]
+
+
+async def test_two_sweepers_that_delete_the_same_jobs_don_t_trip_over_each_other(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_service(database_url) as service:
+        jobs = [await service.run(held_out=0), await service.run(held_out=0)]
+        deletion = service.resources.deletion
+        expired = deletion.expired
+
+        async def overtaken(**arguments: Any) -> tuple[str, ...]:
+            found = await expired(**arguments)
+            monkeypatch.setattr(deletion, "expired", expired)
+            await sweeper(service, keep_jobs_days=0.0).sweep()
+            return found
+
+        monkeypatch.setattr(deletion, "expired", overtaken)
+        await sweeper(service, keep_jobs_days=0.0).sweep()
+        assert await deletion.deleted(frozenset(job["id"] for job in jobs)) == {job["id"] for job in jobs}
+
+
+async def test_jobs_that_are_read_don_t_keep_those_behind_them_from_being_deleted(
+    service: JobService,
+) -> None:
+    first, second = await service.run(held_out=0), await service.run(held_out=0)
+    expired = service.resources.deletion.expired
+    assert await expired(keep_seconds=0.0, protected=(), limit=1) == (first["id"],)
+    assert await expired(keep_seconds=0.0, protected={first["id"]}, limit=1) == (second["id"],)
 
 
 async def test_sweeping_goes_on_after_a_failure(service: JobService) -> None:

@@ -85,7 +85,7 @@ async def test_a_worker_that_wakes_sends_nothing_before_it_knows_whose_the_job_i
         for _ in range(1000):  # everything that can go on does
             await asyncio.sleep(0)
         assert service.backend.in_flight == 0
-        service.resources.runner.cancel(job)  # brings the next beat
+        service.resources.database.wakeups.notify(job, for_workers=True)  # brings the next beat
         await asyncio.wait([worker])
 
         assert service.backend.requests.total() == sent

@@ -16,7 +16,7 @@ from store.errors import LostLeaseError, StoreUnavailableError
 from store.records.optimizations import Beat, Claim, Lease, OptimizationStatus
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
-from tests.store.steps import TTL, new_optimization, take_over
+from tests.store.steps import ANY_SOFTWARE, TTL, new_optimization, take_over
 
 
 class ScriptedRun(OptimizationRun):
@@ -79,9 +79,8 @@ def worker_on(
 
 async def new_claim(database: Database) -> Claim:
     """A claimed job."""
-    claim = await OptimizationRepository(database).claim(
-        await new_optimization(database), owner="ann", ttl=TTL
-    )
+    await new_optimization(database)
+    claim = await OptimizationRepository(database).claim_next(owner="ann", ttl=TTL, software=ANY_SOFTWARE)
     assert claim is not None
     return claim
 
@@ -160,6 +159,6 @@ async def test_a_cancelled_worker_gives_its_lease_back(database: Database) -> No
     await asyncio.wait([working])
     assert working.cancelled()
     assert run.cancelled
-    again = await OptimizationRepository(database).claim_next(owner="bob", ttl=TTL)
+    again = await OptimizationRepository(database).claim_next(owner="bob", ttl=TTL, software=ANY_SOFTWARE)
     assert again is not None
     assert again.optimization.elapsed_seconds > 0

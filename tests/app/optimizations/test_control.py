@@ -13,6 +13,7 @@ from store.repositories.vector_retention import VectorRetention
 from tests.app.jobs.crashes import finished_calls
 from tests.app.jobs.service import JobService, failure, open_service, outcome
 from tests.app.optimizations.test_cancel import working
+from tests.store.steps import ANY_SOFTWARE
 
 PATH = "/v1/optimizations"
 
@@ -210,6 +211,64 @@ async def test_a_limit_that_is_left_out_stays_and_one_that_is_null_goes(idle: Jo
     assert failure(await change(idle, job, nonsense=1))["param"] == "nonsense"
 
 
+async def test_two_who_change_a_budget_at_once_are_both_heard(database_url: str) -> None:
+    async with open_service(database_url, jobs={"max_running": 0}) as service:
+        job = await service.start(budget={"calls": 100})
+        optimizations, get = service.resources.optimizations, service.resources.optimizations.get
+        both = asyncio.Barrier(2)
+
+        async def meeting(*arguments: Any, **more: Any) -> Any:
+            found = await get(*arguments, **more)
+            await both.wait()
+            return found
+
+        optimizations.get = meeting  # type: ignore[method-assign]
+        answers = await asyncio.gather(
+            change(service, job, budget={"tokens": 10**6}), change(service, job, budget={"seconds": 60.0})
+        )
+        optimizations.get = get  # type: ignore[method-assign]
+        assert [answer.status_code for answer in answers] == [200, 200]
+        shown = await service.get(f"{PATH}/{job}")
+        assert shown["budget"] == {"calls": 100, "tokens": 10**6, "cost": None, "seconds": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "other"),
+    [
+        ("clone", {"held_out": 0}, {"held_out": 4}),
+        ("restart", {"from_round": 1}, {"from_round": 2}),
+        ("replay", {}, {"name": "other"}),
+    ],
+)
+async def test_a_repeated_request_is_answered_also_when_the_job_that_it_began_with_is_gone(
+    service: JobService, what: str, body: dict[str, Any], other: dict[str, Any]
+) -> None:
+    source = (await service.run(held_out=0))["id"]
+    headers = {"idempotency-key": "mine"}
+
+    async def send(changes: dict[str, Any]) -> httpx.Response:
+        return await service.client.post(f"{PATH}/{source}/{what}", json=changes, headers=headers)
+
+    first = await send(body)
+    assert first.status_code == 202, first.text
+    await service.finished(first.json()["id"])
+    assert (await service.client.delete(f"{PATH}/{source}")).status_code == 200
+    again = await send(body)
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    assert failure(await send(other), 422)["code"] == "idempotency_key_reused"
+    headers["idempotency-key"] = "another"
+    failure(await send(body), 404)
+
+
+async def test_a_clone_s_key_is_forgiving_about_changes_of_its_source(idle: JobService) -> None:
+    source, headers = await idle.start(budget={"calls": 100}), {"idempotency-key": "mine"}
+    path = f"{PATH}/{source}/clone"
+    made = await idle.client.post(path, json={"name": "copy"}, headers=headers)
+    await change(idle, source, budget={"calls": 200})
+    again = await idle.client.post(path, json={"name": "copy"}, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (200, made.json()["id"])
+
+
 async def test_a_key_makes_one_job_however_often_it_is_sent(database_url: str) -> None:
     async with open_service(database_url, jobs={"max_running": 0}) as service:
         body = {"target": "simulated-small", "preset": "mini", "held_out": 0}
@@ -318,7 +377,7 @@ async def test_a_clone_asks_models_anew(service: JobService) -> None:
 async def test_a_job_that_waits_for_a_backend_is_shown_with_its_cause(idle: JobService) -> None:
     job = await idle.start()
     optimizations = idle.resources.optimizations
-    claim = await optimizations.claim(job, owner="ann", ttl=60)
+    claim = await optimizations.claim_next(owner="ann", ttl=60, software=ANY_SOFTWARE)
     assert claim is not None
     reason = PauseReason(cause=PauseCause.BACKEND, message="it does not answer", backend="main")
     await optimizations.pause_for_backend(claim.lease, reason, probe_in=30)

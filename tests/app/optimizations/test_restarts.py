@@ -58,6 +58,25 @@ async def test_rounds_before_are_taken_for_nothing_and_those_after_are_drawn_ane
         assert await rounds(service, again["id"]) != new, "each restart has draws of its own"
 
 
+async def test_a_job_that_made_its_first_round_alone_goes_on_from_there(service: JobService) -> None:
+    service.backend.hold_from = 3 + 6
+    source = await service.start(held_out=0)
+    await service.wait_for(source, "round_finished")
+    await service.post(f"{PATH}/{source}/cancel")
+    await service.wait_for(source)
+    service.backend.hold_from = None
+    service.backend.opened.set()
+    before = await rounds(service, source)
+    assert [number for number, _ in before] == [0]
+    refused = failure(await service.post(f"{PATH}/{source}/restart", {"from_round": 2}))["message"]
+    assert "name one of 1 to 1" in refused
+    job = await restart(service, source, from_round=1)
+    assert (await service.finished(job))["status"] == "succeeded"
+    new = await rounds(service, job)
+    assert new[:1] == before
+    assert len(new) > 1
+
+
 async def test_a_restart_can_be_replayed_and_restarted_itself(service: JobService) -> None:
     source = await service.run(**RACE)
     first = await service.finished(await restart(service, source["id"], from_round=2))

@@ -135,6 +135,94 @@ async def test_a_request_that_works_no_more_is_a_failure_on_record(service: JobS
     assert "gone" in run["reason"]
 
 
+async def test_a_change_that_meets_a_tick_does_not_take_its_time_back(
+    service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = await add(service)
+    await make_due(service, schedule)
+    get = ScheduleRepository.get
+
+    async def overtaken(self: ScheduleRepository, schedule_id: str) -> Any:
+        found = await get(self, schedule_id)
+        await Scheduler(service.resources).tick()
+        return found
+
+    monkeypatch.setattr(ScheduleRepository, "get", overtaken)
+    changed = await service.client.patch(f"/v1/schedules/{schedule}", json={"name": "other"})
+    monkeypatch.setattr(ScheduleRepository, "get", get)
+    assert changed.json()["name"] == "other"
+    assert changed.json()["next_at"] > 1000.0
+    assert await Scheduler(service.resources).tick() == 0
+    assert len(await jobs_of(service, schedule)) == 1
+
+
+async def test_a_schedule_that_is_switched_off_stays_so_while_its_trigger_is_changed(
+    service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = await add(service)
+    path, get = f"/v1/schedules/{schedule}", ScheduleRepository.get
+
+    async def overtaken(self: ScheduleRepository, schedule_id: str) -> Any:
+        found = await get(self, schedule_id)
+        monkeypatch.setattr(ScheduleRepository, "get", get)
+        await service.client.patch(path, json={"enabled": False})
+        return found
+
+    monkeypatch.setattr("app.schedules.endpoints.ScheduleService.target_of", target_of)
+    monkeypatch.setattr(ScheduleRepository, "get", overtaken)
+    changed = (await service.client.patch(path, json={"trigger": DRIFT})).json()
+    assert (changed["enabled"], changed["next_at"], changed["trigger"]["type"]) == (False, None, "drift")
+
+
+async def target_of(*_: Any) -> str:
+    """The target of all schedules here, without a look at the table."""
+    return SMALL
+
+
+async def test_a_time_that_is_settled_a_second_time_is_no_obstacle(service: JobService) -> None:
+    schedule = await add(service)
+    for _ in range(2):
+        await make_due(service, schedule)
+        await Scheduler(service.resources).tick()
+    assert [run["outcome"] for run in await runs(service, schedule)] == ["started"]
+    assert (await service.get(f"/v1/schedules/{schedule}"))["next_at"] > 1000.0
+
+
+async def test_a_schedule_that_cannot_be_read_keeps_no_other_from_its_job(
+    service: JobService, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, whole = await add(service), await add(service)
+    async with service.resources.database.session() as session:
+        await session.execute(
+            text("""UPDATE schedules SET trigger = '{"type": "moon"}' WHERE id = :id"""), {"id": broken}
+        )
+    await make_due(service, broken, 1000.0)
+    await make_due(service, whole, 2000.0)
+    assert await Scheduler(service.resources).tick() == 1
+    assert len(await jobs_of(service, whole)) == 1
+    assert f"schedule {broken} could not be settled" in caplog.text
+
+
+async def test_a_time_that_another_process_has_settled_costs_nothing_more(
+    service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = await add(service)
+    await make_due(service, schedule)
+    scheduler, due = Scheduler(service.resources), ScheduleRepository.due
+
+    async def overtaken(self: ScheduleRepository) -> Any:
+        found = await due(self)
+        await make_due(service, schedule, 2000.0)
+        return found
+
+    async def never(*_: Any) -> None:
+        pytest.fail("queries were stored for a job that nobody makes")
+
+    monkeypatch.setattr(ScheduleRepository, "due", overtaken)
+    monkeypatch.setattr("app.schedules.scheduler.build_spec", never)
+    assert await scheduler.tick() == 0
+
+
 async def test_runs_are_kept_within_bounds(service: JobService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.repositories.schedules._KEPT_RUNS", 2)
     schedule = await add(service)
