@@ -111,9 +111,7 @@ async def open_resources(
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(stores.prompts, retrievers, settings.chat)
-        stored = WorkerStore(database=database, optimizations=optimizations, prompts=stores.prompts)
-        runs = _runs(stores, models, retrievers)
-        runner = _runner(stored, runs, settings.jobs, labelled)
+        runner = _runner(database, stores.prompts, _runs(stores, models, retrievers), settings.jobs, labelled)
         housekeeping = _housekeeping(database, optimizations, outcomes, settings)
         for background in (HintListener(database), runner, *housekeeping):
             await stack.enter_async_context(background)
@@ -201,8 +199,13 @@ async def _models(
 
 
 def _runner(
-    store: WorkerStore, runs: JobRuns, settings: JobSettings, labelled: LabelledPrompts
+    database: Database,
+    prompts: PromptRepository,
+    runs: JobRuns,
+    settings: JobSettings,
+    labelled: LabelledPrompts,
 ) -> LocalRunner:
+    store = WorkerStore(database=database, optimizations=OptimizationRepository(database), prompts=prompts)
     worker = JobWorker(store, runs, settings=settings, on_label_moved=labelled.invalidate)
     return LocalRunner(store.optimizations, worker, store.database.wakeups, settings)
 
