@@ -56,6 +56,7 @@ def settings_of(
     second: str,
     *,
     backend: JsonObject | None = None,
+    first_backend: JsonObject | None = None,
     target: JsonObject | None = None,
     **groups: object,
 ) -> Settings:
@@ -66,6 +67,7 @@ def settings_of(
         first: base URL.
         second: base URL.
         backend: further settings of both backends.
+        first_backend: further settings of the first one.
         target: further settings of the target.
         groups: further groups of settings.
     """
@@ -78,7 +80,10 @@ def settings_of(
     return Settings.model_validate(
         {
             "database": {"url": database_url},
-            "backends": {"first": {"base_url": first, **shared}, "second": {"base_url": second, **shared}},
+            "backends": {
+                "first": {"base_url": first, **shared, **(first_backend or {})},
+                "second": {"base_url": second, **shared},
+            },
             "targets": {
                 MODEL: {
                     "backend": "first",
