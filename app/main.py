@@ -15,6 +15,7 @@ from app.ledger.endpoints import router as ledger_router
 from app.metrics.endpoints import router as metrics_router
 from app.middleware import RequestContextMiddleware
 from app.models.endpoints import router as models_router
+from app.openapi import DocumentedApi
 from app.optimizations.control_endpoints import router as optimization_control_router
 from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
@@ -28,7 +29,7 @@ from app.webhooks.endpoints import router as webhooks_router
 
 def create_app(resources: Resources) -> FastAPI:
     """The application that serves ``resources``; its caller opens and closes them."""
-    app = FastAPI(
+    app = DocumentedApi(
         title="drpo",
         version=VERSION,
         summary="Aligns a language model without training it, and serves it aligned.",

@@ -27,23 +27,6 @@ _MESSAGE: Final = {
     },
     "additionalProperties": True,
 }
-_ERROR: Final = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
-}
-
 _ALIGNMENT_HEADERS: Final = [
     {
         "name": VERSION_HEADER,
@@ -105,10 +88,6 @@ def documentation(
     return {"requestBody": body, "parameters": _ALIGNMENT_HEADERS} if aligned else {"requestBody": body}
 
 
-def _failure(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
-
-
 def responses(
     answer: str,
     *,
@@ -125,7 +104,7 @@ def responses(
     whole = {"type": "object", "description": f"{answer}."}
     content: dict[str, Any] = {"application/json": {"schema": whole}}
     if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}
         answer = f"{answer}, or with stream=true server-sent events that {end}"
     good = {
         "description": f"{answer}.",
@@ -161,12 +140,12 @@ def responses(
 
 
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
-    400: _failure("The request cannot be used; param names the field at fault."),
-    401: _failure("The API key is missing or wrong."),
-    404: _failure("There is no such model, prompt version or label."),
-    429: _failure("The backend asks for patience; see Retry-After."),
-    502: _failure("The backend sent what is no answer, or is misconfigured."),
-    503: _failure("The backend or the database cannot be reached."),
+    400: {"description": "The request cannot be used; param names the field at fault."},
+    401: {"description": "The API key is missing or wrong."},
+    404: {"description": "There is no such model, prompt version or label."},
+    429: {"description": "The backend asks for patience; see Retry-After."},
+    502: {"description": "The backend sent what is no answer, or is misconfigured."},
+    503: {"description": "The backend or the database cannot be reached."},
 }
 
 DOCUMENTATION: Final[dict[str, Any]] = documentation(

@@ -9,7 +9,7 @@ from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
 from app.example_banks.schemas import AnswerList, CreateExampleBank, ExampleBankObject, ExampleBankPage
 from app.example_banks.service import ExampleBankService
-from app.jobs.event_stream import events_response
+from app.jobs.event_stream import EVENTS, events_response
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.jobs.schemas import ChangeJob, DeletedJob
 from store.records.optimizations import JobKind, OptimizationStatus
@@ -63,7 +63,7 @@ async def list_answers(
     return AnswerList(data=await ExampleBankService(resources).answers(bank_id, example_id=example_id))
 
 
-@router.get("/{bank_id}/events", response_class=EventSourceResponse)
+@router.get("/{bank_id}/events", response_class=EventSourceResponse, responses=EVENTS)
 async def follow_events(
     bank_id: str,
     resources: CurrentResources,

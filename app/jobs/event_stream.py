@@ -1,6 +1,7 @@
 """A job's events as server-sent events, from any point on."""
 
 from collections.abc import AsyncIterator
+from typing import Any, Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -10,6 +11,10 @@ from store.records.optimizations import OptimizationRecord
 from store.records.progress import EventRecord
 from store.repositories.optimization_rows import FINISHED_EVENT
 
+EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Numbered events until the job's last one.", "content": {"text/event-stream": {}}}
+}
+"""The answer of an endpoint that streams events, for FastAPI's ``responses``."""
 _HEARTBEAT_SECONDS = 10
 
 

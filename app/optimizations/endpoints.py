@@ -7,7 +7,7 @@ from sse_starlette import EventSourceResponse
 
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
-from app.jobs.event_stream import events_response
+from app.jobs.event_stream import EVENTS, events_response
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.forecast_schemas import Forecast
@@ -98,7 +98,7 @@ async def list_evaluations(
     return EvaluationList(data=found)
 
 
-@router.get("/{optimization_id}/events", response_class=EventSourceResponse)
+@router.get("/{optimization_id}/events", response_class=EventSourceResponse, responses=EVENTS)
 async def follow_events(
     optimization_id: str,
     resources: CurrentResources,
