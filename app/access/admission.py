@@ -56,6 +56,32 @@ class Admission:
         self._earlier = Spend()
         self._estimated = False
 
+    async def grow(self, request: SizedRequest, price: Price) -> None:
+        """Take what the request needs more than it was let in with, now that it is as it will be sent.
+
+        Raises:
+            ApiError: 429, a quota has no room for it: then the request has to be withdrawn.
+            StoreUnavailableError: more has to be drawn from a quota, and the database is away.
+        """
+        self._price, self._bound = price, self._desk.bound(request)
+        if self._taken_tokens:
+            tokens = bounded(likely_tokens(self._bound()), self._limits)
+            self._desk.settle(self.key_number, (), Amounts(tokens=tokens), self._taken_tokens)
+            self._taken_tokens = tokens
+        if self._limits.quotas:
+            held = sum((item.amounts for item in self.reservations), Amounts())
+            need = _need(self._bound(), price, requests=0)
+            more = Amounts(tokens=max(0, need.tokens - held.tokens), micros=max(0, need.micros - held.micros))
+            if more != Amounts():
+                self.reservations.append(
+                    await self._desk.reserve(self.key_number, self._limits, more, headers=self.headers)
+                )
+
+    def withdraw(self) -> None:
+        """Put all back, but for the request that its rate has counted: it is not sent."""
+        self._desk.settle(self.key_number, self.reservations, Amounts(), self._taken_tokens)
+        self.reservations, self._taken_tokens = [], 0
+
     async def again(
         self,
         request: SizedRequest,

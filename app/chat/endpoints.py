@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.auth import ServingPrincipal
 from app.chat.calls import PreparedCall
+from app.chat.entrance import Entrance
 from app.chat.openapi import DOCUMENTATION, RESPONSES
 from app.chat.reading import read_request
 from app.chat.serving import answer, chat_service
@@ -29,8 +30,8 @@ async def create_chat_completion(
     The body is read once and only where alignment needs it; all other fields go to the backend as they are.
     """
 
-    async def prepare(content: bytes) -> PreparedCall:
-        service = chat_service(resources, principal)
+    async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
+        service = chat_service(resources, principal, entrance)
         return await service.prepare(read_request(content, request.headers))
 
     return await answer(request, resources, principal, prepare)

@@ -1,7 +1,7 @@
 """The path of a chat request: its prompt version, its alignment, and the call that it becomes."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.access.principal import Principal
@@ -18,6 +18,7 @@ from app.labelled_prompts import LabelledPrompts
 from app.llm.registry import ModelRegistry
 from app.serving_settings import TargetSettings
 from optimizer.rendering import CallerSystem
+from optimizer.types import JsonObject
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +29,14 @@ class ChatService:
         models: the configured models.
         labelled: which prompt version serves a model.
         principal: who asks.
+        enter: lets a request in by the caller's limits, before anything is looked up for it.
         caller_system: the policy for requests that name none.
     """
 
     models: ModelRegistry
     labelled: LabelledPrompts
     principal: Principal
+    enter: Callable[[str, JsonObject], Awaitable[None]]
     caller_system: CallerSystem
 
     async def prepare(
@@ -85,7 +88,8 @@ class ChatService:
 
         Raises:
             ApiError: 404 for an unknown version or label; 400 for a version of another model, or where the
-                texts for a prompt's variables are not those that it needs.
+                texts for a prompt's variables are not those that it needs; 429, a rate or a quota is
+                exceeded.
             StoreUnavailableError: the database is down, and memory does not know the answer.
         """
         policy = policy_of(
@@ -96,6 +100,7 @@ class ChatService:
         )
         if not policy.align:
             return None
+        await self.enter(request.model, request.body)
         if request.prompt is not None:
             prompt = await self._choice().by_reference(request.model, request.prompt)
             return await align(prompt, policy, request.messages, request.prompt.variables)

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.access.admission import Admission
-from app.access.estimates import SizedRequest
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
+from app.chat.entrance import Entrance
 from app.chat.kept_answers import Keeping, keeping_of
 from app.chat.sending import Sending
 from app.chat.service import ChatService
@@ -25,7 +24,7 @@ async def answer(
     request: Request,
     resources: Resources,
     principal: Principal,
-    prepare: Callable[[bytes], Awaitable[PreparedCall]],
+    prepare: Callable[[bytes, Entrance], Awaitable[PreparedCall]],
 ) -> Response:
     """The answer to ``request``, from the call that ``prepare`` makes of its body.
 
@@ -41,12 +40,17 @@ async def answer(
             content = await request.body()
     except ClientDisconnect:
         return Response(status_code=CLIENT_LEFT)
-    call = await prepare(content)
+    entrance = Entrance(resources, principal)
+    entrance.size = len(content)
+    call: PreparedCall | None = None
     try:
+        call = await prepare(content, entrance)
         sent = call.content()
-        admission = await _admitted(resources, principal, call, size=len(sent))
+        admission = await entrance.let_in(call, size=len(sent))
     except BaseException:
-        call.abandon()
+        entrance.withdraw()
+        if call is not None:
+            call.abandon()
         raise
     added = request.scope["state"][ANSWER_HEADERS]
     added.update(admission.headers)
@@ -76,22 +80,12 @@ def _keeping(
     )
 
 
-async def _admitted(
-    resources: Resources, principal: Principal, call: PreparedCall, *, size: int
-) -> Admission:
-    """Let ``call`` in by the limits of whoever makes it: the model is that which is really asked."""
-    models = resources.models
-    principal.check_model(call.model, (*models.target_names(), *models.embedder_names()))
-    request = SizedRequest(body=call.body, size=size, generates=call.path != "embeddings")
-    with timed(Part.STORE):
-        return await resources.access.desk.admit(principal, request, models.backend_price(call.backend))
-
-
-def chat_service(resources: Resources, principal: Principal) -> ChatService:
-    """The service that prepares chat requests of ``principal``, on ``resources``."""
+def chat_service(resources: Resources, principal: Principal, entrance: Entrance) -> ChatService:
+    """The service that prepares a chat request of ``principal``, which comes through ``entrance``."""
     return ChatService(
         models=resources.models,
         labelled=resources.labelled,
         principal=principal,
+        enter=entrance.enter,
         caller_system=CallerSystem(resources.settings.chat.caller_system),
     )

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.auth import ServingPrincipal
 from app.chat.calls import PreparedCall
+from app.chat.entrance import Entrance
 from app.chat.openapi import documentation, responses
 from app.chat.serving import answer, chat_service
 from app.completions.reading import read_request
@@ -36,8 +37,8 @@ async def create_completion(
 ) -> Response:
     """Complete a text as it is; where the request asks for that, as a query to an aligned base model."""
 
-    async def prepare(content: bytes) -> PreparedCall:
-        service = CompletionsService(chat=chat_service(resources, principal))
+    async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
+        service = CompletionsService(chat=chat_service(resources, principal, entrance))
         return await service.prepare(read_request(content, request.headers))
 
     return await answer(request, resources, principal, prepare)

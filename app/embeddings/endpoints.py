@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.auth import ServingPrincipal
 from app.chat.calls import PreparedCall
+from app.chat.entrance import Entrance
 from app.chat.openapi import documentation, responses
 from app.chat.serving import answer
 from app.dependencies import CurrentResources
@@ -36,7 +37,7 @@ async def create_embeddings(
 ) -> Response:
     """Vectors from the configured embedding model; every field but the model's name goes there as it is."""
 
-    async def prepared(content: bytes) -> PreparedCall:
+    async def prepared(content: bytes, _: Entrance) -> PreparedCall:
         return prepare(content, resources.models, principal)
 
     return await answer(request, resources, principal, prepared)

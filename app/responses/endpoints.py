@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from app.auth import ServingPrincipal
 from app.chat.calls import PreparedCall
+from app.chat.entrance import Entrance
 from app.chat.openapi import PROMPT, documentation, responses
 from app.chat.serving import answer, chat_service
 from app.dependencies import CurrentResources
@@ -42,8 +43,8 @@ async def create_response(
 ) -> Response:
     """Answer as the model, aligned as in chat. Nothing is kept: earlier turns are sent again in ``input``."""
 
-    async def prepare(content: bytes) -> PreparedCall:
-        service = ResponseService(chat=chat_service(resources, principal))
+    async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
+        service = ResponseService(chat=chat_service(resources, principal, entrance))
         return await service.prepare(read_request(content, request.headers))
 
     return await answer(request, resources, principal, prepare)

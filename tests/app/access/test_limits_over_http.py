@@ -1,6 +1,7 @@
 """Rates and quotas of keys as clients meet them: with streams, failures and clients that leave."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -9,18 +10,22 @@ import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient, RateLimitError
 
 from app.access.key_limits import KeyLimits, Period, Quota
+from app.labelled_prompts import ServedPrompt
+from app.retrieval import Nearest
 from app.server import embedded_service
-from optimizer.types import JsonObject
+from optimizer.types import Example, JsonObject
 from store.connections import Database
 from store.records.keys import KeyRecord
 from store.records.usage import Amounts, QuotaWindow
 from store.repositories.keys import KeyRepository
+from store.repositories.prompts import PromptRepository
 from store.repositories.quotas import QuotaRepository
 from tests.app.access.stored_keys import add_key, bearer
-from tests.app.chat.serving import MODEL, question, settings_for
+from tests.app.chat.serving import EXAMPLES, MODEL, add_version, question, settings_for
 from tests.fakes.openai_server import Answer, Drop, FakeOpenAIServer, Stream, error, serve, sse
 
 PATH = "/v1/chat/completions"
+LONG = Example(id="e1", query="Why?", answer="x" * 3000)
 PRICE: JsonObject = {"price": {"input_per_million": 1000.0, "output_per_million": 10_000.0}}
 COST = 7 * 1000 + 5 * 10_000  # millionths, of what the fake backend reports
 
@@ -31,6 +36,11 @@ class Setup:
     fake: FakeOpenAIServer
     keys: KeyRepository
     quotas: QuotaRepository
+    prompts: PromptRepository
+
+    async def align(self) -> None:
+        """Have the model answer with a prompt and an example."""
+        await add_version(self.prompts, examples=EXAMPLES)
 
     async def key(self, limits: KeyLimits) -> tuple[dict[str, str], KeyRecord]:
         key, record = await add_key(self.keys, limits=limits)
@@ -56,7 +66,13 @@ async def setup(database_url: str) -> AsyncIterator[Setup]:
         async with embedded_service(settings) as url:
             db = Database(database_url)
             async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
-                yield Setup(client=client, fake=fake, keys=KeyRepository(db), quotas=QuotaRepository(db))
+                yield Setup(
+                    client=client,
+                    fake=fake,
+                    keys=KeyRepository(db),
+                    quotas=QuotaRepository(db),
+                    prompts=PromptRepository(db),
+                )
             await db.close()
 
 
@@ -216,6 +232,58 @@ async def test_leaving_a_stream_costs_what_came_however_little_was_told_of_it(se
     await setup.fake.until(lambda: setup.fake.left == 1)
     # the first frame is counted beside what it reports
     await setup.used(record, Amounts(requests=1, tokens=7 + 32, micros=7 * 1000 + 32 * 10_000))
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queries that examples were looked for with, in place of looking."""
+    found: list[str] = []
+
+    async def nearest(prompt: ServedPrompt, query: str, k: int | None) -> Nearest:
+        found.append(query)
+        return Nearest(examples=(LONG,), found_by="lexical")
+
+    monkeypatch.setattr(ServedPrompt, "nearest", nearest)
+    return found
+
+
+@pytest.mark.parametrize("limits", [KeyLimits(requests_per_minute=1), total(requests=1)])
+async def test_no_example_is_looked_for_in_a_request_that_is_refused(
+    setup: Setup, searches: list[str], limits: KeyLimits
+) -> None:
+    await setup.align()
+    key, _ = await setup.key(limits)
+    assert [(await setup.ask(key)).status_code for _ in range(3)] == [200, 429, 429]
+    assert len(searches) == 1
+    assert len(setup.fake.requests) == 1
+
+
+async def test_what_examples_add_is_reserved_as_well(setup: Setup, searches: list[str]) -> None:
+    await setup.align()
+    key, record = await setup.key(total(requests=9, tokens=2000))
+    refused = await setup.ask(key)  # the question alone would fit
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "insufficient_quota"
+    assert len(searches) == 1
+    assert setup.fake.requests == []
+    await setup.used(record, Amounts())
+    roomy, other = await setup.key(
+        dataclasses.replace(total(requests=9, tokens=9000, cost=100.0), tokens_per_minute=5000)
+    )
+    assert (await setup.ask(roomy)).status_code == 200
+    await setup.used(other, Amounts(requests=1, tokens=12, micros=COST))
+    again = await setup.ask(roomy)
+    # 12 of the first are gone; the bound of the second, a quarter of a token a byte, is counted after it
+    assert int(again.headers["x-ratelimit-remaining-tokens"]) > 4800
+
+
+async def test_a_request_that_cannot_be_aligned_costs_nothing(setup: Setup) -> None:
+    await setup.align()
+    key, record = await setup.key(dataclasses.replace(total(requests=9, tokens=9000), tokens_per_minute=5000))
+    body = question(prompt={"id": MODEL, "variables": {"nobody": "needs"}})
+    assert (await setup.client.post(PATH, json=body, headers=key)).status_code == 400
+    await setup.used(record, Amounts())
+    assert setup.fake.requests == []
 
 
 async def test_the_key_of_the_settings_knows_no_limits(setup: Setup) -> None:
