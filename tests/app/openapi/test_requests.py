@@ -11,6 +11,7 @@ from requests import Session
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.errors import InvalidSchema
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
@@ -64,6 +65,11 @@ def operations(service: Served, tag: str) -> list[APIOperation[Any, Any, Any, An
     return sorted(tagged, key=lambda operation: operation.method.upper() == "DELETE")
 
 
+def places_in(service: Served, operation: APIOperation[Any, Any, Any, Any]) -> dict[str, str]:
+    """Path parameters of an operation under which there is something."""
+    return {name: place for name, place in service.places.items() if f"{{{name}}}" in operation.path}
+
+
 def try_out(
     service: Served,
     operation: APIOperation[Any, Any, Any, Any],
@@ -95,8 +101,14 @@ def try_out(
             assert set(response.json()["error"]) == {"message", "type", "param", "code"}
             assert response.json()["error"]["message"]
 
-    run()
-    session.close()
+    try:
+        run()
+    except InvalidSchema:
+        # some ways to spoil lists the library thinks of and then cannot carry out: what came before counts
+        if mode is GenerationMode.POSITIVE:
+            raise
+    finally:
+        session.close()
     return statuses
 
 
@@ -121,7 +133,7 @@ def test_every_error_is_documented_as_the_envelope(service: Served) -> None:
 def test_answers_are_as_documented(service: Served, tag: str) -> None:
     met: set[int] = set()
     for operation in operations(service, tag):
-        places = {name: place for name, place in service.places.items() if f"{{{name}}}" in operation.path}
+        places = places_in(service, operation)
         met |= try_out(service, operation, mode=GenerationMode.POSITIVE, places=places)
         if places:
             met |= try_out(service, operation, mode=GenerationMode.POSITIVE, examples=3)
@@ -134,6 +146,9 @@ def test_answers_are_as_documented(service: Served, tag: str) -> None:
 @pytest.mark.parametrize("tag", TAGS)
 def test_a_key_that_may_only_serve_gets_documented_refusals(service: Served, tag: str) -> None:
     for operation in operations(service, tag):
-        met = try_out(service, operation, key=service.serve_key, mode=GenerationMode.POSITIVE, examples=3)
+        places = places_in(service, operation)
+        met = try_out(
+            service, operation, key=service.serve_key, mode=GenerationMode.POSITIVE, examples=3, places=places
+        )
         scopes = str(operation.definition.raw.get("security", "serve"))
         assert met == {403} or "serve" in scopes, operation.label
