@@ -21,6 +21,7 @@ from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
 from app.resources import Resources
 from app.responses.endpoints import router as responses_router
+from app.routes.endpoints import router as routes_router
 from app.schedules.endpoints import router as schedules_router
 from app.usage.endpoints import router as usage_router
 from app.version import VERSION
@@ -56,6 +57,7 @@ def create_app(resources: Resources) -> FastAPI:
         example_banks_router,
         webhooks_router,
         schedules_router,
+        routes_router,
     ):
         app.include_router(router)
     if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:
