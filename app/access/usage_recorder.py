@@ -164,6 +164,7 @@ def _record(outcome: Outcome, age: float) -> RequestRecord:
         micros=outcome.micros,
         first_ms=None if first is None else round(first * 1000),
         total_ms=round(outcome.seconds * 1000),
+        attempts=outcome.attempts,
     )
 
 

@@ -1,13 +1,17 @@
 """Served requests: numbers, and no word of what was asked or answered."""
 
-from sqlalchemy import ForeignKey, Integer, SmallInteger
+from sqlalchemy import ForeignKey, Integer, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.models.base import Base, SerialNumber
 
 
 class ServedRequest(Base):
-    """One request. ``key_number`` is 0 for a caller without a stored key; ``ending`` one of ``Ending``."""
+    """One request.
+
+    ``key_number`` is 0 for a caller without a stored key; ``ending`` one of ``Ending``; ``attempts`` 0
+    where a kept answer was given.
+    """
 
     __tablename__ = "served_requests"
 
@@ -25,3 +29,4 @@ class ServedRequest(Base):
     micros: Mapped[int]
     first_ms: Mapped[int | None] = mapped_column(Integer)
     total_ms: Mapped[int] = mapped_column(Integer)
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))

@@ -93,6 +93,7 @@ class RequestRecord:
         key_number: of the caller's stored key; 0 for none.
         estimated: whether the backend did not count the tokens.
         first_ms: until the first frame of a stream.
+        attempts: requests to backends that were made for it; 0 where a kept answer was given.
     """
 
     age_seconds: float
@@ -108,6 +109,7 @@ class RequestRecord:
     micros: int
     first_ms: int | None
     total_ms: int
+    attempts: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

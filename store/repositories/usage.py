@@ -157,6 +157,7 @@ def _row(request: RequestRecord, now: float, route_id: int) -> dict[str, object]
         "micros": request.micros,
         "first_ms": request.first_ms,
         "total_ms": request.total_ms,
+        "attempts": request.attempts,
     }
 
 

@@ -301,7 +301,7 @@ async def test_a_fallback_answers_in_its_place(
         await running.is_clean(before)
         (row,) = await running.rows()
         assert row.request_id == response.headers["x-request-id"]
-        assert (row.ending, row.error_code) == (Ending.ANSWERED, None)
+        assert (row.ending, row.error_code, row.attempts) == (Ending.ANSWERED, None, 2)
         assert row.prompt_tokens >= 7
 
 

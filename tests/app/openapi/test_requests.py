@@ -32,6 +32,7 @@ EXAMPLES: Final = 12
 TAGS: Final = (
     "chat",
     "responses",
+    "routes",
     "completions",
     "embeddings",
     "health",
