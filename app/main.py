@@ -88,6 +88,10 @@ def _install(app: FastAPI, resources: Resources) -> None:
 
 
 def _add_context(app: FastAPI, resources: Resources) -> None:
+    if resources.observation.tracing is not None:
+        from app.tracing_middleware import TracingMiddleware  # noqa: PLC0415 - loads OpenTelemetry
+
+        app.add_middleware(TracingMiddleware, tracing=resources.observation.tracing)
     app.add_middleware(
         RequestContextMiddleware,
         max_body_bytes=resources.settings.server.max_body_bytes,

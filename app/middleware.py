@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
 from app.request_reports import RequestReports
 from app.telemetry.current import ActiveRequest, answering
+from app.telemetry.propagation import TRACEPARENT, passing_on, trace_id_of
 from app.telemetry.timing import Part, own_seconds, server_timing
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,13 +40,17 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = ActiveRequest(_request_id(Headers(scope=scope)))
+        headers = Headers(scope=scope)
+        request = ActiveRequest(_request_id(headers))
+        parent = headers.get(TRACEPARENT, "")
+        request.trace_id = trace_id_of(parent)
         state = scope.setdefault("state", {})
         state["request_id"] = request.id
         added: dict[str, str] = {}
         state[ANSWER_HEADERS] = added
         exchange = _Exchange(request, receive, send, self._max_body_bytes, added)
-        with answering(request):
+        passed_on = {} if request.trace_id is None else {TRACEPARENT: parent}
+        with answering(request), passing_on(passed_on):
             try:
                 await self._answer(exchange, request.id, scope, receive)
             finally:

@@ -1,9 +1,13 @@
 """What a process opens to be seen: its metrics, and who hears how requests end."""
 
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
 from app.access.usage_recorder import UsageRecorder
 from app.jobs.local import LocalRunner
-from app.llm.metering import CallWatch
+from app.llm.opened_backend import CallObservers, CallTracing
 from app.llm.registry import ModelRegistry
+from app.observability_settings import ObservabilitySettings
 from app.outcomes import OutcomeFeed
 from app.request_log import log_request, note_outcome
 from app.request_metrics import HttpMetrics, ModelRequestMetrics
@@ -16,6 +20,9 @@ from store.connections import Database
 from store.repositories.call_retention import CallRetention
 from store.repositories.figures import FigureRepository
 
+if TYPE_CHECKING:
+    from app.telemetry.tracing import Tracing
+
 
 class Observation:
     """How the process is seen.
@@ -23,7 +30,8 @@ class Observation:
     Attributes:
         reports: hear how HTTP requests end.
         metrics: what is counted; None where nothing is.
-        calls: hears of the calls of jobs, if anybody does.
+        calls: who counts and traces the calls of models.
+        tracing: where spans go; None where nothing is traced.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,13 +39,31 @@ class Observation:
         self._logs_requests = settings.logging.requests
         self.reports = RequestReports()
         self.metrics = Metrics() if settings.observability.metrics else None
-        self.calls: CallWatch | None = None
         self._store: StoreWatch | None = None
         if self.metrics is not None:
-            self.calls = ModelCallMetrics(self.metrics)
             self.reports.listen(HttpMetrics(self.metrics).hear)
         if self._logs_requests:
             self.reports.listen(log_request)
+        self.tracing: Tracing | None = None
+        traces: CallTracing | None = None
+        if settings.observability.traces_endpoint is not None:
+            self.tracing, traces = _open_tracing(settings.observability)
+        counts = None if self.metrics is None else ModelCallMetrics(self.metrics)
+        self.calls = CallObservers(watch=counts, tracing=traces)
+
+    async def __aenter__(self) -> Self:
+        """Nothing more to open."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Send the spans that are left."""
+        if self.tracing is not None:
+            await self.tracing.aclose()
 
     def watch(
         self,
@@ -57,7 +83,7 @@ class Observation:
             runner: runs the jobs of this process.
             usage: records what requests use.
         """
-        if self._logs_requests:
+        if self._logs_requests or self.tracing is not None:
             outcomes.listen(note_outcome)
         if self.metrics is None:
             return
@@ -79,3 +105,17 @@ class Observation:
             return None
         await self._store.look()
         return self.metrics.text(accept)
+
+
+def _open_tracing(settings: ObservabilitySettings) -> "tuple[Tracing, CallTracing]":
+    # OpenTelemetry takes its time to load, which whoever traces nothing should not have to wait for
+    from app.llm.tracing import Traces  # noqa: PLC0415
+    from app.telemetry import tracing  # noqa: PLC0415
+
+    options = tracing.TracingOptions(
+        share=settings.traces_share,
+        calls=settings.traced_calls,
+        records_content=settings.record_content,
+    )
+    opened = tracing.Tracing(tracing.otlp_exporter(str(settings.traces_endpoint)), options)
+    return opened, Traces(opened)

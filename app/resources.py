@@ -104,7 +104,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
-        observation = Observation(settings)
+        observation = await stack.enter_async_context(Observation(settings))
         models = await _models(settings, database, meeting, observation, stack, clock)
         progress, outcomes = ProgressLog(database), OutcomeFeed()
         stores = _stores(database, await stack.enter_async_context(CallLedger(database)), progress)
@@ -191,7 +191,7 @@ async def _models(
         capability_records=StoredCapabilities(CapabilityRepository(database)),
         limiters=own_limiters if meeting is None else meeting.limiters(),
         clock=clock,
-        watch=observation.calls,
+        observers=observation.calls,
     )
     stack.push_async_callback(models.aclose)
     await models.recall_capabilities()
@@ -212,4 +212,5 @@ def _runner(
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:
     catalog = CriteriaCatalog.load()
-    return JobRuns(OptimizationRun(store, models, catalog, retrievers), BankRun(store, models, catalog))
+    prompts = OptimizationRun(store, models, catalog, retrievers)
+    return JobRuns(prompts, BankRun(store, models, catalog), models.tracing)

@@ -336,9 +336,18 @@ def load_settings(config: Path | None = None) -> Settings:
     variables = tuple(os.environ)  # noqa: TID251
     refuse_unknown(variables, ENV_PREFIX, ENV_DELIMITER, groups=tuple(Settings.model_fields))
     try:
-        return Settings.model_validate(merge(_read_file(config), environment))
+        return Settings.model_validate(merge(_of_opentelemetry(), merge(_read_file(config), environment)))
     except ValidationError as error:
         raise explain(error) from None
+
+
+def _of_opentelemetry() -> JsonObject:
+    """Where its own variables say that spans are sent."""
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")  # noqa: TID251
+    if not endpoint:
+        base = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")  # noqa: TID251
+        endpoint = f"{base.rstrip('/')}/v1/traces" if base else None
+    return {"observability": {"traces_endpoint": endpoint}} if endpoint else {}
 
 
 def with_options(

@@ -22,6 +22,7 @@ from app.jobs.wiring import RunModels, SearchParts
 from app.llm.fresh_draws import Draws
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
+from app.telemetry.job_watch import watching
 from optimizer.budget import Budget
 from optimizer.events import SearchFinished
 from optimizer.splitting import QuerySplit, split_queries
@@ -144,7 +145,7 @@ class OptimizationRun:
             models=models,
             base_model=self._target_api(claim.optimization.target, spec) == "completions",
             scorer=scorer,
-            observer=RoundWatch(recorder, grounds.context.draws),
+            observer=watching(RoundWatch(recorder, grounds.context.draws)),
             retrievers=self._retrievers,
             context=grounds.context,
         )

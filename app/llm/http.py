@@ -21,6 +21,7 @@ from app.backend_settings import SimulatedSettings
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.simulated.transport import SimulatedTransport
 from app.settings import BackendSettings
+from app.telemetry.propagation import outgoing_headers
 from app.version import VERSION
 from optimizer.errors import MalformedResponseError, RequestRefusedError
 from optimizer.types import JsonObject
@@ -93,8 +94,10 @@ class BackendClient:
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = _below(self._base_url, path)
+        traced = outgoing_headers()
+        headers = {**self._headers, **traced} if traced else self._headers
         return await self._transport.handle_async_request(
-            httpx.Request("POST", url, headers=self._headers, content=content, extensions=self._extensions)
+            httpx.Request("POST", url, headers=headers, content=content, extensions=self._extensions)
         )
 
     async def aclose(self) -> None:

@@ -1,15 +1,49 @@
 """A backend with everything that a process opens for it, and the models that are asked there."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from app.llm.capability_finder import ProbedModel
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.limits.limiter import BackendLimiter
-from app.llm.passthrough import Passthrough
+from app.llm.metering import CallWatch
+from app.llm.passthrough import ModelUpstream, Passthrough
 from app.llm.prices import Price
-from app.llm.wire import Api
+from app.llm.wire import Api, Path
 from app.settings import BackendSettings
+from optimizer.protocols import ChatModel
+from optimizer.types import ModelRole
+
+
+class CallTracing(Protocol):
+    """Traces calls, and the jobs that they are made for."""
+
+    def upstream(self, upstream: ModelUpstream, *, settings: BackendSettings) -> ModelUpstream:
+        """``upstream`` with a span for each call."""
+        ...
+
+    def model(
+        self, model: ChatModel, *, role: ModelRole, origin: Origin, settings: BackendSettings, path: Path
+    ) -> ChatModel:
+        """``model`` of a job, whose requests go to ``path``, with spans for its calls."""
+        ...
+
+    def job(self, job: str, *, kind: str, target: str) -> AbstractContextManager[None]:
+        """What happens inside is an attempt at ``job``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallObservers:
+    """Who watches calls: ``watch`` hears how those of jobs end, ``tracing`` traces all."""
+
+    watch: CallWatch | None = None
+    tracing: CallTracing | None = None
+
+
+NOBODY: Final = CallObservers()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,10 +54,20 @@ class OpenedBackend:
     client: BackendClient
     limiter: BackendLimiter
     price: Price
+    tracing: CallTracing | None = None
 
-    def passthrough(self, origin: Origin) -> Passthrough:
+    def passthrough(self, origin: Origin) -> ModelUpstream:
         """The raw interface of the model that ``origin`` names."""
-        return Passthrough(self.client, self.settings, origin=origin, limiter=self.limiter)
+        plain = Passthrough(self.client, self.settings, origin=origin, limiter=self.limiter)
+        if self.tracing is None:
+            return plain
+        return self.tracing.upstream(plain, settings=self.settings)
+
+    def traced(self, model: ChatModel, *, role: ModelRole, origin: Origin, path: Path) -> ChatModel:
+        """``model`` of a job, whose requests go to ``path``; with spans where they are wanted."""
+        if self.tracing is None:
+            return model
+        return self.tracing.model(model, role=role, origin=origin, settings=self.settings, path=path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -56,7 +56,17 @@ class Upstream(Protocol):
         ...
 
 
-class Passthrough(Upstream):
+class ModelUpstream(Upstream, Protocol):
+    """One model of one backend.
+
+    Attributes:
+        origin: which.
+    """
+
+    origin: Origin
+
+
+class Passthrough(ModelUpstream):
     """One model's raw interface."""
 
     def __init__(

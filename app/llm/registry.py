@@ -18,17 +18,17 @@ from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
 from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
-from app.llm.metering import CallWatch, Meter, MeteredModel
+from app.llm.metering import Meter, MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
-from app.llm.opened_backend import Assignment, OpenedBackend
-from app.llm.passthrough import Passthrough
+from app.llm.opened_backend import NOBODY, Assignment, CallObservers, OpenedBackend
+from app.llm.passthrough import ModelUpstream
 from app.llm.permitted import Permit, PermittedModel, always
 from app.llm.prices import Price
 from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
 from app.llm.routing.opening import open_routes
 from app.llm.routing.routes import Route, Routes
-from app.llm.wire import Api
+from app.llm.wire import PATHS, Api, Path
 from app.reward_settings import RewardSettings
 from app.serving_settings import TargetSettings
 from app.settings import RoleSettings, Settings
@@ -87,7 +87,7 @@ class ModelRegistry:
         *,
         capability_records: CapabilityRecords | None = None,
         limiters: LimiterSource = own_limiters,
-        watch: CallWatch | None = None,
+        observers: CallObservers = NOBODY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -97,7 +97,7 @@ class ModelRegistry:
             settings: backends, targets and roles.
             capability_records: where probe results are kept over restarts; by default only in memory.
             limiters: gives each backend its limits; by default this process has every backend for itself.
-            watch: hears of the calls that runs make.
+            observers: who counts the calls that runs make, and who traces all.
             clock: monotonic seconds.
             sleep: how to wait between retries.
 
@@ -106,7 +106,8 @@ class ModelRegistry:
         """
         self._settings = settings
         self._capabilities = CapabilityFinder(capability_records, sleep=sleep)
-        self._watch = watch
+        self._watch = observers.watch
+        self.tracing = observers.tracing
         self._clock = clock
         self._sleep = sleep
         self._opening: SharedCalls[str, LocalEmbedder] = SharedCalls()
@@ -119,6 +120,7 @@ class ModelRegistry:
                 client=BackendClient(backend, key=keys[name]),
                 limiter=limiters(name, backend),
                 price=Price.from_settings(backend.price),
+                tracing=observers.tracing,
             )
             for name, backend in settings.backends.items()
         }
@@ -285,6 +287,8 @@ class ModelRegistry:
     ) -> ChatModel:
         """``model`` with everything around it that a run needs."""
         origin, backend = assignment.origin, assignment.backend
+        path: Path = "embeddings" if role is ModelRole.EMBEDDER else PATHS[assignment.api]
+        model = backend.traced(model, role=role, origin=origin, path=path)
         model = MeteredModel(
             model, run.meter, role=role, price=backend.price, clock=self._clock, watch=self._watch
         )
@@ -323,7 +327,7 @@ class ModelRegistry:
         """The embedding models of the public API, in the order of the settings."""
         return tuple(self._settings.embedders)
 
-    def embedder_passthrough(self, name: str) -> Passthrough:
+    def embedder_passthrough(self, name: str) -> ModelUpstream:
         """The raw interface of the embedding model that the public API calls ``name``.
 
         Raises:

@@ -1,0 +1,36 @@
+"""The trace that a request belongs to, from its caller to the backend (W3C Trace Context).
+
+Nothing here needs OpenTelemetry: where nothing is traced, the caller's own parent is passed on.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+TRACEPARENT: Final = "traceparent"
+_FORM: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_NOTHING: Final[Mapping[str, str]] = {}
+_OUTGOING: ContextVar[Mapping[str, str]] = ContextVar("outgoing", default=_NOTHING)
+
+
+def trace_id_of(traceparent: str) -> str | None:
+    """The id of the trace that the header names; None where it has not the form of version 00."""
+    match = _FORM.fullmatch(traceparent)
+    return None if match is None else match[1]
+
+
+def outgoing_headers() -> Mapping[str, str]:
+    """The headers that tell a backend which trace a call belongs to; empty where it belongs to none."""
+    return _OUTGOING.get()
+
+
+@contextmanager
+def passing_on(headers: Mapping[str, str]) -> Iterator[None]:
+    """Calls that are sent inside, in tasks that begin there as well, carry ``headers``."""
+    token = _OUTGOING.set(headers)
+    try:
+        yield
+    finally:
+        _OUTGOING.reset(token)
