@@ -27,6 +27,7 @@ def note_outcome(outcome: Outcome) -> None:
         "streamed": outcome.streamed,
         "ending": outcome.ending,
         "attempts": outcome.attempts,
+        "was_kept": outcome.was_kept,
         "error_code": outcome.error_code,
         "input_tokens": outcome.counted.prompt_tokens,
         "output_tokens": outcome.counted.completion_tokens,

@@ -63,6 +63,9 @@ class ModelRequestMetrics:
         self._attempts = metrics.counter(
             "drpo_request_attempts", "Requests to backends that were made for them.", "model"
         )
+        self._kept = metrics.counter(
+            "drpo_kept_answers", "Requests that were given an answer that had been kept.", "model"
+        )
         self._failures = metrics.counter(
             "drpo_request_failures", "Requests to models that failed.", "model", "backend", "code"
         )
@@ -96,6 +99,7 @@ class ModelRequestMetrics:
         streamed = "true" if outcome.streamed else "false"
         self._requests.labels(outcome.endpoint, model, backend, streamed, ending).inc()
         self._attempts.labels(model).inc(outcome.attempts)
+        self._kept.labels(model).inc(outcome.was_kept)
         if ending == "failed":
             self._failures.labels(model, backend, outcome.error_code or "internal_error").inc()
         if outcome.streamed and ending != "answered":

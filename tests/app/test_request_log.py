@@ -52,6 +52,7 @@ async def test_a_request_is_a_line_of_numbers(sqlite_url: str, capsys: pytest.Ca
         "streamed": False,
         "ending": "answered",
         "attempts": 1,
+        "was_kept": False,
         "error_code": None,
         "input_tokens": 7,
         "output_tokens": 5,
