@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 from typing_extensions import override
 
+from app.log_writer import LineWriter
 from app.observability_settings import LoggingSettings
 from app.telemetry.current import current_job, current_request
 
@@ -93,13 +94,19 @@ def _whose() -> dict[str, str]:
 def configure_logging(settings: LoggingSettings) -> None:
     """Log as ``settings`` say; libraries that are chatty about every request only from warnings on."""
     is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
-    handler = logging.StreamHandler(sys.stderr if is_text else sys.stdout)
-    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
-    logging.basicConfig(level=settings.level, handlers=[handler], force=True)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    writer = LineWriter(sys.stderr if is_text else sys.stdout)
+    writer.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    _install(writer, settings.level)
 
 
 def log_for_command() -> None:
     """Log from warnings on, on stderr: stdout belongs to what a command prints."""
-    configure_logging(LoggingSettings(level="WARNING", format="text"))
+    handler = logging.StreamHandler()
+    handler.setFormatter(TextFormatter())
+    _install(handler, "WARNING")
+
+
+def _install(handler: logging.Handler, level: str) -> None:
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,10 +18,27 @@ def restored_logging() -> Iterator[None]:
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in CHATTY}
     yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+
+
+class Printed(NamedTuple):
+    """What was printed."""
+
+    out: str
+    err: str
+
+
+def written(capsys: pytest.CaptureFixture[str]) -> Printed:
+    """What was logged on stdout and on stderr since the last time."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    return Printed(*capsys.readouterr())
 
 
 @pytest.fixture

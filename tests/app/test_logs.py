@@ -7,7 +7,7 @@ import pytest
 from app.logs import configure_logging, log_for_command, without_secrets
 from app.observability_settings import LoggingSettings
 from app.telemetry.current import ActiveRequest, answering, working_on
-from tests.app.conftest import CHATTY
+from tests.app.conftest import CHATTY, written
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 TEXT = LoggingSettings(format="text")
@@ -22,7 +22,7 @@ def test_for_people_an_event_is_a_line_on_stderr(capsys: pytest.CaptureFixture[s
     configure_logging(TEXT)
     logging.getLogger("app.somewhere").info("it happened %s", "twice")
     logging.getLogger("app.somewhere").debug("unseen")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     assert captured.out == ""
     assert captured.err.endswith(" INFO app.somewhere: it happened twice\n")
     assert captured.err.count("\n") == 1
@@ -31,7 +31,7 @@ def test_for_people_an_event_is_a_line_on_stderr(capsys: pytest.CaptureFixture[s
 def test_for_machines_it_is_an_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(JSON)
     logging.getLogger("app.somewhere").info("it happened\n%s", "twice")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     assert captured.err == ""
     (line,) = captured.out.splitlines()
     found = json.loads(line)
@@ -46,7 +46,7 @@ def test_by_default_a_terminal_gets_text_and_anything_else_json(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
     configure_logging(LoggingSettings())
     logging.getLogger("app").info("here")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     assert "here" in getattr(captured, stream)
     assert captured.out.startswith("{") is not is_terminal
 
@@ -60,7 +60,7 @@ def test_a_line_says_which_request_or_job_it_belongs_to(capsys: pytest.CaptureFi
     with working_on("opt_1"):
         logging.getLogger("app").info("searched")
     logging.getLogger("app").info("idle")
-    asked, searched, idle = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    asked, searched, idle = (json.loads(line) for line in written(capsys).out.splitlines())
     assert (asked["request_id"], asked["trace_id"]) == ("req_1", request.trace_id)
     assert searched["job_id"] == "opt_1"
     assert {"request_id", "trace_id", "job_id"}.isdisjoint(idle)
@@ -70,7 +70,7 @@ def test_text_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(TEXT)
     with working_on("opt_1"):
         logging.getLogger("app").info("searched")
-    assert capsys.readouterr().err.endswith("app: searched [job_id=opt_1]\n")
+    assert written(capsys).err.endswith("app: searched [job_id=opt_1]\n")
 
 
 def test_a_trace_of_a_bug_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +79,7 @@ def test_a_trace_of_a_bug_is_one_line_of_json(capsys: pytest.CaptureFixture[str]
         fail(ValueError("no\nway"))
     except ValueError:
         logging.getLogger("app").exception("failed")
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = written(capsys).out.splitlines()
     assert "ValueError: no\nway" in json.loads(line)["exception"]
 
 
@@ -108,7 +108,7 @@ def test_secrets_are_hidden_in_lines_and_traces(
         fail(ConnectionError("no way to postgresql://drpo:hunter2@db/x"))
     except ConnectionError:
         logging.getLogger("app").exception("with %s", "Bearer abcdefgh12345678")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     told = captured.out + captured.err
     assert "postgresql://drpo:***@db/x" in told
     assert "hunter2" not in told
@@ -120,7 +120,7 @@ def test_chatty_libraries_speak_from_warnings_on(name: str, capsys: pytest.Captu
     configure_logging(LoggingSettings(format="text", level="DEBUG"))
     logging.getLogger(f"{name}.part").info("a request")
     logging.getLogger(f"{name}.part").warning("a problem")
-    assert "a problem" in (told := capsys.readouterr().err)
+    assert "a problem" in (told := written(capsys).err)
     assert "a request" not in told
 
 
@@ -129,6 +129,6 @@ def test_configuring_again_does_not_double_lines(capsys: pytest.CaptureFixture[s
     log_for_command()
     logging.getLogger("app").warning("once")
     logging.getLogger("app").info("not any more")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     assert captured.err.count("\n") == 1
     assert captured.out == ""

@@ -8,6 +8,7 @@ import pytest
 from app.logs import configure_logging
 from app.observability_settings import LoggingSettings
 from tests.app.chat.serving import BACKEND_KEY, MODEL, open_service, question
+from tests.app.conftest import written
 from tests.fakes.openai_server import Drop, Stream, error, sse
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
@@ -22,7 +23,7 @@ Lines: TypeAlias = list[dict[str, object]]
 
 def logged(capsys: pytest.CaptureFixture[str]) -> Lines:
     """What was logged since the last time."""
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [json.loads(line) for line in written(capsys).out.splitlines()]
 
 
 def log_all() -> None:
@@ -110,7 +111,7 @@ async def test_no_line_holds_content_or_secrets_whatever_goes_wrong(
         await service.ask(question(PROMPT, model=PROMPT), authorization=authorization)
         await service.ask({"messages": PROMPT}, authorization=authorization)
         await service.ask(body, authorization=f"Bearer {KEY}x")
-    captured = capsys.readouterr()
+    captured = written(capsys)
     told = captured.out + captured.err
     assert told.count('"logger":"app.requests"') == 8
     for secret in (PROMPT, KEY, PASSWORD, BACKEND_KEY):

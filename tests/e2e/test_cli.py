@@ -64,8 +64,10 @@ async def test_one_service_serves_a_file_until_it_is_told_to_stop(tmp_path: Path
     assert (second.code, second.out, second.err.count("\n")) == (1, "", 1)
     assert second.err.startswith("drpo: another process serves the database file")
     assert "--url" in second.err
-    assert (ended.code, ended.out) == (0, "")
-    assert "Traceback" not in ended.err
+    assert ended.code == 0
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert "/v1/optimizations" in {line.get("route") for line in lines}
+    assert "Traceback" not in ended.err + ended.out
     assert is_free(tmp_path)
 
 
