@@ -126,7 +126,7 @@ class LabelledPrompts:
         shelf = self._shelves.setdefault(model, _Shelf())
         await self._refresh(model, shelf)
         if self._is_stale(shelf):
-            raise self._too_old(model)
+            raise labels_too_old(model, self._max_stale_seconds)
         wanted = (shelf.pointers or {}).get(label)
         if wanted is None:
             shelf.served.pop(label, None)
@@ -140,7 +140,7 @@ class LabelledPrompts:
             if held is None:
                 raise
             if self._clock() - shelf.behind_since.setdefault(label, self._clock()) > self._max_stale_seconds:
-                raise self._too_old(model) from None
+                raise labels_too_old(model, self._max_stale_seconds) from None
             _LOGGER.warning("%s of %s stays at %s: %s cannot be read", label, model, held.version.id, wanted)
             return held
         shelf.served[label] = served
@@ -185,19 +185,6 @@ class LabelledPrompts:
 
     def _is_stale(self, shelf: _Shelf) -> bool:
         return self._clock() - shelf.read_at > self._max_stale_seconds
-
-    def _too_old(self, model: str) -> ApiError:
-        return ApiError(
-            ErrorAnswer(
-                status=503,
-                message=f"the labels of {model} could not be read for more than "
-                f"{self._max_stale_seconds:g} s (chat.max_stale_seconds), so nobody knows which prompt "
-                "is to be served; try again, or name a version with drpo.prompt_version",
-                type=SERVER_ERROR,
-                code="labels_stale",
-                retry_after=_RETRY_SECONDS,
-            )
-        )
 
     async def _refresh(self, model: str, shelf: _Shelf) -> None:
         if shelf.read_epoch == shelf.epoch:
@@ -246,3 +233,18 @@ class LabelledPrompts:
         if len(self._versions) > self._capacity:
             self._versions.popitem(last=False)
         return served
+
+
+def labels_too_old(model: str, seconds: float) -> ApiError:
+    """The 503 for a model whose labels could not be read for ``seconds``."""
+    return ApiError(
+        ErrorAnswer(
+            status=503,
+            message=f"the labels of {model} could not be read for more than {seconds:g} s "
+            "(chat.max_stale_seconds), so nobody knows which prompt is to be served; try again, or name a "
+            "version with drpo.prompt_version",
+            type=SERVER_ERROR,
+            code="labels_stale",
+            retry_after=_RETRY_SECONDS,
+        )
+    )

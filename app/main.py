@@ -9,6 +9,7 @@ from app.datasets.endpoints import router as datasets_router
 from app.embeddings.endpoints import router as embeddings_router
 from app.errors import install_error_handlers
 from app.example_banks.endpoints import router as example_banks_router
+from app.feedback.endpoints import router as feedback_router
 from app.health.endpoints import router as health_router
 from app.keys.endpoints import router as keys_router
 from app.ledger.endpoints import router as ledger_router
@@ -19,6 +20,7 @@ from app.openapi import DocumentedApi
 from app.optimizations.control_endpoints import router as optimization_control_router
 from app.optimizations.endpoints import router as optimizations_router
 from app.prompts.endpoints import router as prompts_router
+from app.releases.endpoints import router as releases_router
 from app.resources import Resources
 from app.responses.endpoints import router as responses_router
 from app.routes.endpoints import router as routes_router
@@ -53,6 +55,8 @@ def create_app(resources: Resources) -> FastAPI:
         usage_router,
         ledger_router,
         prompts_router,
+        releases_router,
+        feedback_router,
         datasets_router,
         example_banks_router,
         webhooks_router,

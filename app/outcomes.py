@@ -1,15 +1,46 @@
 """How served requests end: announced once each, to whoever counts, bills or reports them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from optimizer.types import Usage
+from store.records.releases import DrawnArm
 
 _LOGGER = logging.getLogger(__name__)
 
 Ending: TypeAlias = Literal["answered", "failed", "client_left"]
+SHADOW_ENDPOINT: Final = "shadow"
+"""Where copies come from: requests that nobody made."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShadowCopy:
+    """A copy of a request for another version, whose answer nobody gets.
+
+    Attributes:
+        send: sends it and says how it ended.
+        most: copies of its model that may be under way at a time.
+    """
+
+    send: Callable[[], Awaitable["Outcome"]]
+    most: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ticket:
+    """What is known of an answer before it is there.
+
+    Attributes:
+        token: what its id is made of.
+        drawn: the arm that a release has chosen for it; None where none did.
+        copy: what is to be sent to another version, once it is answered.
+    """
+
+    token: bytes
+    drawn: DrawnArm | None = None
+    copy: ShadowCopy | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +64,7 @@ class Outcome:
         seconds: from the request to the end.
         attempts: requests to backends that were made for it.
         was_kept: whether it was answered with what was kept of an earlier answer.
+        ticket: of an answer whose id is ours.
     """
 
     request_id: str
@@ -55,6 +87,7 @@ class Outcome:
     seconds: float
     attempts: int = 1
     was_kept: bool = False
+    ticket: Ticket | None = None
 
 
 OutcomeListener: TypeAlias = Callable[[Outcome], None]

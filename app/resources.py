@@ -30,6 +30,7 @@ from app.llm.registry import ModelRegistry
 from app.notifications.parts import Webhooks, open_webhooks
 from app.observation import Observation
 from app.outcomes import OutcomeFeed
+from app.release_control.parts import ReleaseControl, open_release_control
 from app.retrieval import Retrievers
 from app.settings import Settings
 from app.traffic import TrafficCounter
@@ -84,6 +85,7 @@ class Resources:
     observation: Observation
     runner: LocalRunner
     webhooks: Webhooks
+    release_control: ReleaseControl
 
     def control(self, kind: JobKind) -> JobControl:
         """What people may ask of jobs of ``kind``."""
@@ -105,15 +107,14 @@ async def open_resources(
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
         observation = await stack.enter_async_context(Observation(settings))
-        models = await _models(settings, database, meeting, observation, stack, clock)
         progress, outcomes = ProgressLog(database), OutcomeFeed()
+        models = await _models(settings, database, meeting, observation, stack, clock)
         stores = _stores(database, await stack.enter_async_context(CallLedger(database)), progress)
         optimizations = OptimizationRepository(database)
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(stores.prompts, retrievers, settings.chat)
         runner = _runner(database, stores.prompts, _runs(stores, models, retrievers), settings.jobs, labelled)
-        housekeeping = _housekeeping(database, optimizations, outcomes, settings)
-        for background in (HintListener(database), runner, *housekeeping):
+        for background in (*_housekeeping(database, optimizations, outcomes, settings), runner):
             await stack.enter_async_context(background)
         access = await stack.enter_async_context(open_access(database, settings, outcomes, meeting))
         observation.watch(database, models, outcomes, runner=runner, usage=access.recorder)
@@ -140,12 +141,13 @@ async def open_resources(
             observation=observation,
             runner=runner,
             webhooks=await stack.enter_async_context(open_webhooks(database, settings.webhooks)),
+            release_control=await _release_control(database, settings, outcomes, labelled, stack),
         )
 
 
 def _housekeeping(
     database: Database, optimizations: OptimizationRepository, outcomes: OutcomeFeed, settings: Settings
-) -> tuple[BackgroundLoop, BackendProbes, BackgroundLoop]:
+) -> tuple[HintListener, BackgroundLoop, BackendProbes, BackgroundLoop]:
     sweeper = LedgerSweeper(
         CallRetention(database),
         optimizations,
@@ -156,7 +158,18 @@ def _housekeeping(
     )
     counter = TrafficCounter(TrafficRepository(database), outcomes)
     probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
-    return sweeper.in_background(), probes, counter.in_background()
+    return HintListener(database), sweeper.in_background(), probes, counter.in_background()
+
+
+async def _release_control(
+    database: Database,
+    settings: Settings,
+    outcomes: OutcomeFeed,
+    labelled: LabelledPrompts,
+    stack: AsyncExitStack,
+) -> ReleaseControl:
+    control = open_release_control(database, settings, outcomes, labelled)
+    return await stack.enter_async_context(control)
 
 
 def _kept_answers(

@@ -16,16 +16,19 @@ from store.models.optimization import Optimization
 from store.models.webhook import Webhook
 from store.models.webhook_delivery import WebhookDelivery
 from store.records.progress import EventDraft
+from store.records.prompts import LabelMoveDraft
 
 PROMPT_EVENTS: Final = "optimization"
 BANK_EVENTS: Final = "example_bank"
 _KINDS: Final = {"prompt": PROMPT_EVENTS, "example_bank": BANK_EVENTS}
 STATES: Final = ("started", "paused", "resumed", "succeeded", "failed", "cancelled")
+ROLLED_BACK: Final = "release.rolled_back"
 PROMOTED: Final = f"{PROMPT_EVENTS}.promoted"
 TOLD_EVENTS: Final = (
     *(f"{PROMPT_EVENTS}.{state}" for state in STATES),
     PROMOTED,
     *(f"{BANK_EVENTS}.{state}" for state in STATES),
+    ROLLED_BACK,
 )
 """All names that a webhook may ask for."""
 
@@ -77,6 +80,31 @@ def add_deliveries(connection: Connection, optimization_id: str, drafts: Sequenc
     if rows:
         connection.execute(insert(WebhookDelivery), rows)
     return len(rows)
+
+
+def add_rollback(connection: Connection, move: LabelMoveDraft, left: str | None) -> None:
+    """Queue what active webhooks have to be told of a label that the service has moved by itself.
+
+    Args:
+        connection: of the transaction that moves it.
+        move: where to, and why.
+        left: the version that it pointed to.
+    """
+    told: JsonObject = {
+        "target": move.model,
+        "label": move.label,
+        "from_version": left,
+        "to_version": move.version_id,
+        "reason": move.reason,
+    }
+    now = connection.execute(select(db_now())).scalar_one()
+    rows = [
+        _row(webhook_id, ROLLED_BACK, move.model, message(ROLLED_BACK, now, told))
+        for webhook_id, events, target in connection.execute(_ACTIVE).all()
+        if ROLLED_BACK in events and target in {None, move.model}
+    ]
+    if rows:
+        connection.execute(insert(WebhookDelivery), rows)
 
 
 def message(event: str, at: float, body: JsonObject) -> str:

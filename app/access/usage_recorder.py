@@ -165,6 +165,8 @@ def _record(outcome: Outcome, age: float) -> RequestRecord:
         first_ms=None if first is None else round(first * 1000),
         total_ms=round(outcome.seconds * 1000),
         attempts=outcome.attempts,
+        token=None if outcome.ticket is None else outcome.ticket.token,
+        drawn=None if outcome.ticket is None else outcome.ticket.drawn,
     )
 
 

@@ -79,9 +79,9 @@ class AnswerReader(Reader):
         model: str,
         backend: str,
         shape: AnswerShape,
-        holding: str = "choices",
+        answer_id: str | None = None,
         hides_usage: bool = False,
-        writes_tokens: bool = True,
+        embeds: bool = False,
     ) -> None:
         """A reader of one response.
 
@@ -89,19 +89,19 @@ class AnswerReader(Reader):
             model: what the caller asked for.
             backend: the backend's configured name.
             shape: how its answers become what the caller's API has.
-            holding: the field that makes a whole answer one.
+            answer_id: what the caller knows the answer by; None for what the backend calls it.
             hides_usage: whether the caller did not ask for the token counts that a stream ends with.
-            writes_tokens: whether the model writes text: else it counts only those that it has read.
+            embeds: whether the answer is ``data`` instead of ``choices``, with no tokens but those read.
         """
         self.told_model: str | None = None
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
-        self._model = model
         self._backend = backend
         self._shape = shape
-        self._holding = holding
+        self._ours: JsonObject = {"model": model} if answer_id is None else {"model": model, "id": answer_id}
+        self._holding = "data" if embeds else "choices"
         self._hides_usage = hides_usage
-        self._writes_tokens = writes_tokens
+        self._writes_tokens = not embeds
 
     @override
     def whole(self, body: bytes) -> bytes:
@@ -115,7 +115,7 @@ class AnswerReader(Reader):
         if self._hides_usage and event.get("usage") and not event.get("choices"):
             return b""
         shaped = self._shape.chunk(event)
-        if shaped is event and event.get("model") == self._model:
+        if shaped is event and all(event.get(name) == value for name, value in self._ours.items()):
             return frame
         return b"data: " + self._written(shaped) + b"\n\n"
 
@@ -148,7 +148,7 @@ class AnswerReader(Reader):
 
     def _written(self, answer: JsonObject) -> bytes:
         try:
-            return orjson.dumps({**answer, "model": self._model})
+            return orjson.dumps({**answer, **self._ours})
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise self.malformed("an answer that is nested too deeply") from None
 

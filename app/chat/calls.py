@@ -11,6 +11,7 @@ from app.chat.headers import answer_headers
 from app.errors import invalid_request
 from app.llm.passthrough import Upstream
 from app.llm.wire import Path
+from app.outcomes import Ticket
 from optimizer.errors import ModelError
 from optimizer.types import JsonObject
 
@@ -58,6 +59,7 @@ class PreparedCall:
         streamed: whether the caller wants a stream.
         version_id: the prompt version that aligns it, or None.
         found_by: what found the examples that are shown; None where there are none.
+        ticket: what is known of its answer; None where that has no id of ours.
         detours: where else the request can go; None where there is nowhere.
         is_fallback: whether another model answers than those that usually do.
     """
@@ -72,6 +74,7 @@ class PreparedCall:
     streamed: bool = False
     version_id: str | None = None
     found_by: str | None = None
+    ticket: Ticket | None = None
     detours: Detours | None = None
     is_fallback: bool = False
 
@@ -101,4 +104,10 @@ class PreparedCall:
     def headers(self) -> dict[str, str]:
         """The answer's headers; once some of it was read they name the model that the backend reports."""
         told = self.reader.told_model or self.upstream_model
-        return answer_headers(upstream_model=told, version_id=self.version_id, found_by=self.found_by)
+        drawn = None if self.ticket is None else self.ticket.drawn
+        return answer_headers(
+            upstream_model=told,
+            version_id=self.version_id,
+            found_by=self.found_by,
+            arm=None if drawn is None else drawn.arm,
+        )

@@ -143,6 +143,7 @@ class AnswerRecord(CallRecord):
                 finish_reason=call.reader.finish_reason,
                 first_seconds=None if self._first is None else self._first - arrival.at,
                 seconds=time.monotonic() - arrival.at,
+                ticket=call.ticket,
                 attempts=self._attempts(),
                 was_kept=self._was_kept,
             )

@@ -11,17 +11,24 @@ ATTEMPTS_HEADER = "x-drpo-attempts"
 FALLBACK_HEADER = "x-drpo-fallback"
 CACHE_HEADER = "x-drpo-cache"
 AGE_HEADER = "age"
+ARM_HEADER = "x-drpo-arm"
+STICKY_HEADER = "x-drpo-sticky-key"
 UNALIGNED = "none"
 
 _LIMIT = 256
 
 
-def answer_headers(*, upstream_model: str, version_id: str | None, found_by: str | None) -> dict[str, str]:
+def answer_headers(
+    *, upstream_model: str, version_id: str | None, found_by: str | None, arm: str | None = None
+) -> dict[str, str]:
     """The headers of an answer: which model gave it, and which prompt version aligned it.
 
-    Where examples were shown they also say what they were found by.
+    Where examples were shown they also say what they were found by, and where a release chose the version,
+    which of its arms that was.
     """
     headers = {MODEL_HEADER: _header_text(upstream_model), VERSION_HEADER: version_id or UNALIGNED}
+    if arm is not None:
+        headers[ARM_HEADER] = arm
     return headers if found_by is None else headers | {RETRIEVAL_HEADER: found_by}
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.chat.schemas import AlignmentOptions, PromptReference
 from app.errors import invalid_request
+from app.labelled_prompts import PRODUCTION
 from app.serving_settings import AlignmentSettings
 from optimizer.rendering import CallerSystem, ExamplePlace
 
@@ -29,6 +30,11 @@ class AlignmentPolicy:
     caller_system: CallerSystem
     k: int | None
     place: ExamplePlace
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has named a version or a label, so that a release may choose."""
+        return self.prompt_version is None and not self.must_exist and self.label == PRODUCTION
 
 
 def policy_of(

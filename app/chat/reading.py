@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from app.chat.fields import EXTENSION, read_model, read_object, read_options, read_stream
+from app.chat.headers import STICKY_HEADER
 from app.chat.prompt_objects import FIELD as PROMPT
 from app.chat.prompt_objects import read_prompt
 from app.chat.schemas import ChatRequest
@@ -31,6 +32,7 @@ def read_request(content: bytes, headers: Mapping[str, str]) -> ChatRequest:
         options=read_options(extension, headers),
         body=body,
         prompt=prompt,
+        sticky_key=headers.get(STICKY_HEADER),
     )
 
 

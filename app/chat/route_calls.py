@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from app.answer_ids import CHAT_PREFIX
 from app.chat.alignment import Alignment, chat_body
 from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
@@ -14,6 +15,7 @@ from app.llm.capabilities import Capabilities
 from app.llm.registry import ModelRegistry
 from app.llm.routing.routes import Route
 from app.llm.wire import PATHS
+from app.outcomes import Ticket
 from optimizer.types import JsonObject
 
 _LIMIT: Final = "max_completion_tokens"
@@ -35,12 +37,14 @@ class ChatCalls:
         reader: makes of what reads chat completions what writes them as another API has them.
         tells_usage: whether that API always ends a stream with token counts: the backend is asked for them
             unless it is known to give none.
+        ticket: what is known of the answer.
         names_limit: whether the limit of the answer has to be called what the model calls it.
     """
 
     models: ModelRegistry
     request: ChatRequest
     alignment: Alignment | None
+    ticket: Ticket
     reader: Callable[[AnswerReader], Reader] = as_chat
     tells_usage: bool = False
     names_limit: bool = False
@@ -52,7 +56,11 @@ class ChatCalls:
         known = self.models.known_capabilities(route) or (Capabilities() if self.tells_usage else None)
         hides_usage = request.stream and ask_for_usage(body, can=known)
         answers = AnswerReader(
-            model=request.model, backend=route.backend, shape=shape, hides_usage=hides_usage
+            model=request.model,
+            backend=route.backend,
+            shape=shape,
+            answer_id=f"{CHAT_PREFIX}{self.ticket.token.hex()}",
+            hides_usage=hides_usage,
         )
         return PreparedCall(
             upstream=route.upstream,
@@ -65,6 +73,7 @@ class ChatCalls:
             streamed=request.stream,
             version_id=None if alignment is None else alignment.prompt.version.id,
             found_by=None if alignment is None else alignment.found_by,
+            ticket=self.ticket,
         )
 
     async def _body(self, route: Route, *, may_ask: bool) -> tuple[AnswerShape, JsonObject]:

@@ -73,6 +73,7 @@ class ChatRequest:
         stream: whether the answer is streamed.
         options: how to align it.
         prompt: the stored prompt that it names.
+        sticky_key: what its header says that it belongs to, so that a release gives it the same arm again.
         body: the whole body without our extension and without ``prompt``.
     """
 
@@ -82,3 +83,4 @@ class ChatRequest:
     options: AlignmentOptions
     body: JsonObject
     prompt: PromptReference | None = None
+    sticky_key: str | None = None

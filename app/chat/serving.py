@@ -85,6 +85,7 @@ def chat_service(resources: Resources, principal: Principal, entrance: Entrance)
     return ChatService(
         models=resources.models,
         labelled=resources.labelled,
+        releases=resources.release_control.book,
         principal=principal,
         enter=entrance.enter,
         caller_system=CallerSystem(resources.settings.chat.caller_system),

@@ -1,7 +1,9 @@
 """From a request for plain completions to the call that it becomes."""
 
+import dataclasses
 from dataclasses import dataclass
 
+from app.answer_ids import TEXT_PREFIX, new_token
 from app.chat.answers import AnswerReader, SameShape
 from app.chat.base_models import completions_body
 from app.chat.calls import PreparedCall
@@ -12,6 +14,7 @@ from app.chat.usage import ask_for_usage
 from app.completions.reading import CompletionsRequest
 from app.errors import invalid_request
 from app.llm.routing.routes import Route
+from app.outcomes import Ticket
 from app.serving_settings import TargetSettings
 from optimizer.types import JsonObject
 
@@ -31,10 +34,12 @@ class CompletionsService:
         """
         target = self.chat.target(request.model)
         version_id = found_by = None
+        ticket = Ticket(token=new_token())
         body: JsonObject = {**request.body, "model": target.model}
         if request.options is not None:
             asked = _as_chat(request, request.options, target)
-            alignment = await self.chat.alignment(asked)
+            choice = await self.chat.choice(asked)
+            ticket, alignment = dataclasses.replace(ticket, drawn=choice.drawn), choice.alignment
             if alignment is not None:
                 body = completions_body(asked, alignment, model=target.model)
                 if request.body.get("logprobs") is not None:  # chat has them in another form, this has not
@@ -50,7 +55,11 @@ class CompletionsService:
                 path="completions",
                 body=sent,
                 reader=AnswerReader(
-                    model=request.model, backend=route.backend, shape=SameShape(), hides_usage=hides_usage
+                    model=request.model,
+                    backend=route.backend,
+                    shape=SameShape(),
+                    answer_id=f"{TEXT_PREFIX}{ticket.token.hex()}",
+                    hides_usage=hides_usage,
                 ),
                 model=request.model,
                 backend=route.backend,
@@ -58,6 +67,7 @@ class CompletionsService:
                 streamed=request.stream,
                 version_id=version_id,
                 found_by=found_by,
+                ticket=ticket,
             )
 
         return await prepared(models.routes(request.model), write)

@@ -27,9 +27,7 @@ def prepare(content: bytes, models: ModelRegistry, principal: Principal) -> Prep
         upstream=upstream,
         path="embeddings",
         body={**body, "model": origin.model},
-        reader=AnswerReader(
-            model=name, backend=origin.backend, shape=SameShape(), holding="data", writes_tokens=False
-        ),
+        reader=AnswerReader(model=name, backend=origin.backend, shape=SameShape(), embeds=True),
         model=name,
         backend=origin.backend,
         upstream_model=origin.model,

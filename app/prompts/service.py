@@ -85,7 +85,7 @@ class PromptService:
             if not await self._prompts.versions(model):
                 self._refuse_unknown(model)
             raise not_found(f"{error}: see GET /v1/prompts/{model}/versions", param="version") from error
-        self._resources.labelled.invalidate(model)
+        await self._shown(model)
         return LabelObject(
             model=record.model, label=record.label, version=record.version_id, moved_at=record.moved_at
         )
@@ -106,8 +106,13 @@ class PromptService:
             if not await self._prompts.versions(model):
                 self._refuse_unknown(model)
             raise
-        self._resources.labelled.invalidate(model)
+        await self._shown(model)
         return LabelMoveObject.model_validate(asdict(made))
+
+    async def _shown(self, model: str) -> None:
+        """Let what was moved be served from here on."""
+        self._resources.labelled.invalidate(model)
+        await self._resources.release_control.book.refresh()
 
     async def history(self, model: str) -> list[LabelMoveObject]:
         """The audit log of a model's labels, newest first.

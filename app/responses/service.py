@@ -1,17 +1,15 @@
 """From a request for a response to the chat call that it becomes."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from app.answer_ids import new_token
 from app.chat.answers import AnswerReader, Reader
 from app.chat.calls import PreparedCall
 from app.chat.service import ChatService
 from app.responses.answers import ResponseReader
 from app.responses.objects import ResponseFrame
 from app.responses.reading import ResponseRequest
-
-_KEY_BYTES = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +27,9 @@ class ResponseService:
             ModelError: the model had to be asked what it can do, and did not answer.
         """
         asked = await self.chat.with_model(request.chat)
+        token = new_token()
         frame = ResponseFrame(
-            key=secrets.token_hex(_KEY_BYTES),
+            key=token.hex(),
             created_at=int(datetime.now(UTC).timestamp()),
             model=asked.model,
             asked=request.asked,
@@ -39,4 +38,4 @@ class ResponseService:
         def reader(inner: AnswerReader) -> Reader:
             return ResponseReader(inner, frame)
 
-        return await self.chat.prepare(asked, reader=reader, tells_usage=True, names_limit=True)
+        return await self.chat.prepare(asked, reader=reader, tells_usage=True, names_limit=True, token=token)

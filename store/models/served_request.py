@@ -1,6 +1,6 @@
 """Served requests: numbers, and no word of what was asked or answered."""
 
-from sqlalchemy import ForeignKey, Integer, SmallInteger, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.models.base import Base, SerialNumber
@@ -10,10 +10,12 @@ class ServedRequest(Base):
     """One request.
 
     ``key_number`` is 0 for a caller without a stored key; ``ending`` one of ``Ending``; ``attempts`` 0
-    where a kept answer was given.
+    where a kept answer was given; ``token`` what the answer's id is made of. ``arm``, ``propensity`` and
+    ``stretch`` say how a release chose the version.
     """
 
     __tablename__ = "served_requests"
+    __table_args__ = (Index(None, "token"),)
 
     id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
     at: Mapped[float]
@@ -30,3 +32,7 @@ class ServedRequest(Base):
     first_ms: Mapped[int | None] = mapped_column(Integer)
     total_ms: Mapped[int] = mapped_column(Integer)
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    token: Mapped[bytes | None] = mapped_column(LargeBinary)
+    arm: Mapped[str | None]
+    propensity: Mapped[float | None]
+    stretch: Mapped[int | None] = mapped_column(BigInteger)

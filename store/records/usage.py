@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from store.records.releases import DrawnArm
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Amounts:
@@ -94,6 +96,8 @@ class RequestRecord:
         estimated: whether the backend did not count the tokens.
         first_ms: until the first frame of a stream.
         attempts: requests to backends that were made for it; 0 where a kept answer was given.
+        token: what the answer's id is made of.
+        drawn: what chose its version, where a release did.
     """
 
     age_seconds: float
@@ -110,6 +114,8 @@ class RequestRecord:
     first_ms: int | None
     total_ms: int
     attempts: int = 1
+    token: bytes | None = None
+    drawn: DrawnArm | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,6 +143,7 @@ class UsageRepository:
 
 
 def _row(request: RequestRecord, now: float, route_id: int) -> dict[str, object]:
+    drawn = request.drawn
     return {
         "at": now - request.age_seconds,
         "request_id": request.request_id,
@@ -158,6 +159,10 @@ def _row(request: RequestRecord, now: float, route_id: int) -> dict[str, object]
         "first_ms": request.first_ms,
         "total_ms": request.total_ms,
         "attempts": request.attempts,
+        "token": request.token,
+        "arm": None if drawn is None else drawn.arm,
+        "propensity": None if drawn is None else drawn.propensity,
+        "stretch": None if drawn is None else drawn.stretch,
     }
 
 

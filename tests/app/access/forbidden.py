@@ -146,6 +146,8 @@ async def open_premises(database_url: str) -> AsyncIterator[Premises]:
 async def _belongings(service: Service, model: str, prompt: str) -> dict[str, str]:
     values = {"model": model}
     version = await add_version(service.resources.prompts, prompt, model=model)
+    response = await service.client.put(f"/v1/releases/{model}", headers=ADMIN, json={})
+    assert response.status_code == 200, response.text
     return {
         **values,
         "version_id": version.id,

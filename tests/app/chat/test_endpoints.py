@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.answer_ids import token_of
 from app.labelled_prompts import LabelledPrompts
 from app.serving_settings import ChatSettings
 from store.connections import Database
@@ -206,8 +207,16 @@ async def test_a_base_model_is_asked_for_a_completion_and_answers_as_chat(servic
 async def test_the_id_that_the_backend_reports_goes_to_the_header(service: Service) -> None:
     service.fake.push(Answer(body={"model": "vendor-model-1-0613", "choices": []}))
     response = await service.ask(question())
-    assert response.json() == {"model": MODEL, "choices": []}
+    assert response.json() == {"model": MODEL, "choices": [], "id": response.json()["id"]}
     assert response.headers["x-drpo-upstream-model"] == "vendor-model-1-0613"
+
+
+async def test_every_answer_has_an_id_of_its_own_whatever_the_backend_calls_it(service: Service) -> None:
+    service.fake.push(*[Answer(body={"id": "chatcmpl-0", "choices": []}) for _ in range(2)])
+    first, second = [(await service.ask(question())).json()["id"] for _ in range(2)]
+    assert first != second
+    assert token_of(first) != token_of(second)
+    assert None not in {token_of(first), token_of(second)}
 
 
 async def test_a_429_is_passed_on_with_its_patience(service: Service) -> None:

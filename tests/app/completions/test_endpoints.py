@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.answer_ids import token_of
 from optimizer.types import JsonObject
 from tests.app.chat.serving import BASE_MODEL, EXAMPLES, MODEL, Service, add_version, open_service
 from tests.fakes.openai_server import Answer, Stream, error, sse
@@ -112,7 +113,10 @@ async def test_a_stream_passes_under_the_right_name_with_its_tokens_kept_back(se
     service.fake.push(Stream(chunks=[sse(text), sse(count), DONE]))
     response = await complete(service, stream=True)
     frames = response.content.split(b"\n\n")
-    assert json.loads(frames[0].removeprefix(b"data: ")) == {**text, "model": BASE_MODEL}
+    told = json.loads(frames[0].removeprefix(b"data: "))
+    assert told == {**text, "model": BASE_MODEL, "id": told["id"]}
+    assert told["id"].startswith("cmpl-")
+    assert token_of(told["id"]) is not None
     assert frames[1:] == [b"data: [DONE]", b""]
     assert service.sent.body["stream_options"] == {"include_usage": True}
 

@@ -1,0 +1,73 @@
+"""Counting what comes of the arms of releases: in memory as requests end, in the store a moment later."""
+
+import dataclasses
+import logging
+from typing import Final
+
+from app.background import BackgroundLoop
+from app.outcomes import SHADOW_ENDPOINT, Outcome, OutcomeFeed
+from app.traffic import tally_of
+from store.errors import StoreError
+from store.records.releases import ArmKey, ArmTally
+from store.repositories.release_counts import ReleaseCountRepository
+
+_LOGGER = logging.getLogger(__name__)
+_FLUSH_SECONDS: Final = 1.0
+_NOTHING: Final = ArmTally()
+
+
+class ArmCounter:
+    """Counts outcomes whose version a release chose; a kill loses about a second of counts."""
+
+    def __init__(self, counts: ReleaseCountRepository, feed: OutcomeFeed) -> None:
+        """A counter of what ``feed`` announces."""
+        self._counts = counts
+        self._counted: dict[ArmKey, ArmTally] = {}
+        feed.listen(self.note)
+
+    def in_background(self) -> BackgroundLoop:
+        """Writing what was counted, now and then and at the end."""
+        return BackgroundLoop("arms", self.flush, every_seconds=_FLUSH_SECONDS, last=self.flush)
+
+    def note(self, outcome: Outcome) -> None:
+        """Count one request."""
+        drawn = None if outcome.ticket is None else outcome.ticket.drawn
+        tally = None if drawn is None else _tally(outcome)
+        if drawn is None or tally is None:
+            return
+        key = ArmKey(
+            model=outcome.model, stretch=drawn.stretch, arm=drawn.arm, version_id=outcome.version_id or ""
+        )
+        self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+
+    async def flush(self) -> None:
+        """Write what was counted; where the store is away it waits for the next time."""
+        counted, self._counted = self._counted, {}
+        if not counted:
+            return
+        try:
+            await self._counts.add(counted)
+        except StoreError as error:
+            _LOGGER.warning("the arms of releases stay counted in memory: %s", error)
+            for key, tally in counted.items():
+                self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+
+
+def _tally(outcome: Outcome) -> ArmTally | None:
+    """What ``outcome`` counts as; None for what says nothing about a version.
+
+    A failure is an answer that its user cannot use: none, a filtered one, or an empty one. An answer that is
+    cut at the limit which its user has set is none.
+    """
+    if outcome.endpoint == SHADOW_ENDPOINT:
+        outcome = dataclasses.replace(outcome, endpoint="/v1/chat/completions")
+    found = tally_of(outcome)
+    if found is None:
+        return None
+    return ArmTally(
+        requests=1,
+        errors=found.upstream_errors + found.refused + found.empty,
+        tokens=outcome.counted.total_tokens,
+        micros=outcome.micros,
+        milliseconds=round(outcome.seconds * 1000),
+    )

@@ -1,0 +1,181 @@
+"""Releases: the policies of models' traffic, and moves that the service makes by itself."""
+
+import secrets
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store.clock import db_now
+from store.connections import Database, Session
+from store.errors import ConflictError, NotFoundError
+from store.json_values import JsonObject
+from store.models.prompt_label import PromptLabel
+from store.models.release import Release
+from store.models.release_change import ReleaseChange
+from store.models.release_count import ReleaseCount
+from store.records.prompts import LabelMoveDraft, LabelRecord
+from store.records.releases import ReleaseChangeRecord, ReleaseRecord, ReleaseView
+from store.repositories.prompts import PromptRepository
+from store.webhook_outbox import add_rollback
+
+_SALT_BYTES = 16
+
+
+class ReleaseRepository:
+    """One row a model; every change is in the audit log."""
+
+    def __init__(self, db: Database) -> None:
+        """The releases in ``db``."""
+        self._db = db
+        self._prompts = PromptRepository(db)
+
+    async def put(self, model: str, policy: JsonObject, *, actor: str) -> ReleaseRecord:
+        """Set the policy of a model; its salt stays, so that nobody changes arms without need."""
+        new_row = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
+        salt = secrets.token_hex(_SALT_BYTES)
+        statement = new_row(Release).values(model=model, policy=policy, salt=salt, changed_by=actor)
+        to = {
+            "policy": statement.excluded.policy,
+            "changed_by": actor,
+            "changed_at": db_now(),
+            "suspect_stretch": None,
+            "suspect_since": None,
+            "quiet_until": None,
+        }
+        upsert = statement.on_conflict_do_update(index_elements=["model"], set_=to).returning(Release)
+        async with self._db.session() as session:
+            row = (await session.scalars(upsert)).one()
+            await session.execute(insert(ReleaseChange).values(model=model, policy=policy, actor=actor))
+            return _release(row)
+
+    async def end(self, model: str, *, actor: str) -> None:
+        """End a model's release, and forget what was counted for it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._db.session() as session:
+            gone = delete(Release).where(Release.model == model).returning(Release.model)
+            if (await session.scalars(gone)).first() is None:
+                raise NotFoundError(f"{model} has no release")
+            await session.execute(delete(ReleaseCount).where(ReleaseCount.model == model))
+            await session.execute(insert(ReleaseChange).values(model=model, policy=None, actor=actor))
+
+    async def views(self, model: str | None = None) -> tuple[ReleaseView, ...]:
+        """All releases, or that of one model, with the labels of their models."""
+        releases, labels = select(Release).order_by(Release.model), select(PromptLabel)
+        if model is not None:
+            releases, labels = (
+                releases.where(Release.model == model),
+                labels.where(PromptLabel.model == model),
+            )
+        async with self._db.read() as session:
+            rows = (await session.scalars(releases)).all()
+            if not rows:
+                return ()
+            pointers = (await session.scalars(labels)).all()
+        return tuple(
+            ReleaseView(
+                release=_release(row),
+                labels=tuple(
+                    LabelRecord(
+                        model=label.model,
+                        label=label.label,
+                        version_id=label.version_id,
+                        moved_at=label.moved_at,
+                    )
+                    for label in pointers
+                    if label.model == row.model
+                ),
+            )
+            for row in rows
+        )
+
+    async def changes(self, model: str) -> tuple[ReleaseChangeRecord, ...]:
+        """The audit log of a model's release, newest first."""
+        statement = select(ReleaseChange).where(ReleaseChange.model == model)
+        async with self._db.read() as session:
+            rows = await session.scalars(statement.order_by(ReleaseChange.id.desc()))
+            return tuple(
+                ReleaseChangeRecord(id=row.id, model=row.model, policy=row.policy, actor=row.actor, at=row.at)
+                for row in rows
+            )
+
+    async def suspect(self, model: str, stretch: int | None) -> float | None:
+        """Note whether a model's arms look bad now.
+
+        Args:
+            model: the release's.
+            stretch: the one that does; None where none does.
+
+        Returns:
+            For how many seconds this stretch has looked bad; None where it does not, or where nothing may be
+            moved automatically yet.
+        """
+        of_model = Release.model == model
+        async with self._db.session() as session:
+            row = await session.scalar(select(Release).where(of_model).with_for_update())
+            if row is None:
+                return None
+            now = (await session.execute(select(db_now()))).scalar_one()
+            since = row.suspect_since if row.suspect_stretch == stretch else None
+            if stretch is not None and since is None:
+                since = now
+            if (row.suspect_stretch, row.suspect_since) != (stretch, since):
+                to = {"suspect_stretch": stretch, "suspect_since": since}
+                await session.execute(update(Release).where(of_model).values(**to))
+            is_quiet = row.quiet_until is not None and now < row.quiet_until
+            return None if since is None or is_quiet else now - since
+
+    async def roll_back(
+        self, move: LabelMoveDraft, *, expected: str | None, stretch: int, quiet_seconds: float
+    ) -> bool:
+        """Move a label of a stretch that looks bad: one of all processes that want to does.
+
+        Args:
+            move: what to move where, and why.
+            expected: where the label has to point now.
+            stretch: the one that looks bad.
+            quiet_seconds: nothing else is moved automatically for so long.
+
+        Returns:
+            Whether it was moved by this call.
+        """
+        try:
+            async with self._db.session() as session:
+                return await self._roll_back(session, move, expected, stretch, quiet_seconds)
+        except ConflictError:
+            return False  # somebody has moved it meanwhile
+
+    async def _roll_back(
+        self, session: Session, move: LabelMoveDraft, expected: str | None, stretch: int, quiet: float
+    ) -> bool:
+        claim = (
+            update(Release)
+            .where(
+                Release.model == move.model,
+                Release.suspect_stretch == stretch,
+                (Release.quiet_until.is_(None)) | (Release.quiet_until <= db_now()),
+            )
+            .values(suspect_stretch=None, suspect_since=None, quiet_until=db_now() + quiet)
+            .returning(Release.model)
+        )
+        if (await session.scalars(claim)).first() is None:
+            return False
+        await self._prompts.move_label(move, expected=expected, session=session)
+        connection = await session.connection()
+        await connection.run_sync(add_rollback, move, expected)
+        return True
+
+
+def _release(row: Release) -> ReleaseRecord:
+    return ReleaseRecord(
+        model=row.model,
+        policy=row.policy,
+        salt=row.salt,
+        changed_by=row.changed_by,
+        changed_at=row.changed_at,
+        suspect_stretch=row.suspect_stretch,
+        suspect_since=row.suspect_since,
+        quiet_until=row.quiet_until,
+    )
