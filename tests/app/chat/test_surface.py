@@ -120,7 +120,8 @@ async def test_every_field_of_an_answer_reaches_the_caller(
     told: JsonObject = {**ABOUT, "object": "chat.completion", "choices": [choice], "usage": USAGE}
     listening.fake.push(Answer(body={**told, "model": UPSTREAM_MODEL}))
     response = await client.post(PATH, json={"model": MODEL, "messages": TURNS})
-    assert response.json() == {**told, "model": MODEL}
+    assert response.json() == {**told, "model": MODEL, "id": response.json()["id"]}
+    assert response.json()["id"] != told["id"]
 
 
 async def test_every_field_of_a_stream_reaches_the_caller(
@@ -147,9 +148,9 @@ async def test_every_field_of_a_stream_reaches_the_caller(
     response = await client.post(PATH, json={**asked, "stream_options": {"include_usage": True}})
     *events, done, rest = response.text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
-    assert [json.loads(event.removeprefix("data: ")) for event in events] == [
-        {**frame, "model": MODEL} for frame in frames
-    ]
+    told = [json.loads(event.removeprefix("data: ")) for event in events]
+    assert told == [{**frame, "model": MODEL, "id": told[0]["id"]} for frame in frames]
+    assert told[0]["id"] != frames[0]["id"]
 
 
 @pytest.mark.parametrize("path", [f"/v1/models/{BASE_MODEL}", f"/v1/models/{BASE_MODEL.replace('/', '%2F')}"])
