@@ -42,8 +42,8 @@ _BODY = json.dumps(
 
 
 @asynccontextmanager
-async def service(folder: Path, provider_url: str) -> AsyncIterator[str]:
-    """The service in a process of its own, on a free port."""
+async def service(folder: Path, provider_url: str, *settings: str) -> AsyncIterator[str]:
+    """The service in a process of its own, on a free port, with further lines of settings."""
     role = '{ backend = "b", model = "simulated-critic" }'
     lines = [
         f'database.url = "sqlite:///{folder}/drpo.db"',
@@ -53,11 +53,14 @@ async def service(folder: Path, provider_url: str) -> AsyncIterator[str]:
         'targets.small = { backend = "b", model = "simulated-small" }',
         f"roles = {{ proposer = {role}, selector = {role}, judge = {role} }}",
         "jobs.max_running = 0",
+        *settings,
     ]
     config = folder / "drpo.toml"
     config.write_text("\n".join(lines), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app.cli", "serve", "--config", str(config)), stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "app.cli", "serve", "--config", str(config)),
+        stdout=asyncio.subprocess.DEVNULL,  # its log
+        stderr=asyncio.subprocess.PIPE,
     )
     told = process.stderr or asyncio.StreamReader()
     try:
