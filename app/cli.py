@@ -1,4 +1,4 @@
-"""``drpo``: its processes, jobs, prompts, keys, usage, webhooks, schedules, chat, demo."""
+"""``drpo``: its processes, jobs, prompts, labels, keys, usage, webhooks, schedules, chat, demo."""
 
 import asyncio
 import json
@@ -27,6 +27,7 @@ from app.commands.invocation import (
 )
 from app.commands.jobs import app as jobs_app
 from app.commands.keys import app as keys_app
+from app.commands.labels import app as labels_app
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
@@ -54,6 +55,7 @@ for command in (serve, worker, migrate, usage):
     app.command()(command)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
+app.add_typer(labels_app, name="labels")
 app.add_typer(webhooks_app, name="webhooks")
 app.add_typer(schedules_app, name="schedules")
 

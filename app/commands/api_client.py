@@ -53,6 +53,15 @@ class ApiClient:
         """
         return await self._send_json("POST", path, body)
 
+    async def put(self, path: str, body: object) -> Any:
+        """The JSON that ``PUT path`` gives.
+
+        Raises:
+            InvalidInputError: the body holds a number that JSON does not know, such as nan.
+            ServiceError: the service cannot be reached, or refuses.
+        """
+        return await self._send_json("PUT", path, body)
+
     async def patch(self, path: str, body: object) -> Any:
         """The JSON that ``PATCH path`` gives.
 

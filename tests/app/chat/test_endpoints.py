@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -11,6 +12,7 @@ from app.answer_ids import token_of
 from app.labelled_prompts import LabelledPrompts
 from app.serving_settings import ChatSettings
 from store.connections import Database
+from store.errors import StoreUnavailableError
 from store.repositories.prompts import PromptRepository
 from tests.app.chat.serving import (
     BACKEND_KEY,
@@ -271,6 +273,36 @@ async def test_a_key_is_wanted_where_one_is_configured(sqlite_url: str) -> None:
         accepted = await service.ask(question(), authorization="Bearer sk-ours-0123456789abcdef")
         assert accepted.status_code == 200
         assert "authorization" not in service.sent.headers  # the caller's key is ours, not the backend's
+
+
+@pytest.mark.parametrize("has_release", [False, True])
+async def test_labels_that_are_too_old_are_a_503_and_named_versions_go_on(
+    service: Service, monkeypatch: pytest.MonkeyPatch, *, has_release: bool
+) -> None:
+    version = await add_version(service.resources.prompts)
+    labelled, book = service.resources.labelled, service.resources.release_control.book
+    if has_release:
+        answer = await service.client.put(f"/v1/releases/{MODEL}", json={})
+        assert answer.status_code == 200
+    assert (await service.ask(question())).status_code == 200
+
+    async def away(*_arguments: object) -> None:
+        raise StoreUnavailableError("gone")
+
+    now = time.monotonic()
+    monkeypatch.setattr(labelled._prompts, "labels", away)
+    monkeypatch.setattr(book, "refresh", away)
+    for known in (labelled, book):
+        monkeypatch.setattr(known, "_clock", lambda: now + 299)
+    assert (await service.ask(question())).status_code == 200
+    for known in (labelled, book):
+        monkeypatch.setattr(known, "_clock", lambda: now + 302)
+    refused = await service.ask(question())
+    assert refused.status_code == 503
+    assert failure(refused)["code"] == "labels_stale"
+    assert refused.headers["retry-after"] == "5"
+    pinned = await service.ask(question(drpo={"prompt_version": version.id}))
+    assert pinned.headers["x-drpo-prompt-version"] == version.id
 
 
 async def test_no_database_connection_is_held_while_the_model_answers(service: Service) -> None:
