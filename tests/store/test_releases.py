@@ -260,3 +260,13 @@ async def test_old_and_orphaned_feedback_is_dropped(database: Database) -> None:
         await session.execute(text("UPDATE feedback SET at = at - 100"))
     assert await feedback.drop(older_than=1000, waiting_longer_than=60) == 1
     assert await feedback.drop(older_than=60, waiting_longer_than=60) == 1
+
+
+async def test_what_is_no_longer_suspected_is_not_rolled_back(database: Database) -> None:
+    ids = await two_versions(database)
+    releases = ReleaseRepository(database)
+    await releases.put("small", POLICY, actor="ann")
+    await releases.suspect("small", 5)
+    await releases.suspect("small", None)
+    assert not await releases.roll_back(back(ids), expected=ids[1], stretch=5, quiet_seconds=0)
+    assert len(await PromptRepository(database).label_history("small", "candidate")) == 1
