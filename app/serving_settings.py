@@ -12,6 +12,26 @@ CallerSystemName: TypeAlias = Literal["after", "before", "replace", "drop"]
 ExamplePlaceName: TypeAlias = Literal["first", "last", "system"]
 
 
+MOST_DRAFTS = 16
+
+
+class BestOfSettings(Group):
+    """Several drafts of each answer, of which the judge picks one.
+
+    Attributes:
+        drafts: how many.
+        max_seconds: until one has to be picked; only the first draft is waited for longer.
+        max_cost: what drafts and judging may cost together, in the currency of the prices: fewer are written
+            where all could cost more. By default any amount.
+        temperature: of drafts where neither the request nor the prompt version has one above 0.
+    """
+
+    drafts: int = Field(default=4, ge=2, le=MOST_DRAFTS)
+    max_seconds: Seconds = 30.0
+    max_cost: float | None = Field(default=None, gt=0)
+    temperature: float = Field(default=0.7, gt=0, le=2)
+
+
 class AlignmentSettings(Group):
     """How requests for a model are aligned where they do not say so themselves.
 
@@ -21,6 +41,7 @@ class AlignmentSettings(Group):
         caller_system: what becomes of the caller's own system message; by default as for all models.
         k: examples shown; by default as many as the version was tuned with.
         examples: they stand ``first``, before the ``last`` question, or in the ``system`` message.
+        best_of: how answers are chosen from several drafts; by default there is one.
     """
 
     align: bool = True
@@ -29,6 +50,7 @@ class AlignmentSettings(Group):
     caller_system: CallerSystemName | None = None
     k: int | None = Field(default=None, ge=0, le=MOST_EXAMPLES)
     examples: ExamplePlaceName = "first"
+    best_of: BestOfSettings | None = None
 
 
 Weight = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -169,9 +191,11 @@ class ChatSettings(Group):
         refresh_seconds: age at which the labels held in memory are read again.
         max_stale_seconds: age at which they are not served any more, should the database be away for so long.
         keep_alive_seconds: a stream that sends nothing for so long gets a comment.
+        most_drafts: drafts that a request may ask for; 1 for none beside its answer.
     """
 
     caller_system: CallerSystemName = "after"
     refresh_seconds: Seconds = 1.0
     max_stale_seconds: Seconds = 300.0
     keep_alive_seconds: Seconds = 15.0
+    most_drafts: int = Field(default=8, ge=1, le=MOST_DRAFTS)

@@ -19,6 +19,8 @@ from app.outcomes import Ending
 from optimizer.types import Spend, Usage
 from store.records.usage import Amounts
 
+_NOTHING = Spend()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Charge:
@@ -114,7 +116,13 @@ class Admission:
         self._price, self._bound = price, bound
 
     def settle(
-        self, ending: Ending, usage: Usage | None, *, error: BaseException | None, seen_tokens: int
+        self,
+        ending: Ending,
+        usage: Usage | None,
+        *,
+        error: BaseException | None,
+        seen_tokens: int,
+        beside: Spend = _NOTHING,
     ) -> Charge:
         """Replace what was reserved by what was used. Once a request.
 
@@ -123,9 +131,10 @@ class Admission:
             usage: as the backend has counted it, where it has.
             error: why it failed.
             seen_tokens: about how many of the answer's tokens have come, or have come since it was counted.
+            beside: what other models have used for it.
         """
         last = self._spend(ending, usage, error, seen_tokens)
-        spend = self._earlier + last
+        spend = self._earlier + last + beside
         micros = _micros(spend.cost)
         # however many attempts it took, its caller has asked once
         used = Amounts(requests=min(1, spend.calls), tokens=spend.tokens, micros=micros)

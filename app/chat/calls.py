@@ -7,6 +7,7 @@ from typing import Protocol
 import orjson
 
 from app.chat.answers import Reader
+from app.chat.drafts import BestOf
 from app.chat.headers import answer_headers
 from app.errors import invalid_request
 from app.llm.passthrough import Upstream
@@ -62,6 +63,7 @@ class PreparedCall:
         ticket: what is known of its answer; None where that has no id of ours.
         detours: where else the request can go; None where there is nowhere.
         is_fallback: whether another model answers than those that usually do.
+        best_of: gives the best of several drafts; None where there is one.
     """
 
     upstream: Upstream
@@ -77,6 +79,7 @@ class PreparedCall:
     ticket: Ticket | None = None
     detours: Detours | None = None
     is_fallback: bool = False
+    best_of: BestOf | None = None
 
     def content(self) -> bytes:
         """The body as it is sent.
@@ -98,16 +101,22 @@ class PreparedCall:
         """The same request, answered by ``upstream`` as somebody has answered before."""
         self.abandon()
         return dataclasses.replace(
-            self, upstream=upstream, backend=backend, upstream_model=upstream_model, detours=None
+            self,
+            upstream=upstream,
+            backend=backend,
+            upstream_model=upstream_model,
+            detours=None,
+            best_of=None,
         )
 
     def headers(self) -> dict[str, str]:
         """The answer's headers; once some of it was read they name the model that the backend reports."""
         told = self.reader.told_model or self.upstream_model
         drawn = None if self.ticket is None else self.ticket.drawn
-        return answer_headers(
+        headers = answer_headers(
             upstream_model=told,
             version_id=self.version_id,
             found_by=self.found_by,
             arm=None if drawn is None else drawn.arm,
         )
+        return headers if self.best_of is None else headers | self.best_of.headers()

@@ -40,7 +40,9 @@ async def send_copy(
         ModelError: the model had to be asked what it can do, and did not answer.
     """
     body = {name: value for name, value in request.body.items() if name not in _LEFT_OUT}
-    options = request.options.model_copy(update={"prompt_version": shadow.version_id, "label": None})
+    options = request.options.model_copy(
+        update={"prompt_version": shadow.version_id, "label": None, "best_of": 1}
+    )
     call = await prepare(dataclasses.replace(request, stream=False, body=body, options=options))
     began, size = time.monotonic(), 0
     error: ModelError | None = None

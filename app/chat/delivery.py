@@ -21,7 +21,7 @@ from app.outcomes import Ending, Outcome, OutcomeFeed
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
 from optimizer.errors import ModelError
-from optimizer.types import Usage
+from optimizer.types import Spend, Usage
 
 _NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 CLIENT_LEFT = 499  # nobody reads it: the connection is closed
@@ -122,6 +122,7 @@ class AnswerRecord(CallRecord):
             _NOTHING if self._was_kept else usage,
             error=error,
             seen_tokens=0 if self._was_kept else self._uncounted(),
+            beside=Spend() if call.best_of is None else call.best_of.judged,
         )
         self._feed.announce(
             Outcome(

@@ -123,7 +123,8 @@ class Keeping:
         # the order of the fields; further down it may, as in a schema that an answer follows
         body = orjson.dumps(dict(sorted({**call.body, "model": call.model}.items())))
         version = (call.version_id or "").encode()
-        return answer_key((self._caller, call.path.encode(), version, body))
+        parts = (self._caller, call.path.encode(), version, body)
+        return answer_key(parts if call.best_of is None else (*parts, b"best of several"))
 
 
 def keeping_of(

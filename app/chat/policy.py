@@ -1,12 +1,14 @@
 """How a request is aligned: what it says itself, else what its model's settings say, else those of all."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from app.chat.schemas import AlignmentOptions, PromptReference
 from app.errors import invalid_request
 from app.labelled_prompts import PRODUCTION
-from app.serving_settings import AlignmentSettings
+from app.serving_settings import AlignmentSettings, BestOfSettings
 from optimizer.rendering import CallerSystem, ExamplePlace
+from optimizer.types import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,3 +70,41 @@ def policy_of(
         k=settings.k if options.k is None else options.k,
         place=ExamplePlace(options.examples or settings.examples),
     )
+
+
+def best_of(
+    options: AlignmentOptions, settings: AlignmentSettings, *, body: JsonObject, most_drafts: int
+) -> BestOfSettings | None:
+    """How the answer to a request is chosen from several drafts; None where there is one.
+
+    Where the model's settings want drafts, a request that calls tools, asks for several answers, or for the
+    likeliest one (temperature 0) has its answer without.
+
+    Raises:
+        ApiError: 400, the request itself asks for drafts, and for more than it may or beside such a thing.
+    """
+    asked, usual = options.best_of, settings.best_of
+    if asked == 1 or (asked is None and usual is None):
+        return None
+    against = next((name for name, stands in _AGAINST.items() if stands(body.get(name))), None)
+    if asked is None:
+        return usual if against is None else None
+    if asked > most_drafts:
+        limit = f"at most {most_drafts}" if most_drafts > 1 else "none here"
+        raise invalid_request(f"drpo.best_of: {asked} drafts are too many, {limit}", param="drpo.best_of")
+    if against is not None:
+        raise invalid_request(
+            f"drpo.best_of cannot be combined with this value of {against}: there would be nothing to choose "
+            "between, or nothing that a judge reads",
+            param=against,
+        )
+    return (usual or BestOfSettings()).model_copy(update={"drafts": asked})
+
+
+_AGAINST: Mapping[str, Callable[[JsonValue], bool]] = {
+    "n": lambda value: value is not None and value != 1,
+    "temperature": lambda value: value is not None and value == 0,
+    "tools": bool,
+    "functions": bool,
+}
+"""Fields of a request, and whether their value leaves nothing to choose between."""

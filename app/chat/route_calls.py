@@ -4,11 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
+from app.access.estimates import SizedRequest, upper_bound
 from app.answer_ids import CHAT_PREFIX
 from app.chat.alignment import Alignment, chat_body
 from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
 from app.chat.calls import PreparedCall
+from app.chat.drafts import BestOf, DraftPlan, affordable
+from app.chat.picking import JudgePicker, spoken
 from app.chat.schemas import ChatRequest
 from app.chat.usage import ask_for_usage
 from app.llm.capabilities import Capabilities
@@ -16,9 +21,12 @@ from app.llm.registry import ModelRegistry
 from app.llm.routing.routes import Route
 from app.llm.wire import PATHS
 from app.outcomes import Ticket
+from app.serving_settings import BestOfSettings
 from optimizer.types import JsonObject
 
 _LIMIT: Final = "max_completion_tokens"
+_ASSUMED_ANSWER: Final = 4096
+"""Tokens that a draft without a limit counts as, when it is asked what all of them may cost."""
 
 
 def as_chat(reader: AnswerReader) -> Reader:
@@ -39,6 +47,7 @@ class ChatCalls:
             unless it is known to give none.
         ticket: what is known of the answer.
         names_limit: whether the limit of the answer has to be called what the model calls it.
+        best_of: how its answer is chosen from several drafts; None where there is one.
     """
 
     models: ModelRegistry
@@ -48,11 +57,13 @@ class ChatCalls:
     reader: Callable[[AnswerReader], Reader] = as_chat
     tells_usage: bool = False
     names_limit: bool = False
+    best_of: BestOfSettings | None = None
 
     async def write(self, route: Route, *, may_ask: bool) -> PreparedCall:
         """The call that asks ``route``; see ``WriteCall``."""
         request, alignment = self.request, self.alignment
         shape, body = await self._body(route, may_ask=may_ask)
+        drafts = await self._drafts(route, body, may_ask=may_ask)
         known = self.models.known_capabilities(route) or (Capabilities() if self.tells_usage else None)
         hides_usage = request.stream and ask_for_usage(body, can=known)
         answers = AnswerReader(
@@ -63,7 +74,7 @@ class ChatCalls:
             hides_usage=hides_usage,
         )
         return PreparedCall(
-            upstream=route.upstream,
+            upstream=drafts or route.upstream,
             path=PATHS[route.api],
             body=body,
             reader=self.reader(answers),
@@ -74,6 +85,33 @@ class ChatCalls:
             version_id=None if alignment is None else alignment.prompt.version.id,
             found_by=None if alignment is None else alignment.found_by,
             ticket=self.ticket,
+            best_of=drafts,
+        )
+
+    async def _drafts(self, route: Route, body: JsonObject, *, may_ask: bool) -> BestOf | None:
+        """What asks ``route`` for several drafts, as ``body`` does from now on; None for a single one."""
+        wanted = self.best_of
+        if wanted is None:
+            return None
+        price = self.models.backend_price(route.backend)
+        size = len(orjson.dumps(body, default=str))
+        most = upper_bound(SizedRequest(body=body, size=size), assumed_answer=_ASSUMED_ANSWER)
+        count = affordable(wanted.drafts, draft_cost=price.spend(most).cost, max_cost=wanted.max_cost)
+        if count == 1:
+            return None
+        if not body.get("temperature"):
+            body["temperature"] = wanted.temperature
+        body["n"] = count
+        can = await self.models.route_capabilities(route) if may_ask else Capabilities()
+        plan = DraftPlan(
+            count=count,
+            max_seconds=wanted.max_seconds,
+            max_cost=wanted.max_cost,
+            at_once=can.n,
+            price=price,
+        )
+        return BestOf(
+            route.upstream, JudgePicker(self.models), plan=plan, conversation=spoken(self.request.messages)
         )
 
     async def _body(self, route: Route, *, may_ask: bool) -> tuple[AnswerShape, JsonObject]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.serving_settings import MOST_EXAMPLES, CallerSystemName, ExamplePlaceName
+from app.serving_settings import MOST_DRAFTS, MOST_EXAMPLES, CallerSystemName, ExamplePlaceName
 from optimizer.types import JsonObject
 
 MOST_NAME = 256
@@ -23,6 +23,7 @@ class AlignmentOptions(BaseModel):
         caller_system: what becomes of the caller's own system message.
         k: examples shown.
         examples: where they stand.
+        best_of: drafts of which the judge picks one; 1 for a single one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -46,6 +47,12 @@ class AlignmentOptions(BaseModel):
     examples: ExamplePlaceName | None = Field(
         default=None,
         description="Examples stand first, before the last question, or in the system message.",
+    )
+    best_of: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_DRAFTS,
+        description="Drafts of the answer, of which the judge picks one; 1 for a single one.",
     )
 
 

@@ -13,7 +13,7 @@ from app.chat.calls import PreparedCall
 from app.chat.choice import Choice, sticky_key
 from app.chat.copies import send_copy
 from app.chat.detours import prepared
-from app.chat.policy import policy_of
+from app.chat.policy import best_of, policy_of
 from app.chat.prompt_choice import PromptChoice, labelled_version
 from app.chat.route_calls import ChatCalls, as_chat
 from app.chat.schemas import ChatRequest
@@ -39,6 +39,7 @@ class ChatService:
         principal: who asks.
         enter: lets a request in by the caller's limits, before anything is looked up for it.
         caller_system: the policy for requests that name none.
+        most_drafts: drafts that a request may ask for.
     """
 
     models: ModelRegistry
@@ -47,6 +48,7 @@ class ChatService:
     principal: Principal
     enter: Callable[[str, JsonObject], Awaitable[None]]
     caller_system: CallerSystem
+    most_drafts: int
 
     async def prepare(
         self,
@@ -74,7 +76,7 @@ class ChatService:
             ModelError: the model had to be asked what it can do, and did not answer.
         """
         request = await self.with_model(request)
-        self.target(request.model)
+        target = self.target(request.model)
         choice = await self.choice(request)
         calls = ChatCalls(
             models=self.models,
@@ -84,6 +86,9 @@ class ChatService:
             reader=reader,
             tells_usage=tells_usage,
             names_limit=names_limit,
+            best_of=best_of(
+                request.options, target.alignment, body=request.body, most_drafts=self.most_drafts
+            ),
         )
         return await prepared(self.models.routes(request.model), calls.write)
 

@@ -89,4 +89,5 @@ def chat_service(resources: Resources, principal: Principal, entrance: Entrance)
         principal=principal,
         enter=entrance.enter,
         caller_system=CallerSystem(resources.settings.chat.caller_system),
+        most_drafts=resources.settings.chat.most_drafts,
     )
