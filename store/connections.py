@@ -253,6 +253,7 @@ class _DirectConnection:
             connect_args=_sqlite_arguments(busy_seconds),
         )
         _configure_sqlite(self._engine, url, begin)
+        self._connection: Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite {begin}")
 
     async def run(self, work: Callable[[Connection], T]) -> T:
@@ -261,12 +262,24 @@ class _DirectConnection:
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._disconnect)
+        await loop.run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
+        connection = self._connection = self._connection or self._engine.connect()
+        try:
+            with connection.begin():
+                return work(connection)
+        except BaseException:
+            self._disconnect()  # the next transaction begins on a connection that nothing has failed on
+            raise
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 @contextmanager

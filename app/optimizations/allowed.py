@@ -11,7 +11,8 @@ from store.records.optimizations import JobKind
 
 
 async def _target_of(resources: Resources, optimization_id: str) -> str:
-    return (await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)).target
+    """Also of a deleted job: a request that is sent again is answered when its source is gone."""
+    return await resources.optimizations.target_of(optimization_id, kind=JobKind.PROMPT)
 
 
 def _unknown(optimization_id: str) -> NotFoundError:

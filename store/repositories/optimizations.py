@@ -6,6 +6,7 @@ from sqlalchemy import insert, select, tuple_
 
 from store.clock import db_now
 from store.connections import Session
+from store.errors import NotFoundError
 from store.ids import new_id
 from store.json_values import JsonObject
 from store.models.optimization import Optimization
@@ -74,6 +75,21 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl, Optimizati
         async with self._db.read(session) as transaction:
             row = await transaction.get(Optimization, optimization_id)
             return to_record(found(row, optimization_id, kind))
+
+    async def target_of(self, optimization_id: str, *, kind: JobKind) -> str:
+        """The target of an optimization, which is on record also when that is deleted.
+
+        Raises:
+            NotFoundError: there never was one, or it is not of this ``kind``.
+        """
+        statement = select(Optimization.target).where(
+            Optimization.id == optimization_id, Optimization.kind == kind.value
+        )
+        async with self._db.read() as session:
+            target = await session.scalar(statement)
+        if target is None:
+            raise NotFoundError(f"there is no optimization {optimization_id}")
+        return str(target)
 
     async def by_idempotency_key(self, key: str, *, kind: JobKind) -> OptimizationRecord | None:
         """The optimization that a request with ``key`` has made, or None."""

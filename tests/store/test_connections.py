@@ -1,10 +1,11 @@
 """Transactions, on both dialects."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from store.clock import db_now
@@ -289,6 +290,33 @@ async def test_a_connection_that_the_driver_gave_up_is_unavailable(
     with pytest.raises(expected):
         async with database.session():
             raise error
+
+
+async def test_quick_writes_share_a_connection_until_one_fails(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = Database(sqlite_url)
+    connects, opened = Engine.connect, 0
+
+    def connect(engine: Engine) -> Connection:
+        nonlocal opened
+        opened += 1
+        return connects(engine)
+
+    monkeypatch.setattr(Engine, "connect", connect)
+
+    def add(name: str) -> Callable[[Connection], object]:
+        return lambda connection: connection.execute(ADD, {"id": name})
+
+    for name in "abc":
+        await db.write(add(name))
+    assert opened == 1
+    with pytest.raises(ConflictError):
+        await db.write(add("a"))
+    await db.write(add("d"))
+    assert opened == 2
+    assert await _count(db) == 4
+    await db.close()
 
 
 async def test_a_fetch_sees_what_is_committed_and_cannot_write(database: Database) -> None:

@@ -10,8 +10,9 @@ from app.jobs.sweeper import LedgerSweeper
 from app.settings import LedgerSettings
 from store.records.optimizations import OptimizationStatus, PauseCause, PauseReason
 from store.repositories.vector_retention import VectorRetention
+from tests.app.access.stored_keys import add_key, bearer
 from tests.app.jobs.crashes import finished_calls
-from tests.app.jobs.service import JobService, failure, open_service, outcome
+from tests.app.jobs.service import SMALL, JobService, failure, open_service, outcome
 from tests.app.optimizations.test_cancel import working
 from tests.store.steps import ANY_SOFTWARE
 
@@ -244,7 +245,8 @@ async def test_a_repeated_request_is_answered_also_when_the_job_that_it_began_wi
     service: JobService, what: str, body: dict[str, Any], other: dict[str, Any]
 ) -> None:
     source = (await service.run(held_out=0))["id"]
-    headers = {"idempotency-key": "mine"}
+    key, _ = await add_key(service.resources.access.keys, "optimize", models=(SMALL,))
+    headers = {"idempotency-key": "mine", **bearer(key)}
 
     async def send(changes: dict[str, Any]) -> httpx.Response:
         return await service.client.post(f"{PATH}/{source}/{what}", json=changes, headers=headers)
