@@ -140,18 +140,15 @@ async def test_a_change_that_meets_a_tick_does_not_take_its_time_back(
 ) -> None:
     schedule = await add(service)
     await make_due(service, schedule)
-    get = ScheduleRepository.get
 
-    async def overtaken(self: ScheduleRepository, schedule_id: str) -> Any:
-        found = await get(self, schedule_id)
-        await Scheduler(service.resources).tick()
-        return found
+    async def overtaken(*_: Any) -> None:
+        assert await Scheduler(service.resources).tick() == 1
 
-    monkeypatch.setattr(ScheduleRepository, "get", overtaken)
-    changed = await service.client.patch(f"/v1/schedules/{schedule}", json={"name": "other"})
-    monkeypatch.setattr(ScheduleRepository, "get", get)
-    assert changed.json()["name"] == "other"
-    assert changed.json()["next_at"] > 1000.0
+    monkeypatch.setattr("app.schedules.service.estimate_job", overtaken)
+    change = {"request": job(held_out=0, name="other")}
+    changed = (await service.client.patch(f"/v1/schedules/{schedule}", json=change)).json()
+    assert changed["request"]["name"] == "other"
+    assert changed["next_at"] > 1000.0
     assert await Scheduler(service.resources).tick() == 0
     assert len(await jobs_of(service, schedule)) == 1
 
