@@ -180,7 +180,7 @@ async def test_a_bank_whose_budget_shrinks_ends_with_what_it_has(service: JobSer
     path = f"/v1/example-banks/{bank}"
     changed = await service.client.patch(path, json={"budget": {"calls": 1}})
     assert (changed.json()["budget"]["calls"], changed.json()["priority"]) == (1, 4)
-    await heard(service)
+    await heard()
     service.backend.hold_from = None
     service.backend.opened.set()
     ended = await finished(service, bank)

@@ -44,7 +44,7 @@ async def test_a_kill_at_many_an_event_after_a_change_changes_nothing_and_repeat
         crashes.after_each_event(service.resources.progress)
         job = await hold(service, 30, **request)
         assert (await change(service, job, budget={"calls": after})).status_code == 200
-        await heard(service)
+        await heard()
         let_go(service)
         ended = await service.finished(job)
         undisturbed, calls = await found(service, job), service.backend.requests.total()

@@ -8,7 +8,8 @@ import pytest
 
 from app.jobs.sweeper import LedgerSweeper
 from app.settings import LedgerSettings
-from store.records.optimizations import OptimizationStatus, PauseCause, PauseReason
+from store.records.optimizations import Beat, Lease, OptimizationStatus, PauseCause, PauseReason
+from store.repositories.optimizations import OptimizationRepository
 from store.repositories.vector_retention import VectorRetention
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.jobs.crashes import finished_calls
@@ -164,7 +165,7 @@ async def test_less_than_is_spent_ends_the_search_and_keeps_everything(database_
         job = await hold(service, 3 + 6 + 5, held_out=0)
         shown = (await change(service, job, budget={"calls": 2})).json()
         assert shown["budget"] == {"calls": 2, "tokens": None, "cost": None, "seconds": None}
-        await heard(service)
+        await heard()
         let_go(service)
         ended = await service.finished(job)
         assert (ended["status"], ended["result"]["stop_reason"]) == ("succeeded", "budget")
@@ -173,20 +174,19 @@ async def test_less_than_is_spent_ends_the_search_and_keeps_everything(database_
         assert len(await service.candidates(job)) >= 3
 
 
-async def heard(service: JobService) -> None:
+async def heard() -> None:
     """Wait until a worker has looked at its row twice: the first look may have been under way before."""
-    optimizations, beat = service.resources.optimizations, service.resources.optimizations.beat
-    looks = asyncio.Semaphore(0)
+    beat, looks = OptimizationRepository.beat, asyncio.Semaphore(0)
 
-    async def beating(*arguments: Any, **more: Any) -> Any:
-        found = await beat(*arguments, **more)
+    async def beating(repository: OptimizationRepository, lease: Lease, **more: Any) -> Beat:
+        found = await beat(repository, lease, **more)
         looks.release()
         return found
 
-    optimizations.beat = beating  # type: ignore[method-assign]
-    await looks.acquire()
-    await looks.acquire()
-    optimizations.beat = beat  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OptimizationRepository, "beat", beating)
+        await looks.acquire()
+        await looks.acquire()
 
 
 async def test_a_budget_that_is_raised_is_planned_with_from_the_next_round_on(database_url: str) -> None:
@@ -194,7 +194,7 @@ async def test_a_budget_that_is_raised_is_planned_with_from_the_next_round_on(da
     async with open_service(database_url) as service:
         job = await hold(service, 35, **request)
         assert (await change(service, job, budget={"calls": 140})).status_code == 200
-        await heard(service)
+        await heard()
         let_go(service)
         ended = await service.finished(job)
         assert ended["status"] == "succeeded"
