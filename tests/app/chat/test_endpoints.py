@@ -348,6 +348,7 @@ async def test_the_documentation_knows_the_request_and_its_answers(service: Serv
         "caller_system",
         "k",
         "examples",
+        "best_of",
     }
     assert [item["name"] for item in operation["parameters"]] == ["x-drpo-prompt-version", "x-drpo-align"]
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
