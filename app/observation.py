@@ -1,7 +1,6 @@
 """What a process opens to be seen: its metrics, and who hears how requests end."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from app.access.usage_recorder import UsageRecorder
 from app.jobs.local import LocalRunner
@@ -51,16 +50,7 @@ class Observation:
         counts = None if self.metrics is None else ModelCallMetrics(self.metrics)
         self.calls = CallObservers(watch=counts, tracing=traces)
 
-    async def __aenter__(self) -> Self:
-        """Nothing more to open."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
         """Send the spans that are left."""
         if self.tracing is not None:
             await self.tracing.aclose()

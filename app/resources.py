@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,7 +106,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         database = await open_database(settings, stack)
         meeting = await open_meeting(settings.redis, stack)
-        observation = await stack.enter_async_context(Observation(settings))
+        observation = await stack.enter_async_context(aclosing(Observation(settings)))
         progress, outcomes = ProgressLog(database), OutcomeFeed()
         models = await _models(settings, database, meeting, observation, stack, clock)
         stores = _stores(database, await stack.enter_async_context(CallLedger(database)), progress)

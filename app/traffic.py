@@ -1,20 +1,17 @@
 """Counting how served requests end: in memory as they end, and in the store every few seconds."""
 
-import logging
 from typing import Final
 
 from app.background import BackgroundLoop
 from app.outcomes import Outcome, OutcomeFeed
-from store.errors import StoreError
+from app.tallies import Tallies
 from store.records.schedules import TrafficTally
 from store.repositories.traffic import TrafficRepository
 
-_LOGGER = logging.getLogger(__name__)
 _FLUSH_SECONDS = 5.0
 _PRUNE_EVERY = 720
 """Flushes, about an hour."""
 KEEP_SECONDS: Final = 90 * 86_400.0
-_NOTHING = TrafficTally()
 _ANSWERING = ("/completions", "/responses")
 _BACKENDS_FAULT = frozenset(
     {"backend_unavailable", "backend_misconfigured", "backend_malformed", "rate_limit_exceeded"}
@@ -29,7 +26,7 @@ class TrafficCounter:
         self._traffic = traffic
         self._flushes = 0
         feed.listen(self.note)
-        self._counted: dict[tuple[str, str], TrafficTally] = {}
+        self._counted: Tallies[tuple[str, str], TrafficTally] = Tallies(traffic.add, what="requests")
 
     def in_background(self) -> BackgroundLoop:
         """Writing what was counted, now and then and at the end."""
@@ -40,19 +37,11 @@ class TrafficCounter:
         tally = tally_of(outcome)
         if tally is not None:
             key = (outcome.model, outcome.version_id or "")
-            self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+            self._counted.add(key, tally)
 
     async def flush(self) -> None:
         """Write what was counted; where the store is away it waits for the next time."""
-        counted, self._counted = self._counted, {}
-        if not counted:
-            return
-        try:
-            await self._traffic.add(counted)
-        except StoreError as error:
-            _LOGGER.warning("requests stay counted in memory: %s", error)
-            for key, tally in counted.items():
-                self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+        await self._counted.flush()
 
     async def _write(self) -> None:
         await self.flush()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.chat.drafts import DRAFTS_HEADER, PICKED_HEADER
 from app.chat.fields import EXTENSION
 from app.chat.headers import (
     ALIGN_HEADER,
@@ -108,36 +109,34 @@ def responses(
         answer = f"{answer}, or with stream=true server-sent events that {end}"
     good = {
         "description": f"{answer}.",
-        "headers": {
-            VERSION_HEADER: {
-                "schema": {"type": "string"},
-                "description": "The prompt version that aligned the answer; none for an unaligned one.",
-            },
-            MODEL_HEADER: {
-                "schema": {"type": "string"},
-                "description": "The backend's name for the model that answered.",
-            },
-            BACKEND_HEADER: {
-                "schema": {"type": "string"},
-                "description": "The backend that answered, where a model has several.",
-            },
-            ATTEMPTS_HEADER: {
-                "schema": {"type": "integer"},
-                "description": "Requests to backends that it took, where a model has several.",
-            },
-            FALLBACK_HEADER: {
-                "schema": {"type": "boolean"},
-                "description": "Whether a fallback has answered, where a model has several backends.",
-            },
-            CACHE_HEADER: {
-                "schema": {"type": "string", "enum": ["hit", "miss"]},
-                "description": "Whether a kept answer is given again, where a model's are kept.",
-            },
-        },
+        "headers": _HEADERS,
         "content": content,
     }
     return {200: good, **_FAILURES}
 
+
+def _header(description: str, **schema: object) -> dict[str, object]:
+    return {"schema": schema or {"type": "string"}, "description": description}
+
+
+_HEADERS: Final = {
+    VERSION_HEADER: _header("The prompt version that aligned the answer; none for an unaligned one."),
+    MODEL_HEADER: _header("The backend's name for the model that answered."),
+    BACKEND_HEADER: _header("The backend that answered, where a model has several."),
+    ATTEMPTS_HEADER: _header("Requests to backends that it took, where a model has several.", type="integer"),
+    FALLBACK_HEADER: _header(
+        "Whether a fallback has answered, where a model has several backends.", type="boolean"
+    ),
+    CACHE_HEADER: _header(
+        "Whether a kept answer is given again, where a model's are kept.",
+        type="string",
+        enum=["hit", "miss"],
+    ),
+    DRAFTS_HEADER: _header("Drafts of the answer that came, where several were asked for.", type="integer"),
+    PICKED_HEADER: _header(
+        "Whether the judge has picked the draft, or it is the first.", type="string", enum=["judge", "first"]
+    ),
+}
 
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "The request cannot be used; param names the field at fault."},

@@ -1,19 +1,16 @@
 """Counting what comes of the arms of releases: in memory as requests end, in the store a moment later."""
 
 import dataclasses
-import logging
 from typing import Final
 
 from app.background import BackgroundLoop
 from app.outcomes import SHADOW_ENDPOINT, Outcome, OutcomeFeed
+from app.tallies import Tallies
 from app.traffic import tally_of
-from store.errors import StoreError
 from store.records.releases import ArmKey, ArmTally
 from store.repositories.release_counts import ReleaseCountRepository
 
-_LOGGER = logging.getLogger(__name__)
 _FLUSH_SECONDS: Final = 1.0
-_NOTHING: Final = ArmTally()
 
 
 class ArmCounter:
@@ -21,8 +18,7 @@ class ArmCounter:
 
     def __init__(self, counts: ReleaseCountRepository, feed: OutcomeFeed) -> None:
         """A counter of what ``feed`` announces."""
-        self._counts = counts
-        self._counted: dict[ArmKey, ArmTally] = {}
+        self._counted: Tallies[ArmKey, ArmTally] = Tallies(counts.add, what="the arms of releases")
         feed.listen(self.note)
 
     def in_background(self) -> BackgroundLoop:
@@ -38,19 +34,11 @@ class ArmCounter:
         key = ArmKey(
             model=outcome.model, stretch=drawn.stretch, arm=drawn.arm, version_id=outcome.version_id or ""
         )
-        self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+        self._counted.add(key, tally)
 
     async def flush(self) -> None:
         """Write what was counted; where the store is away it waits for the next time."""
-        counted, self._counted = self._counted, {}
-        if not counted:
-            return
-        try:
-            await self._counts.add(counted)
-        except StoreError as error:
-            _LOGGER.warning("the arms of releases stay counted in memory: %s", error)
-            for key, tally in counted.items():
-                self._counted[key] = self._counted.get(key, _NOTHING).plus(tally)
+        await self._counted.flush()
 
 
 def _tally(outcome: Outcome) -> ArmTally | None:

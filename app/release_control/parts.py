@@ -1,7 +1,7 @@
 """What a process opens for releases."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from app.labelled_prompts import LabelledPrompts
@@ -49,7 +49,12 @@ async def open_release_control(
         releases, counts, feedback, PromptRepository(database), settings.usage, on_moved=moved
     )
     await book.refresh()
-    async with reading, counter.in_background(), watch.in_background(), Shadows(outcomes) as shadows:
+    async with (
+        reading,
+        counter.in_background(),
+        watch.in_background(),
+        aclosing(Shadows(outcomes)) as shadows,
+    ):
         yield ReleaseControl(
             releases=releases,
             counts=counts,

@@ -4,8 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from contextvars import Context
-from types import TracebackType
-from typing import Self
 
 from app.outcomes import Outcome, OutcomeFeed, ShadowCopy
 from optimizer.errors import DrpoError
@@ -29,16 +27,7 @@ class Shadows:
         self._tasks: set[asyncio.Task[None]] = set()
         feed.listen(self.hear)
 
-    async def __aenter__(self) -> Self:
-        """Nothing has to be started."""
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def aclose(self) -> None:
         """Cancel what is under way."""
         for task in self._tasks:
             task.cancel()

@@ -1,29 +1,13 @@
+import dataclasses
 import logging
 
 import pytest
 
 from app.outcomes import Outcome, OutcomeFeed
-from optimizer.types import Usage
+from tests.fakes import outcomes
 
-OUTCOME = Outcome(
-    request_id="req_1",
-    caller="local",
-    endpoint="/v1/chat/completions",
-    model="m",
-    backend="b",
-    upstream_model="u",
-    version_id=None,
-    streamed=False,
-    ending="answered",
-    error_code=None,
-    finish_reason=None,
-    usage=None,
-    key_number=0,
-    counted=Usage(),
-    estimated=False,
-    micros=0,
-    first_seconds=None,
-    seconds=0.1,
+OUTCOME = dataclasses.replace(
+    outcomes.ANSWERED, request_id="req_1", version_id=None, finish_reason=None, usage=None
 )
 
 

@@ -15,27 +15,8 @@ from store.records.schedules import TrafficTally
 from store.repositories.traffic import TrafficRepository
 from tests.app.chat.serving import MODEL, open_service, question
 from tests.fakes.openai_server import Answer
+from tests.fakes.outcomes import ANSWERED
 
-ANSWERED = Outcome(
-    request_id="r",
-    caller="local",
-    endpoint="/v1/chat/completions",
-    model="m",
-    backend="b",
-    upstream_model="u",
-    version_id="pv_1",
-    streamed=False,
-    ending="answered",
-    error_code=None,
-    usage=Usage(prompt_tokens=1, completion_tokens=1),
-    key_number=0,
-    counted=Usage(),
-    estimated=False,
-    micros=0,
-    finish_reason="stop",
-    first_seconds=None,
-    seconds=0.1,
-)
 FAILED = replace(ANSWERED, ending="failed", usage=None, finish_reason=None)
 
 

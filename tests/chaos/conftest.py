@@ -25,6 +25,7 @@ def postgres() -> Iterator[PostgresServer]:
         with own_server(installed_binaries(), options=LASTING) as server:
             yield server
     except NoServerError as error:
+        # no server can be started on this machine; the summary names what was not run
         pytest.skip(f"{NOT_RUN}: {error}")
 
 

@@ -1,6 +1,6 @@
 """Rates in a real Redis: shared by processes, and no request fails while it is away."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 import pytest
@@ -19,14 +19,6 @@ from tests.fakes.openai_server import serve
 from tests.fixtures.redis import RedisServer
 
 LIMITS = KeyLimits(requests_per_minute=2)
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    opened = Redis.from_url(redis_url)
-    await opened.flushdb()
-    yield opened
-    await opened.aclose()
 
 
 class TestSharedRates(RatesContract):

@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from app.access.usage_recorder import UsageRecorder
 from app.access_settings import UsageSettings
-from app.outcomes import Outcome
 from optimizer.types import Usage
 from store.connections import Database
 from store.errors import StoreUnavailableError
@@ -18,18 +17,16 @@ from store.records.usage import Ending, RequestRecord, UsageDelta
 from store.repositories.quotas import QuotaRepository
 from store.repositories.usage import UsageRepository
 from tests.app.access.clock import Clock
+from tests.fakes import outcomes
 
-OUTCOME = Outcome(
+OUTCOME = dataclasses.replace(
+    outcomes.ANSWERED,
     request_id="req_1",
     caller="key_1",
-    endpoint="/v1/chat/completions",
-    model="m",
-    backend="b",
     upstream_model="u" * 1000,
     version_id=None,
     streamed=True,
     ending="client_left",
-    error_code=None,
     finish_reason=None,
     usage=None,
     key_number=3,

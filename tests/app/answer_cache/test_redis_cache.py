@@ -11,14 +11,6 @@ from tests.fakes.hand_clock import HandClock
 from tests.fixtures.redis import RedisServer
 
 
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    opened = Redis.from_url(redis_url)
-    await opened.flushdb()
-    yield opened
-    await opened.aclose()
-
-
 class TestRedisCache(AnswerCacheContract):
     @pytest.fixture
     async def cache(self, redis: Redis) -> AsyncIterator[RedisCache]:

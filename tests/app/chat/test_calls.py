@@ -1,33 +1,15 @@
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
-
 import pytest
-from typing_extensions import override
 
 from app.chat.answers import AnswerReader, SameShape
 from app.chat.calls import PreparedCall
 from app.errors import ApiError
-from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
-from app.llm.wire import Path
 from optimizer.types import JsonObject
-
-
-class Nobody(Upstream):
-    """Is never asked."""
-
-    @override
-    async def send(self, body: bytes, path: Path) -> RawResponse:
-        raise NotImplementedError
-
-    @override
-    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        raise NotImplementedError
+from tests.fakes.unasked import Unasked
 
 
 def call(body: JsonObject) -> PreparedCall:
     return PreparedCall(
-        upstream=Nobody(),
+        upstream=Unasked(),
         path="chat/completions",
         body=body,
         reader=AnswerReader(model="m", backend="b", shape=SameShape()),

@@ -3,33 +3,17 @@
 import asyncio
 import dataclasses
 import logging
+from contextlib import aclosing
 
 import pytest
 
 from app.errors import invalid_request
 from app.outcomes import Outcome, OutcomeFeed, ShadowCopy, Ticket
 from app.release_control.shadows import Shadows
-from optimizer.types import Usage
+from tests.fakes import outcomes
 
-ANSWERED = Outcome(
-    request_id="r",
-    caller="c",
-    endpoint="/v1/chat/completions",
-    model="m",
-    backend="b",
-    upstream_model="u",
-    version_id="p",
-    streamed=False,
-    ending="answered",
-    error_code=None,
-    usage=None,
-    key_number=1,
-    counted=Usage(),
-    estimated=False,
-    micros=0,
-    finish_reason="stop",
-    first_seconds=None,
-    seconds=1.0,
+ANSWERED = dataclasses.replace(
+    outcomes.ANSWERED, caller="c", version_id="p", usage=None, key_number=1, seconds=1.0
 )
 
 
@@ -65,7 +49,7 @@ async def test_copies_are_sent_after_answers_and_those_beyond_the_limit_are_drop
     feed, copies = OutcomeFeed(), Copies()
     heard: list[Outcome] = []
     feed.listen(heard.append)
-    async with Shadows(feed) as shadows:
+    async with aclosing(Shadows(feed)) as shadows:
         for _ in range(5):
             feed.announce(copies.original())
         feed.announce(ANSWERED)
@@ -85,7 +69,7 @@ async def test_a_copy_that_fails_is_logged_and_leaves_its_place(
     feed, copies = OutcomeFeed(), Copies()
     copies.error = error
     copies.gate.set()
-    async with Shadows(feed) as shadows:
+    async with aclosing(Shadows(feed)) as shadows:
         with caplog.at_level(logging.WARNING):
             for place in range(3):
                 feed.announce(copies.original(most=1))
@@ -96,7 +80,7 @@ async def test_a_copy_that_fails_is_logged_and_leaves_its_place(
 
 async def test_leaving_cancels_what_is_under_way() -> None:
     feed, copies = OutcomeFeed(), Copies()
-    async with Shadows(feed) as shadows:
+    async with aclosing(Shadows(feed)) as shadows:
         feed.announce(copies.original())
         await until(lambda: copies.begun == 1)
     assert shadows._running["m"] == 0

@@ -2,21 +2,15 @@
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import pytest
-from typing_extensions import override
 
 from app.backend_settings import CircuitSettings
 from app.llm.capability_finder import ProbedModel
-from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
 from app.llm.routing.circuit import Circuit, CircuitState
 from app.llm.routing.routes import Route, Routes
 from app.llm.routing.trip import Trip
-from app.llm.wire import Path
 from app.serving_settings import RoutingSettings
 from optimizer.errors import (
     BackendUnavailableError,
@@ -27,21 +21,10 @@ from optimizer.errors import (
     RequestRefusedError,
 )
 from tests.fakes.hand_clock import HandClock
+from tests.fakes.unasked import Unasked
 
 CIRCUIT = CircuitSettings(consecutive_failures=2, open_seconds=5)
 AWAY = BackendUnavailableError("away", backend="b")
-
-
-class Nobody(Upstream):
-    """Is never asked."""
-
-    @override
-    async def send(self, body: bytes, path: Path) -> RawResponse:
-        raise NotImplementedError
-
-    @override
-    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
-        raise NotImplementedError
 
 
 @pytest.fixture
@@ -62,7 +45,7 @@ def routes_of(
             model="m",
             api="chat",
             weight=weight,
-            upstream=Nobody(),
+            upstream=Unasked(),
             probed=cast("ProbedModel", None),
             circuit=Circuit(CIRCUIT, clock=clock) if circuits else None,
         )
