@@ -34,7 +34,7 @@ from app.release_control.parts import ReleaseControl, open_release_control
 from app.retrieval import Retrievers
 from app.settings import Settings
 from app.traffic import TrafficCounter
-from rewards.catalog import CriteriaCatalog
+from rewards.catalog import packaged_catalog
 from store.calls import CallLedger
 from store.connections import Database
 from store.hint_listener import HintListener
@@ -224,6 +224,6 @@ def _runner(
 
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:
-    catalog = CriteriaCatalog.load()
+    catalog = packaged_catalog()
     prompts = OptimizationRun(store, models, catalog, retrievers)
     return JobRuns(prompts, BankRun(store, models, catalog), models.tracing)

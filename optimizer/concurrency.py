@@ -39,13 +39,13 @@ async def run_together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         while pending and _fatal(failures) is None:
             _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        await _end_all(tasks)
+        await end_all(tasks)
     if failures:
         raise _first_leaf(_fatal(failures) or failures[0])
     return [task.result() for task in tasks]
 
 
-async def _end_all(tasks: Sequence[asyncio.Task[T]]) -> None:
+async def end_all(tasks: Sequence[asyncio.Task[T]]) -> None:
     """Cancel what is still running and wait for all of it.
 
     Raises:

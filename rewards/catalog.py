@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from importlib import resources
 from typing import Self
 
@@ -138,3 +139,9 @@ class CriteriaCatalog:
         if criterion is None:
             raise InvalidInputError(f"the fallback {name!r} is not in the catalogue", param="fallback")
         return criterion
+
+
+@cache
+def packaged_catalog() -> CriteriaCatalog:
+    """The catalogue that comes with the package, read once."""
+    return CriteriaCatalog.load()

@@ -71,14 +71,14 @@ class CompletionAnswers:
         """A whole answer as a ``chat.completion``."""
         choices: list[JsonValue] = [
             {**_without_text(choice), "message": {"role": "assistant", "content": _text(choice)}}
-            for choice in _choices(reply)
+            for choice in choices_of(reply)
         ]
         return {**reply, "object": "chat.completion", "choices": choices}
 
     def chunk(self, event: JsonObject) -> JsonObject:
         """One event of a stream as a ``chat.completion.chunk``; the first of each choice names the role."""
         choices: list[JsonValue] = []
-        for choice in _choices(event):
+        for choice in choices_of(event):
             index = choice.get("index")
             place = index if isinstance(index, int) else 0
             delta: JsonObject = {} if place in self._begun else {"role": "assistant"}
@@ -119,7 +119,8 @@ def _refuse_what_text_cannot_carry(request: ChatRequest) -> None:
             raise invalid_request(f"{advice}: content parts have to be text", param=param)
 
 
-def _choices(reply: JsonObject) -> list[JsonObject]:
+def choices_of(reply: JsonObject) -> list[JsonObject]:
+    """The choices in a reply or an event that are objects."""
     choices = reply.get("choices")
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 

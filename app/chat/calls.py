@@ -87,10 +87,7 @@ class PreparedCall:
         Raises:
             ApiError: 400, it cannot be sent, such as half a character in a prompt version.
         """
-        try:
-            return orjson.dumps(self.body)
-        except TypeError as error:
-            raise invalid_request(f"the request cannot be sent to a model: {error}") from None
+        return sendable(self.body)
 
     def abandon(self) -> None:
         """It is not made after all."""
@@ -120,3 +117,15 @@ class PreparedCall:
             arm=None if drawn is None else drawn.arm,
         )
         return headers if self.best_of is None else headers | self.best_of.headers()
+
+
+def sendable(body: JsonObject) -> bytes:
+    """``body`` as it is sent.
+
+    Raises:
+        ApiError: 400, it cannot be sent, such as half a character in a prompt version.
+    """
+    try:
+        return orjson.dumps(body)
+    except TypeError as error:
+        raise invalid_request(f"the request cannot be sent to a model: {error}") from None

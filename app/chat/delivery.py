@@ -76,6 +76,7 @@ class AnswerRecord(CallRecord):
         self._seen_tokens = 0
         self._counted: Usage | None = None
         self._was_kept = False
+        self._beside = Spend()
         self._ended = False
 
     def seen(self, tokens: int) -> None:
@@ -86,6 +87,9 @@ class AnswerRecord(CallRecord):
         """The tokens seen since the backend has last said how many there are: some say so all the time."""
         if self._counted is not self._call.reader.usage:
             self._counted, self._seen_tokens = self._call.reader.usage, 0
+        drafts = self._call.best_of
+        if drafts is not None and self._counted is None:
+            return max(self._seen_tokens, drafts.tokens)
         return self._seen_tokens
 
     def first_frame_sent(self) -> None:
@@ -102,6 +106,7 @@ class AnswerRecord(CallRecord):
             error=error,
             seen_tokens=self._uncounted(),
         )
+        self._beside += _beside(self._call)
         self._call, self._counted, self._seen_tokens = call, None, 0
 
     @override
@@ -122,7 +127,7 @@ class AnswerRecord(CallRecord):
             _NOTHING if self._was_kept else usage,
             error=error,
             seen_tokens=0 if self._was_kept else self._uncounted(),
-            beside=Spend() if call.best_of is None else call.best_of.judged,
+            beside=self._beside + _beside(call),
         )
         self._feed.announce(
             Outcome(
@@ -167,6 +172,11 @@ class AnswerRecord(CallRecord):
             self.end("failed", error)
             raise
         self.end("answered")
+
+
+def _beside(call: PreparedCall) -> Spend:
+    """What ``call`` has used beside the answer that its backend has counted."""
+    return Spend() if call.best_of is None else call.best_of.beside
 
 
 async def whole_answer(request: Request, sending: Sending, record: AnswerRecord) -> Response:

@@ -10,18 +10,22 @@ from typing import Final
 import orjson
 from typing_extensions import override
 
-from app.chat.picking import Pick, Picker, PickLimits
+from app.access.estimates import tokens_in
+from app.chat.base_models import choices_of
+from app.chat.picking import Picker, PickLimits
+from app.llm.accounting import spend_without_answer
 from app.llm.http import RawResponse
 from app.llm.passthrough import Upstream
 from app.llm.prices import Price
 from app.llm.sse import DONE
-from app.llm.wire import Path, read_usage
-from optimizer.errors import ModelError
+from app.llm.wire import Path, read_json, read_usage
+from optimizer.concurrency import end_all
+from optimizer.errors import MalformedResponseError, ModelError
 from optimizer.types import JsonObject, JsonValue, Spend, Usage
 
 DRAFTS_HEADER: Final = "x-drpo-drafts"
 PICKED_HEADER: Final = "x-drpo-picked"
-_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+_SEEDS: Final = 2**63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,121 +33,149 @@ class DraftPlan:
     """How the drafts of one request are made.
 
     Attributes:
+        backend: who writes them.
         count: how many, at least two.
         max_seconds: until one of them has to be picked; only the first one is waited for longer.
         max_cost: what drafts and judge may cost together; None for any amount.
         at_once: whether the backend writes several answers to one request.
         price: of the model.
+        most: what one draft can use.
     """
 
+    backend: str
     count: int
     max_seconds: float
     max_cost: float | None
     at_once: bool
     price: Price
+    most: Usage
 
 
 class BestOf(Upstream):
     """Asks another upstream for several drafts, and gives the best of them as if it were the only one.
 
     A stream begins when a draft has been picked, and is then sent in one piece. Where the judge says nothing,
-    for whatever reason, the first draft is the answer. Drafts that call tools or hold no text are not judged.
+    for whatever reason, the first draft with a text is the answer.
 
     Attributes:
-        judged: what judging has used.
+        tokens: about how many tokens the drafts have that came.
     """
 
     def __init__(self, upstream: Upstream, picker: Picker, *, plan: DraftPlan, conversation: str) -> None:
         """The best of several answers of ``upstream`` to one request; ``conversation`` is what was asked."""
-        self.judged = Spend()
+        self.tokens = 0
         self._upstream = upstream
         self._picker = picker
         self._plan = plan
         self._conversation = conversation
+        self._lost = Spend()
         self._drafts = 0
-        self._pick: Pick | None = None
+        self._is_picked = False
+
+    @property
+    def beside(self) -> Spend:
+        """What was used beside the drafts that came: by the judge, and for drafts that were lost."""
+        return self._lost + self._picker.spend
 
     def headers(self) -> dict[str, str]:
         """How many drafts there were, and whether the judge has picked one (``judge``) or not (``first``)."""
         if not self._drafts:
             return {}
-        return {DRAFTS_HEADER: str(self._drafts), PICKED_HEADER: "first" if self._pick is None else "judge"}
+        return {DRAFTS_HEADER: str(self._drafts), PICKED_HEADER: "judge" if self._is_picked else "first"}
 
     @override
     async def send(self, body: bytes, path: Path) -> RawResponse:
-        ends_at = time.monotonic() + self._plan.max_seconds
-        asked: JsonObject = orjson.loads(body)
-        for name in ("stream", "stream_options"):
-            asked.pop(name, None)
-        first, replies = await self._replies(asked, path, ends_at)
-        choices = [choice for reply in replies for choice in _choices(reply)]
-        self._drafts = len(choices)
-        if not choices:
-            return first  # whoever reads it says what is wrong with it
-        usage = _summed([reply.get("usage") for reply in replies])
-        chosen = await self._chosen(choices, usage, ends_at)
-        answer = {**replies[0], "choices": [{**chosen, "index": 0}]}
-        if usage is not None:
-            answer["usage"] = usage
-        return RawResponse(status=first.status, headers=first.headers, body=orjson.dumps(answer))
+        return RawResponse(status=200, headers={}, body=orjson.dumps(await self._answer(body, path)))
 
     @override
     @asynccontextmanager
     async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
-        response = await self.send(body, path)
-        yield _frames(response.body)
+        yield _frames(await self._answer(body, path))
 
-    async def _replies(
-        self, asked: JsonObject, path: Path, ends_at: float
-    ) -> tuple[RawResponse, list[JsonObject]]:
-        """The first response, and all that can be read."""
+    async def _answer(self, body: bytes, path: Path) -> JsonObject:
+        """The answer with the chosen draft.
+
+        Raises:
+            ModelError: there is no draft.
+        """
+        ends_at = time.monotonic() + self._plan.max_seconds
+        asked: JsonObject = orjson.loads(body)
+        for name in ("stream", "stream_options"):
+            asked.pop(name, None)
+        replies = await self._replies(asked, path, ends_at)
+        choices = [choice for reply in replies for choice in choices_of(reply)]
+        self._drafts = len(choices)
+        usage = _total([read_usage(reply.get("usage")) for reply in replies])
+        if usage is not None:
+            self.tokens = usage.completion_tokens
+        chosen = await self._chosen(choices, usage, ends_at)
+        answer: JsonObject = {**replies[0], "choices": [{**chosen, "index": 0}]}
+        if len(replies) > 1:
+            answer.pop("usage", None)
+            if usage is not None:
+                answer["usage"] = _told(usage)
+        return answer
+
+    async def _replies(self, asked: JsonObject, path: Path, ends_at: float) -> list[JsonObject]:
+        """All replies that came in time and hold a draft, at least one."""
         if self._plan.at_once:
-            response = await self._upstream.send(orjson.dumps(asked), path)
-            return response, _readable([response])
+            return [self._read(await self._upstream.send(orjson.dumps(asked), path))]
         asked.pop("n", None)
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(self._one(orjson.dumps(_with_seed(asked, place)), path))
-                for place in range(self._plan.count)
-            ]
-            done, late = await asyncio.wait(tasks, timeout=max(0.0, ends_at - time.monotonic()))
-            while late and not any(isinstance(task.result(), RawResponse) for task in done):
-                fresh, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
-                done |= fresh
-            for task in late:
-                task.cancel()
-        results = [task.result() for task in tasks if task in done]
-        responses = [result for result in results if isinstance(result, RawResponse)]
-        if not responses:
-            raise next(result for result in results if isinstance(result, ModelError))
-        return responses[0], _readable(responses)
-
-    async def _one(self, body: bytes, path: Path) -> RawResponse | ModelError:
+        tasks = [
+            asyncio.create_task(self._one(orjson.dumps(_with_seed(asked, place)), path))
+            for place in range(self._plan.count)
+        ]
         try:
-            return await self._upstream.send(body, path)
+            late = set(tasks)
+            while late and (left := ends_at - time.monotonic()) > 0:
+                _, late = await asyncio.wait(late, timeout=left)
+            while late and not any(task.done() and isinstance(task.result(), dict) for task in tasks):
+                _, late = await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            results = [task.result() for task in tasks if task.done() and not task.cancelled()]
+            await end_all(tasks)
+        failed = [result for result in results if isinstance(result, ModelError)]
+        for error in (*failed, *(TimeoutError() for _ in late)):
+            self._lost += spend_without_answer(error, self._plan.price.spend(self._plan.most))
+        replies = [result for result in results if isinstance(result, dict)]
+        if not replies:
+            self._lost = Spend()  # a request that fails as a whole is counted as a whole
+            raise failed[0]
+        return replies
+
+    async def _one(self, body: bytes, path: Path) -> JsonObject | ModelError:
+        try:
+            return self._read(await self._upstream.send(body, path))
         except ModelError as error:
             return error
 
-    async def _chosen(
-        self, choices: Sequence[JsonObject], usage: JsonObject | None, ends_at: float
-    ) -> JsonObject:
-        texts = [_text(choice) for choice in choices]
-        known = [text for text in texts if text]
-        if len(known) < len(texts) or len(set(known)) == 1:
-            return choices[0]
-        self._pick = await self._picker.pick(
-            self._conversation,
-            known,
-            PickLimits(seconds=max(0.0, ends_at - time.monotonic()), cost=self._cost_left(usage)),
-        )
-        self.judged = self._picker.spend
-        return choices[0 if self._pick is None else self._pick.place]
+    def _read(self, response: RawResponse) -> JsonObject:
+        reply: JsonValue = read_json(response.body, backend=self._plan.backend)
+        if not isinstance(reply, dict) or not choices_of(reply):
+            backend = self._plan.backend
+            raise MalformedResponseError(f"backend {backend} sent an answer without choices", backend=backend)
+        self.tokens += tokens_in(len(response.body))
+        return reply
 
-    def _cost_left(self, usage: JsonObject | None) -> float | None:
-        if self._plan.max_cost is None:
+    async def _chosen(self, choices: Sequence[JsonObject], usage: Usage | None, ends_at: float) -> JsonObject:
+        spoken = [(choice, text) for choice in choices if (text := _text(choice))]
+        if not spoken:
+            return choices[0]
+        texts = [text for _, text in spoken]
+        if len(set(texts)) == 1:
+            return spoken[0][0]
+        limits = PickLimits(seconds=max(0.0, ends_at - time.monotonic()), cost=self._cost_left(usage))
+        place = await self._picker.pick(self._conversation, texts, limits)
+        self._is_picked = place is not None
+        return spoken[place or 0][0]
+
+    def _cost_left(self, usage: Usage | None) -> float | None:
+        plan = self._plan
+        if plan.max_cost is None:
             return None
-        used = read_usage(usage) if usage is not None else None
-        return max(0.0, self._plan.max_cost - self._plan.price.spend(used or Usage()).cost)
+        drafts = self._drafts * plan.price.spend(plan.most).cost
+        used = drafts if usage is None else plan.price.spend(usage).cost
+        return max(0.0, plan.max_cost - used - self._lost.cost)
 
 
 def affordable(count: int, *, draft_cost: float, max_cost: float | None) -> int:
@@ -159,24 +191,9 @@ def affordable(count: int, *, draft_cost: float, max_cost: float | None) -> int:
 def _with_seed(asked: JsonObject, place: int) -> JsonObject:
     """The request for one draft: the same seed would give the same draft."""
     seed = asked.get("seed")
-    return {**asked, "seed": seed + place} if isinstance(seed, int) and not isinstance(seed, bool) else asked
-
-
-def _readable(responses: Sequence[RawResponse]) -> list[JsonObject]:
-    found = []
-    for response in responses:
-        try:
-            reply: JsonValue = orjson.loads(response.body)
-        except orjson.JSONDecodeError:
-            continue
-        if isinstance(reply, dict):
-            found.append(reply)
-    return found
-
-
-def _choices(reply: JsonObject) -> list[JsonObject]:
-    choices = reply.get("choices")
-    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        return asked
+    return {**asked, "seed": (seed + place) % _SEEDS}
 
 
 def _text(choice: JsonObject) -> str | None:
@@ -189,30 +206,29 @@ def _text(choice: JsonObject) -> str | None:
     return content if isinstance(content, str) and not message.get("tool_calls") else None
 
 
-def _summed(usages: Sequence[JsonValue]) -> JsonObject | None:
-    """The token counts of all drafts together; None unless each has some."""
-    if len(usages) == 1:
-        return usages[0] if isinstance(usages[0], dict) else None
-    total: JsonObject = {}
-    for name in _COUNTS:
-        values = [usage.get(name) if isinstance(usage, dict) else None for usage in usages]
-        numbers = [value for value in values if isinstance(value, int)]
-        if len(numbers) < len(values):
-            return None
-        total[name] = sum(numbers)
-    return total
+def _total(usages: Sequence[Usage | None]) -> Usage | None:
+    """The tokens of all drafts together; None unless each was counted."""
+    known = [usage for usage in usages if usage is not None]
+    return sum(known, Usage()) if len(known) == len(usages) else None
 
 
-async def _frames(body: bytes) -> AsyncIterator[bytes]:
+def _told(usage: Usage) -> JsonObject:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+async def _frames(answer: JsonObject) -> AsyncIterator[bytes]:
     """A whole answer as a stream: its message in one piece, why it ended, its token counts, and the end."""
-    answer: JsonObject = orjson.loads(body)
     shared: JsonObject = {
         name: answer[name] for name in ("id", "created", "model", "system_fingerprint") if name in answer
     }
-    choice = _choices(answer)[0]
+    choice = choices_of(answer)[0]
     is_chat = isinstance(choice.get("message"), dict)
     shared["object"] = "chat.completion.chunk" if is_chat else "text_completion"
-    piece = {"delta": choice["message"]} if is_chat else {"text": choice.get("text")}
+    piece: JsonObject = {"delta": choice["message"]} if is_chat else {"text": choice.get("text")}
     end: JsonObject = {"delta": {}} if is_chat else {"text": ""}
     if "logprobs" in choice:
         piece["logprobs"] = choice["logprobs"]

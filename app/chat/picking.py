@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, Protocol
 
 from typing_extensions import override
@@ -19,10 +18,11 @@ from optimizer.config import PRESETS
 from optimizer.errors import DrpoError
 from optimizer.seeds import content_seed
 from optimizer.types import Completion, JsonObject, ModelRole, Query, Scored, Spend
-from rewards.catalog import CriteriaCatalog
+from rewards.catalog import packaged_catalog
 from rewards.judge import Judge
 from rewards.scorer import DynamicRewardScorer
 from rewards.selector import Selector
+from store.errors import StoreError
 
 _LOGGER = logging.getLogger(__name__)
 _SCOPE: Final = "best-of"
@@ -37,14 +37,6 @@ class PickLimits:
     cost: float | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pick:
-    """The chosen draft: its place among those that were judged, and its reward, 1..5."""
-
-    place: int
-    reward: float
-
-
 class Picker(Protocol):
     """Chooses between drafts, once.
 
@@ -55,15 +47,16 @@ class Picker(Protocol):
     @property
     def spend(self) -> Spend: ...  # noqa: D102 - see above
 
-    async def pick(self, conversation: str, drafts: Sequence[str], limits: PickLimits) -> Pick | None:
-        """The best of ``drafts``, the earliest of equals; None where none was scored within ``limits``."""
+    async def pick(self, conversation: str, drafts: Sequence[str], limits: PickLimits) -> int | None:
+        """The place of the best of ``drafts`` that were scored within ``limits``; None where none was."""
         ...
 
 
 class JudgePicker(Picker):
     """Has the selector choose criteria for the conversation, and the judge score each draft on them.
 
-    Nobody's answer waits for a judge that does not answer: whatever goes wrong, nothing is picked.
+    Nobody's answer waits for a judge that does not answer: whatever goes wrong, what was scored before
+    counts, or nothing is picked.
     """
 
     def __init__(self, models: ModelRegistry) -> None:
@@ -77,38 +70,39 @@ class JudgePicker(Picker):
         return self._meter.spend
 
     @override
-    async def pick(self, conversation: str, drafts: Sequence[str], limits: PickLimits) -> Pick | None:
-        distinct = list(dict.fromkeys(drafts))
+    async def pick(self, conversation: str, drafts: Sequence[str], limits: PickLimits) -> int | None:
+        rewards: dict[str, float] = {}
         try:
             async with asyncio.timeout(limits.seconds):
-                rewards = await self._rewards(conversation, distinct, limits)
-        except (DrpoError, TimeoutError) as error:
-            _LOGGER.warning("no draft was picked: %s", str(error) or "judging took too long")
-            return None
-        scored = {text: reward for text, reward in zip(distinct, rewards, strict=True) if reward is not None}
-        if not scored:
-            return None
-        best = max(scored, key=lambda text: scored[text])
-        return Pick(place=list(drafts).index(best), reward=scored[best])
+                scorer = await self._scorer(limits)
+                query = Query(id=_SCOPE, text=conversation)
+                await run_together(
+                    _note_reward(scorer, query, text, rewards) for text in dict.fromkeys(drafts)
+                )
+        except (DrpoError, StoreError, TimeoutError) as error:
+            _LOGGER.warning("not all drafts were scored: %s", str(error) or "judging took too long")
+        return drafts.index(max(rewards, key=lambda text: rewards[text])) if rewards else None
 
-    async def _rewards(
-        self, conversation: str, drafts: Sequence[str], limits: PickLimits
-    ) -> list[float | None]:
+    async def _scorer(self, limits: PickLimits) -> DynamicRewardScorer:
         config = PRESETS["default"]
         budget = Budget(Limits(cost=limits.cost, seconds=limits.seconds), clock=time.monotonic)
         run = RunContext(scope=_SCOPE, budget=budget, meter=self._meter, seed=0)
+        run.serves = True
         selector = await self._models.open_role(ModelRole.SELECTOR, None, run)
         judge = await self._models.open_role(ModelRole.JUDGE, None, run)
-        scorer = DynamicRewardScorer(
-            Selector(selector, catalog=_catalogue(), sampling=config.selector.to_sampling()),
+        return DynamicRewardScorer(
+            Selector(selector, catalog=packaged_catalog(), sampling=config.selector.to_sampling()),
             Judge(judge, sampling=config.judge.to_sampling()),
             seed=0,
         )
-        query = Query(id=_SCOPE, text=conversation)
-        scores = await run_together(
-            scorer.score(query, Completion(text=text), seed=content_seed(0, _SCOPE, text)) for text in drafts
-        )
-        return [score.reward if isinstance(score, Scored) else None for score in scores]
+
+
+async def _note_reward(
+    scorer: DynamicRewardScorer, query: Query, text: str, rewards: dict[str, float]
+) -> None:
+    score = await scorer.score(query, Completion(text=text), seed=content_seed(0, _SCOPE, text))
+    if isinstance(score, Scored):
+        rewards[text] = score.reward
 
 
 def spoken(messages: Sequence[JsonObject]) -> str:
@@ -120,8 +114,3 @@ def spoken(messages: Sequence[JsonObject]) -> str:
     if len(turns) == 1:
         return turns[0].text
     return "\n\n".join(f"{turn.role}: {turn.text}" for turn in turns)
-
-
-@cache
-def _catalogue() -> CriteriaCatalog:
-    return CriteriaCatalog.load()

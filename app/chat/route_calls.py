@@ -4,14 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from app.access.estimates import SizedRequest, upper_bound
 from app.answer_ids import CHAT_PREFIX
 from app.chat.alignment import Alignment, chat_body
 from app.chat.answers import AnswerReader, AnswerShape, Reader, SameShape
 from app.chat.base_models import CompletionAnswers, completions_body
-from app.chat.calls import PreparedCall
+from app.chat.calls import PreparedCall, sendable
 from app.chat.drafts import BestOf, DraftPlan, affordable
 from app.chat.picking import JudgePicker, spoken
 from app.chat.schemas import ChatRequest
@@ -65,7 +63,7 @@ class ChatCalls:
         shape, body = await self._body(route, may_ask=may_ask)
         drafts = await self._drafts(route, body, may_ask=may_ask)
         known = self.models.known_capabilities(route) or (Capabilities() if self.tells_usage else None)
-        hides_usage = request.stream and ask_for_usage(body, can=known)
+        hides_usage = request.stream and (ask_for_usage(body, can=known) or self._hides_drafts_usage(drafts))
         answers = AnswerReader(
             model=request.model,
             backend=route.backend,
@@ -88,27 +86,34 @@ class ChatCalls:
             best_of=drafts,
         )
 
+    def _hides_drafts_usage(self, drafts: BestOf | None) -> bool:
+        """Whether a stream of a draft, which always has counts, ends without them, as its caller expects."""
+        options = self.request.body.get("stream_options")
+        return drafts is not None and not (isinstance(options, dict) and options.get("include_usage"))
+
     async def _drafts(self, route: Route, body: JsonObject, *, may_ask: bool) -> BestOf | None:
         """What asks ``route`` for several drafts, as ``body`` does from now on; None for a single one."""
         wanted = self.best_of
         if wanted is None:
             return None
         price = self.models.backend_price(route.backend)
-        size = len(orjson.dumps(body, default=str))
-        most = upper_bound(SizedRequest(body=body, size=size), assumed_answer=_ASSUMED_ANSWER)
+        request = SizedRequest(body=body, size=len(sendable(body)))
+        most = upper_bound(request, assumed_answer=_ASSUMED_ANSWER)
         count = affordable(wanted.drafts, draft_cost=price.spend(most).cost, max_cost=wanted.max_cost)
         if count == 1:
             return None
-        if not body.get("temperature"):
+        can = await self.models.route_capabilities(route) if may_ask else Capabilities()
+        if can.sampling and not body.get("temperature"):
             body["temperature"] = wanted.temperature
         body["n"] = count
-        can = await self.models.route_capabilities(route) if may_ask else Capabilities()
         plan = DraftPlan(
+            backend=route.backend,
             count=count,
             max_seconds=wanted.max_seconds,
             max_cost=wanted.max_cost,
             at_once=can.n,
             price=price,
+            most=most,
         )
         return BestOf(
             route.upstream, JudgePicker(self.models), plan=plan, conversation=spoken(self.request.messages)

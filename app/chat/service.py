@@ -76,7 +76,12 @@ class ChatService:
             ModelError: the model had to be asked what it can do, and did not answer.
         """
         request = await self.with_model(request)
-        target = self.target(request.model)
+        drafts = best_of(
+            request.options,
+            self.target(request.model).alignment,
+            body=request.body,
+            most_drafts=self.most_drafts,
+        )
         choice = await self.choice(request)
         calls = ChatCalls(
             models=self.models,
@@ -86,9 +91,7 @@ class ChatService:
             reader=reader,
             tells_usage=tells_usage,
             names_limit=names_limit,
-            best_of=best_of(
-                request.options, target.alignment, body=request.body, most_drafts=self.most_drafts
-            ),
+            best_of=drafts,
         )
         return await prepared(self.models.routes(request.model), calls.write)
 

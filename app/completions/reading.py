@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.chat.fields import EXTENSION, read_model, read_object, read_options, read_stream
 from app.chat.inputs import check_texts
 from app.chat.schemas import AlignmentOptions
+from app.errors import invalid_request
 from optimizer.types import JsonObject
 
 
@@ -38,6 +39,11 @@ def read_request(content: bytes, headers: Mapping[str, str]) -> CompletionsReque
     body = read_object(content)
     extension = body.pop(EXTENSION, None)
     options = read_options(extension, headers)
+    if options.best_of not in {None, 1}:
+        raise invalid_request(
+            "only answers of chat are chosen from several drafts: leave out drpo.best_of",
+            param="drpo.best_of",
+        )
     named = options.model_fields_set & {"align", "label", "prompt_version"}
     check_texts(body.get("prompt"), field="prompt")
     return CompletionsRequest(

@@ -51,6 +51,7 @@ class RunContext:
         seed: the run's seed.
         ledger: its call ledger, or None for a run that keeps none.
         replay: the record that all its roles answer from, or None for a run that asks models.
+        serves: whether a user waits for it: then nothing queues behind searches, nor is repeated.
         permit: asked before each request.
         draws: which draw it is at.
     """
@@ -68,6 +69,7 @@ class RunContext:
         """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
         self.permit: Permit = always
         self.scope = scope
+        self.serves = False
         self.draws = Draws()
         self.replay = replay
         self.budget = budget
@@ -294,6 +296,8 @@ class ModelRegistry:
         )
         model = PermittedModel(model, run.permit)
         model = BudgetedModel(model, run.budget, backend.price)
+        if run.serves:
+            return WatchedModel(model, backend.limiter)
         model = ConcurrencyLimitedModel(
             model, backend.limiter, job=run.scope, budget=run.budget, price=backend.price
         )

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 
 from app.jobs.checks import build_check
 from app.jobs.reward_spec import LengthCheckSpec, RewardSpec
@@ -12,7 +11,7 @@ from app.resources import Resources
 from app.settings import ROLE_JUDGE
 from optimizer.errors import InvalidInputError
 from optimizer.types import Query
-from rewards.catalog import CriteriaCatalog
+from rewards.catalog import packaged_catalog
 from rewards.cleaning import clean_name, name_key
 
 LEAST_PARTS = 2
@@ -36,11 +35,6 @@ async def check_rewards(rewards: RewardSpec, resources: Resources, queries: Sequ
     await asyncio.to_thread(_check_checks, rewards)
 
 
-@cache
-def _catalog() -> CriteriaCatalog:
-    return CriteriaCatalog.load()
-
-
 def _check_names(rewards: RewardSpec) -> None:
     """Scores are told apart by name, so that no two may have the same."""
     seen: dict[str, str] = {}
@@ -48,7 +42,7 @@ def _check_names(rewards: RewardSpec) -> None:
         with _at(f"{place}.name"):
             if clean_name(name) != name:
                 raise InvalidInputError(f"{name!r} has to be made of letters, digits, spaces and hyphens")
-            if rewards.catalogue and _catalog().find(name) is not None:
+            if rewards.catalogue and packaged_catalog().find(name) is not None:
                 raise InvalidInputError(
                     f"{name!r} is a built-in criterion: give it a weight in rewards.weights, take another "
                     "name, or set rewards.catalogue to false"
@@ -73,8 +67,8 @@ def _check_weights(rewards: RewardSpec) -> None:
                     "weights are for built-in criteria, which catalogue: false leaves out: give your own "
                     "criteria their weight where they are described"
                 )
-            if _catalog().find(name) is None:
-                known = ", ".join(item.name for item in _catalog().criteria)
+            if packaged_catalog().find(name) is None:
+                known = ", ".join(item.name for item in packaged_catalog().criteria)
                 raise InvalidInputError(f"there is no built-in criterion {name!r}: there are {known}")
 
 
@@ -132,7 +126,7 @@ def _counts_always(rewards: RewardSpec) -> bool:
     if rewards.http is not None and rewards.http.weight > 0:
         return True
     weights = {name_key(name): weight for name, weight in rewards.weights.items()}
-    names: Iterable[str] = (item.name for item in _catalog().criteria) if rewards.catalogue else ()
+    names: Iterable[str] = (item.name for item in packaged_catalog().criteria) if rewards.catalogue else ()
     return any(weights.get(name_key(name), 1.0) > 0 for name in names)
 
 
