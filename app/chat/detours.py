@@ -92,7 +92,7 @@ class RoutedDetours(Detours):
             call = await self._written(route, may_ask=False)
             return dataclasses.replace(call, upstream=_Nobody(refusal))
         try:
-            return await self._written(route)
+            return await self._taken(route)
         except ModelError as error:
             self._trip.failed(error, surely=True)  # whoever is asked what it can do is asked several times
             if (next_call := await self._next(error)) is None:
@@ -125,15 +125,25 @@ class RoutedDetours(Detours):
             try:
                 if leg.wait_seconds:
                     await asyncio.sleep(leg.wait_seconds)
-                return await self._written(leg.route)
+                return await self._taken(leg.route)
             except ModelError as unasked:
                 self._trip.failed(unasked, surely=True)
-            except ApiError:  # what this model cannot be asked another one may
-                self._trip.left()
+            except ApiError:
+                return None
             except BaseException:
                 self._trip.left()
                 raise
         return None
+
+    async def _taken(self, route: Route) -> PreparedCall:
+        """The call that asks ``route``, or another one where that model cannot be asked this."""
+        try:
+            return await self._written(route)
+        except ApiError:
+            other = self._trip.aside(route)
+            if other is None:
+                raise
+            return await self._taken(other)
 
     async def _written(self, route: Route, *, may_ask: bool = True) -> PreparedCall:
         try:

@@ -84,6 +84,17 @@ class Trip:
             return Leg(route=route, wait_seconds=wait)
         return None
 
+    def aside(self, route: Route) -> Route | None:
+        """The route in place of ``route``, which cannot be asked this and so was not; None without one."""
+        self.left()
+        self.attempts -= 1
+        self._asked[id(route)] = self._routes.settings.attempts_per_route
+        for other in self._routes.preferred(self._times_asked):
+            if not self._times_asked(other):
+                self._take(other)
+                return other
+        return None
+
     def answered(self) -> None:
         """The attempt under way has an answer, or the beginning of one."""
         if self._circuit is not None and self._passage is not None:

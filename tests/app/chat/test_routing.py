@@ -287,6 +287,26 @@ async def test_what_a_fallback_cannot_be_asked_ends_with_the_first_error(sqlite_
         assert way(answer) == ("second", "2", "true")
 
 
+async def test_a_route_that_cannot_be_asked_this_is_passed_by(sqlite_url: str) -> None:
+    target: JsonObject = {
+        "api": "completions",
+        "routes": [{"backend": "second", "model": SECOND_MODEL}],
+        "fallbacks": [],
+        "routing": {"attempts_per_route": 2},
+    }
+    async with serve_routed(sqlite_url, target=target) as routed:
+        for _ in range(12):  # half of them would begin at the base model
+            answer = await routed.ask(tools=[{"type": "function"}])
+            assert answer.status_code == 200, answer.text
+            assert way(answer) == ("second", "1", "false")
+        assert not routed.first.requests
+    target = {"api": "completions", "fallbacks": [], "routes": []}
+    async with serve_routed(sqlite_url, target=target) as routed:
+        refused = await routed.ask(tools=[{"type": "function"}])
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == "tools"
+
+
 async def test_a_single_route_says_nothing_about_its_way(sqlite_url: str) -> None:
     async with serve_routed(sqlite_url, target={"fallbacks": []}) as routed:
         routed.first.push(*[error(500)] * 9)
