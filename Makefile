@@ -59,6 +59,7 @@ bench: $(DEV) ## Print the measured ratios that README quotes
 	$(BIN)/python -m benchmarks.http_client
 	$(BIN)/python -m benchmarks.key_overhead
 	$(BIN)/python -m benchmarks.observation_overhead
+	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python -m benchmarks.jobs
 	$(BIN)/python -m benchmarks.shared_limits
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.promotions
