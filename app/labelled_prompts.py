@@ -130,9 +130,11 @@ class LabelledPrompts:
         wanted = (shelf.pointers or {}).get(label)
         if wanted is None:
             shelf.served.pop(label, None)
+            shelf.behind_since.pop(label, None)
             return None
         held = shelf.served.get(label)
         if held is not None and held.version.id == wanted:
+            shelf.behind_since.pop(label, None)
             return held
         try:
             served = await self.version(wanted)

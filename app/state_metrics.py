@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeAlias, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -23,6 +23,7 @@ from store.repositories.call_retention import CallRetention
 from store.repositories.figures import FigureRepository, StoreFigures
 
 Labels: TypeAlias = tuple[str, ...]
+T = TypeVar("T")
 
 _LOGGER = logging.getLogger(__name__)
 _STATES: Final = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
@@ -36,7 +37,7 @@ class StoreWatch:
     """The store's figures, read at most every few seconds, however many look.
 
     Attributes:
-        figures / ledger: as last read; None where the store could not be reached the last time.
+        figures / ledger: as last read; None where that could not be read the last time.
     """
 
     def __init__(
@@ -56,20 +57,27 @@ class StoreWatch:
         self.ledger: LedgerTotals | None = None
 
     async def look(self) -> None:
-        """Read what is too old; where the store stays away there is nothing to show after two seconds."""
+        """Read what is too old; each of the two readings is given up after two seconds."""
         async with self._turn:
             if self._clock() - self._read_at < _FRESH_SECONDS:
                 return
-            try:
-                async with asyncio.timeout(_PATIENCE_SECONDS):
-                    self.figures = await self._repository.read()
-                    if self.ledger is None or self._clock() - self._ledger_at >= _LEDGER_FRESH_SECONDS:
-                        self.ledger = await self._retention.totals()
-                        self._ledger_at = self._clock()
-            except (StoreError, TimeoutError) as error:
-                self.figures = self.ledger = None
-                _LOGGER.warning("the store has no figures to show now: %s", error)
+            self.figures = await _patiently(self._repository.read, "figures")
             self._read_at = self._clock()
+            if self.figures is None:
+                self.ledger, self._ledger_at = None, -_LEDGER_FRESH_SECONDS
+            elif self._clock() - self._ledger_at >= _LEDGER_FRESH_SECONDS:
+                self.ledger = await _patiently(self._retention.totals, "totals of the ledger")
+                # a ledger that takes too long to count is not counted again at every look
+                self._ledger_at = self._clock()
+
+
+async def _patiently(read: Callable[[], Awaitable[T]], what: str) -> T | None:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return await read()
+    except (StoreError, TimeoutError) as error:
+        _LOGGER.warning("the store has no %s to show now: %r", what, error)
+        return None
 
 
 class StateMetrics(Collector):

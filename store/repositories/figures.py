@@ -15,7 +15,7 @@ class StoreFigures:
 
     Attributes:
         bytes: what it takes.
-        jobs: how many there are by status; a status without any is missing.
+        jobs: how many there are by status, without deleted ones; a status without any is missing.
         oldest_queued_seconds: for how long the first of the queue has waited; 0 where nothing waits.
         paused_for: how many jobs are paused for each backend.
     """
@@ -34,12 +34,13 @@ class FigureRepository:
         self._db = db
 
     async def read(self) -> StoreFigures:
-        """The figures now; everything is counted in indexes but the jobs that are paused.
+        """The figures now.
 
         Raises:
             StoreUnavailableError: the database cannot be reached.
         """
-        by_status = select(Optimization.status, func.count()).group_by(Optimization.status)
+        is_there = Optimization.deleted_at.is_(None)  # those of other states have ended
+        by_status = select(Optimization.status, func.count()).where(is_there).group_by(Optimization.status)
         oldest = select(db_now() - func.min(Optimization.created_at)).where(Optimization.status == "queued")
         paused = select(Optimization.paused_because).where(Optimization.status == "paused")
         async with self._db.read() as session:

@@ -279,6 +279,23 @@ async def test_a_version_that_cannot_be_read_is_not_stood_in_for_by_the_last_one
     assert await served_id(labelled) == second.id
 
 
+async def test_how_long_a_version_could_not_be_read_is_forgotten_once_its_label_points_elsewhere(
+    prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock
+) -> None:
+    first = await add_version(prompts, "first")
+    await labelled.current(MODEL)
+    second = await add_version(prompts, "second")
+    prompts.versions_down = True
+    labelled.invalidate(MODEL)
+    assert await served_id(labelled) == first.id
+    await move_label(prompts, first)
+    labelled.invalidate(MODEL)
+    assert await served_id(labelled) == first.id
+    clock.now += 61
+    await move_label(prompts, second)
+    assert await served_id(labelled) == first.id
+
+
 async def test_a_database_that_hangs_does_not_hold_up_requests(
     prompts: WatchedPrompts, labelled: LabelledPrompts, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from store.connections import Database
 from store.records.optimizations import PauseCause, PauseReason
 from store.repositories.figures import FigureRepository
+from store.repositories.job_deletion import JobDeletion
 from store.repositories.optimizations import OptimizationRepository
 from tests.store.steps import new_lease, new_optimization
 
@@ -26,6 +27,14 @@ async def test_jobs_are_counted_by_state_and_by_the_backend_that_they_wait_for(d
     assert running.optimization_id
     assert found.jobs == {"running": 1, "paused": 4, "queued": 1}
     assert found.paused_for == {"a": 2, "b": 1}
+
+
+async def test_deleted_jobs_are_not_counted(database: Database) -> None:
+    job, _ = await new_optimization(database), await new_optimization(database)
+    await OptimizationRepository(database).request_cancel(job)
+    assert (await FigureRepository(database).read()).jobs == {"cancelled": 1, "queued": 1}
+    await JobDeletion(database).delete(job)
+    assert (await FigureRepository(database).read()).jobs == {"queued": 1}
 
 
 async def test_the_queue_is_as_old_as_its_first_job(database: Database) -> None:

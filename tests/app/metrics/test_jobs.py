@@ -4,6 +4,7 @@ import pytest
 from typing_extensions import override
 
 from app.state_metrics import StoreWatch
+from store.errors import StoreUnavailableError
 from store.records.calls import LedgerTotals
 from store.repositories.call_retention import CallRetention
 from store.repositories.figures import FigureRepository, StoreFigures
@@ -67,15 +68,21 @@ class Counting(FigureRepository, CallRetention):
 
     def __init__(self) -> None:
         self.reads = self.sums = 0
+        self.is_away = False
+        self.error: Exception | None = None
 
     @override
     async def read(self) -> StoreFigures:
         self.reads += 1
+        if self.is_away:
+            raise StoreUnavailableError("gone")
         return FIGURES
 
     @override
     async def totals(self) -> LedgerTotals:
         self.sums += 1
+        if self.error is not None:
+            raise self.error
         return TOTALS
 
 
@@ -92,3 +99,28 @@ async def test_however_many_look_the_store_is_asked_now_and_then() -> None:
     now = 301.0
     await watch.look()
     assert (store.reads, store.sums) == (3, 2)
+
+
+async def test_figures_are_shown_also_where_the_ledger_takes_too_long() -> None:
+    now, store = 0.0, Counting()
+    watch = StoreWatch(store, store, clock=lambda: now)
+    store.error = TimeoutError()
+    for moment in (0.0, 6.0, 299.0):
+        now = moment
+        await watch.look()
+        assert (watch.figures, watch.ledger, store.sums) == (FIGURES, None, 1)
+    store.error, now = None, 305.0
+    await watch.look()
+    assert (watch.ledger, store.sums) == (TOTALS, 2)
+
+
+async def test_a_store_that_is_away_shows_nothing_and_all_once_it_is_back() -> None:
+    now, store = 0.0, Counting()
+    watch = StoreWatch(store, store, clock=lambda: now)
+    await watch.look()
+    store.is_away, now = True, 6.0
+    await watch.look()
+    assert (watch.figures, watch.ledger) == (None, None)
+    store.is_away, now = False, 12.0
+    await watch.look()
+    assert (watch.figures, watch.ledger) == (FIGURES, TOTALS)
