@@ -51,11 +51,16 @@ class TrafficCounter:
 
 
 def tally_of(outcome: Outcome) -> TrafficTally | None:
-    """What ``outcome`` counts as; None for what says nothing about answers.
+    """What ``outcome`` counts as; None for what says nothing about answers."""
+    return tally_of_ending(outcome) if outcome.endpoint.endswith(_ANSWERING) else None
+
+
+def tally_of_ending(outcome: Outcome) -> TrafficTally | None:
+    """What ``outcome`` counts as, whatever endpoint was asked; None for what says nothing about answers.
 
     A client that leaves says nothing, nor does a request that was wrong itself.
     """
-    if outcome.ending == "client_left" or not outcome.endpoint.endswith(_ANSWERING):
+    if outcome.ending == "client_left":
         return None
     if outcome.ending == "failed":
         return TrafficTally(upstream_errors=1) if outcome.error_code in _BACKENDS_FAULT else None

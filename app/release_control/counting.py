@@ -1,16 +1,17 @@
 """Counting what comes of the arms of releases: in memory as requests end, in the store a moment later."""
 
-import dataclasses
 from typing import Final
 
 from app.background import BackgroundLoop
-from app.outcomes import SHADOW_ENDPOINT, Outcome, OutcomeFeed
+from app.outcomes import Outcome, OutcomeFeed
 from app.tallies import Tallies
-from app.traffic import tally_of
+from app.traffic import tally_of_ending
 from store.records.releases import ArmKey, ArmTally
 from store.repositories.release_counts import ReleaseCountRepository
 
 _FLUSH_SECONDS: Final = 1.0
+_REFUSED: Final = "backend_refused"
+"""The code of an error: the backend took the request for wrong, as one that is too long with its prompt."""
 
 
 class ArmCounter:
@@ -45,16 +46,18 @@ def _tally(outcome: Outcome) -> ArmTally | None:
     """What ``outcome`` counts as; None for what says nothing about a version.
 
     A failure is an answer that its user cannot use: none, a filtered one, or an empty one. An answer that is
-    cut at the limit which its user has set is none.
+    cut at the limit which its user has set is none. What the backend refuses is one, and counted apart as
+    well: it may be the prompt's fault or the caller's.
     """
-    if outcome.endpoint == SHADOW_ENDPOINT:
-        outcome = dataclasses.replace(outcome, endpoint="/v1/chat/completions")
-    found = tally_of(outcome)
-    if found is None:
+    refusals = int(outcome.ending == "failed" and outcome.error_code == _REFUSED)
+    found = tally_of_ending(outcome)
+    if found is None and not refusals:
         return None
+    failed = 0 if found is None else found.upstream_errors + found.refused + found.empty
     return ArmTally(
         requests=1,
-        errors=found.upstream_errors + found.refused + found.empty,
+        errors=failed + refusals,
+        refusals=refusals,
         tokens=outcome.counted.total_tokens,
         micros=outcome.micros,
         milliseconds=round(outcome.seconds * 1000),

@@ -1,5 +1,6 @@
 """Whether a version is worse than the one that it is compared with: from counts to a move, or to none."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -37,8 +38,9 @@ def find_worse(
 ) -> Finding | None:
     """The first version that is worse than what it is compared with.
 
-    Another arm is compared with production in the same stretch, so that a bad hour hits both. A version that
-    production was moved to is compared with the one before, in the time before.
+    Another arm is compared with production in the same stretch, so that a bad hour, or callers whose requests
+    are refused, hit both. A version that production was moved to is compared with the one before, in the time
+    before, without what backends refused: callers may have changed what they ask.
 
     Args:
         plan: the release.
@@ -74,7 +76,7 @@ def _worse_move(
         return None
     now = _sum(item for key, item in tallies.items() if _is(key, current) and key.stretch >= moved)
     then = _sum(item for key, item in tallies.items() if _is(key, before) and key.stretch < moved)
-    worse = _worse(rule, now, then)
+    worse = _worse(rule, _but_refusals(now), _but_refusals(then))
     if worse is None:
         return None
     return Finding(label=PRODUCTION, version_id=current, back_to=before, reason=worse)
@@ -89,6 +91,11 @@ def _sum(tallies: Iterator[ArmTally]) -> ArmTally:
     for tally in tallies:
         total = total.plus(tally)
     return total
+
+
+def _but_refusals(tally: ArmTally) -> ArmTally:
+    requests, errors = tally.requests - tally.refusals, tally.errors - tally.refusals
+    return dataclasses.replace(tally, requests=requests, errors=errors, refusals=0)
 
 
 def _worse(rule: Rollback, challenger: ArmTally, baseline: ArmTally) -> str | None:

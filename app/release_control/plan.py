@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.labelled_prompts import PRODUCTION
-from app.release_control.policy import Bandit, ReleasePolicy, Shadow, StickyBy
+from app.release_control.policy import Bandit, ReleasePolicy, Shadow, StickyBy, policy_of
 from optimizer.shares import ShareCount, chances_of_best
 from store.records.releases import ArmKey, ArmTally, DrawnArm, ReleaseView
 
@@ -47,7 +47,7 @@ class Plan:
 
     Attributes:
         stretch: microseconds since 1970 at which a label or the policy changed last.
-        arms: those with a share above 0, which add up to 1; production last.
+        arms: those with a share above 0, which add up to 1; production last, where it has one.
     """
 
     model: str
@@ -88,8 +88,14 @@ class Plan:
 
 
 def plan_of(view: ReleaseView, tallies: Mapping[ArmKey, ArmTally]) -> Plan:
-    """What the release in ``view`` means, by what was counted so far."""
-    policy = ReleasePolicy.model_validate(view.release.policy)
+    """What the release in ``view`` means, by what was counted so far.
+
+    A bandit's shares take milliseconds: call it in a thread.
+
+    Raises:
+        UnreadablePolicyError: a newer version has written its policy.
+    """
+    policy = policy_of(view.release.policy)
     pointers = {record.label: record.version_id for record in view.labels}
     stretch = stretch_of(view, policy)
     labels = [label for label in policy.labels if label in pointers or label == PRODUCTION]

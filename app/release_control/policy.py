@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.labelled_prompts import PRODUCTION
+from store.json_values import JsonObject
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 StickyBy = Literal["user", "conversation", "api_key"]
@@ -73,6 +74,9 @@ class Shadow(Part):
 class Rollback(Part):
     """When a label is moved back by itself.
 
+    What production answers is what others are compared with: where it gets no requests (a canary's weight is
+    1) or points to no version, nothing is moved back.
+
     Attributes:
         max_error_increase: of the share of requests that fail, over production's; null to not look at it.
         max_negative_increase: the same of ratings below 0.
@@ -86,6 +90,10 @@ class Rollback(Part):
     min_requests: int = Field(default=50, ge=1)
     level: float = Field(default=0.05, gt=0, le=0.5)
     dwell_seconds: float = Field(default=60.0, ge=0, le=86_400)
+
+
+class UnreadablePolicyError(Exception):
+    """A stored policy that this program cannot read: a newer one has written it."""
 
 
 class ReleasePolicy(Part):
@@ -115,7 +123,19 @@ class ReleasePolicy(Part):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of all arms that answer, production last."""
+        """The labels of all arms, production last."""
         if self.bandit is not None:
             return (*self.bandit.labels, PRODUCTION)
         return (PRODUCTION,) if self.canary is None else (self.canary.label, PRODUCTION)
+
+
+def policy_of(stored: JsonObject) -> ReleasePolicy:
+    """A policy as the store has it; fields that a newer version has added are left out.
+
+    Raises:
+        UnreadablePolicyError: it has values that only a newer version knows.
+    """
+    try:
+        return ReleasePolicy.model_validate(stored, extra="ignore")
+    except ValidationError as error:
+        raise UnreadablePolicyError(str(error)) from error

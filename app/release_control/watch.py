@@ -1,16 +1,16 @@
 """Watching releases in every process: what looks bad for long enough is moved back, by one of them."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final
-
-from pydantic import ValidationError
 
 from app.access_settings import UsageSettings
 from app.background import BackgroundLoop
 from app.labelled_prompts import PRODUCTION
 from app.release_control.evidence import Finding, find_worse
 from app.release_control.plan import Plan, plan_of
+from app.release_control.policy import UnreadablePolicyError, policy_of
 from store.records.prompts import LabelMoveDraft
 from store.records.releases import ReleaseView
 from store.repositories.feedback import FeedbackRepository
@@ -79,20 +79,25 @@ class ReleaseWatch:
             await self._feedback.drop(older_than=self._keep_seconds, waiting_longer_than=WAIT_SECONDS)
 
     async def _look_at(self, view: ReleaseView) -> None:
-        model, tallies = view.release.model, await self._counts.of(view.release.model)
+        model = view.release.model
         try:
-            plan = plan_of(view, tallies)
-        except ValidationError:
+            rule = policy_of(view.release.policy).rollback
+        except UnreadablePolicyError:
             return  # the book has said so
-        if plan.policy.rollback is None:
+        if rule is None:
             return
-        moves = await self._prompts.label_history(model, PRODUCTION)
+        tallies = await self._counts.of(model)
+        plan = await asyncio.to_thread(plan_of, view, tallies)
+        moves = await self._prompts.label_history(model, PRODUCTION, limit=1)
         last = moves[0] if moves else None
         found = find_worse(plan, tallies, last, is_ours=last is not None and last.actor == ACTOR)
-        seconds = await self._releases.suspect(model, None if found is None else plan.stretch)
-        if found is None or seconds is None or seconds < plan.policy.rollback.dwell_seconds:
+        if found is None:
+            if view.release.suspect_since is not None:
+                await self._releases.suspect(model, None, None)
             return
-        await self._roll_back(plan, found, plan.policy.rollback.dwell_seconds)
+        seconds = await self._releases.suspect(model, plan.stretch, found.label)
+        if seconds is not None and seconds >= rule.dwell_seconds:
+            await self._roll_back(plan, found, rule.dwell_seconds)
 
     async def _roll_back(self, plan: Plan, found: Finding, quiet_seconds: float) -> None:
         move = LabelMoveDraft(

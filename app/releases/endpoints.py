@@ -65,5 +65,5 @@ async def set_release(
 
 @router.delete("/{model:path}", status_code=204)
 async def end_release(model: str, resources: CurrentResources, principal: OptimizingPrincipal) -> None:
-    """End a model's release: production answers all its requests."""
+    """End a model's release: production answers all its requests, a moment later in other processes."""
     await ReleaseService(resources).end(model, actor=principal.name)

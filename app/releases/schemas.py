@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from app.release_control.policy import ReleasePolicy
+from optimizer.types import JsonObject
 
 
 class ArmObject(BaseModel):
@@ -64,10 +65,10 @@ class ReleaseList(BaseModel):
 
 
 class ReleaseChangeObject(BaseModel):
-    """One line of the audit log; ``policy`` is null where the release was ended."""
+    """One line of the audit log; ``policy`` is as it was set, null where the release was ended."""
 
     id: int
-    policy: ReleasePolicy | None
+    policy: JsonObject | None
     actor: str
     at: float
 

@@ -1,11 +1,15 @@
 """Releases: set, look at, and end them."""
 
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, Literal
 
-from app.errors import ApiError, invalid_request, not_found
+from app.errors import ApiError, conflict, invalid_request, not_found
 from app.labelled_prompts import PRODUCTION
 from app.release_control.plan import SHADOW_ARM, arm_tallies, plan_of
-from app.release_control.policy import ReleasePolicy
+from app.release_control.policy import ReleasePolicy, UnreadablePolicyError
 from app.releases.schemas import (
     ArmObject,
     LoggedAnswerObject,
@@ -13,8 +17,10 @@ from app.releases.schemas import (
     ReleaseObject,
 )
 from app.resources import Resources
-from store.records.releases import ArmTally, LoggedAnswer, ReleaseView
+from store.errors import StoreError
+from store.records.releases import ArmKey, ArmTally, LoggedAnswer, ReleaseView
 
+_LOGGER = logging.getLogger(__name__)
 _MICROS: Final = 1_000_000
 _NOTHING: Final = ArmTally()
 _OUTCOMES: Final[tuple[Literal["answered", "failed", "client_left"], ...]] = (
@@ -39,43 +45,55 @@ class ReleaseService:
             ApiError: 404, there is no such target; 400, its settings name another label or a version.
         """
         self._check_target(model)
-        await self._control.releases.put(model, policy.model_dump(mode="json"), actor=actor)
-        await self._control.book.refresh()
-        return await self.get(model)
+        view = await self._control.releases.put(model, policy.model_dump(mode="json"), actor=actor)
+        await self._read_again()
+        return await self._show(view, {})  # a stretch that begins now has counted nothing
 
     async def get(self, model: str) -> ReleaseObject:
         """The release of ``model`` with what has come of it.
 
         Raises:
-            ApiError: 404, it has none.
+            ApiError: 404, it has none; 409, a newer version of this service has set it.
         """
         views = await self._control.releases.views(model)
         if not views:
             raise not_found(f"{model} has no release", param="model", code="release_not_found")
-        return await self._show(views[0])
+        try:
+            return await self._show(views[0], await self._control.counts.of(model))
+        except UnreadablePolicyError:
+            raise conflict(
+                f"the release of {model} was set by a newer version of this service, whose policy this one "
+                "cannot read: set it anew, or end it"
+            ) from None
 
     async def all(self) -> list[ReleaseObject]:
-        """All releases, by model."""
-        return [await self._show(view) for view in await self._control.releases.views()]
+        """All releases that this version of the service can read, by model."""
+        found = []
+        for view in await self._control.releases.views():
+            with suppress(UnreadablePolicyError):  # the book has said so
+                found.append(await self._show(view, await self._control.counts.of(view.release.model)))
+        return found
 
     async def end(self, model: str, *, actor: str) -> None:
-        """End the release of ``model``: production answers all.
+        """End the release of ``model``: production answers all, once each process has read of it.
 
         Raises:
             NotFoundError: it has none.
         """
         await self._control.releases.end(model, actor=actor)
-        await self._control.book.refresh()
+        await self._read_again()
+
+    async def _read_again(self) -> None:
+        """Have this process know of a change at once, which is made also where that fails."""
+        try:
+            await self._control.book.refresh()
+        except StoreError as error:
+            _LOGGER.warning("a change of a release is made, and will be read a little later: %s", error)
 
     async def changes(self, model: str) -> list[ReleaseChangeObject]:
         """The audit log of the release of ``model``, newest first."""
         return [
-            ReleaseChangeObject(
-                id=change.id,
-                policy=None if change.policy is None else ReleasePolicy.model_validate(change.policy),
-                actor=change.actor,
-                at=change.at,
-            )
+            ReleaseChangeObject(id=change.id, policy=change.policy, actor=change.actor, at=change.at)
             for change in await self._control.releases.changes(model)
         ]
 
@@ -95,10 +113,10 @@ class ReleaseService:
                 param="model",
             )
 
-    async def _show(self, view: ReleaseView) -> ReleaseObject:
+    @staticmethod
+    async def _show(view: ReleaseView, tallies: Mapping[ArmKey, ArmTally]) -> ReleaseObject:
         release = view.release
-        tallies = await self._control.counts.of(release.model)
-        plan = plan_of(view, tallies)
+        plan = await asyncio.to_thread(plan_of, view, tallies)
         counted = arm_tallies(tallies, plan.stretch)
         pointers = {record.label: record.version_id for record in view.labels}
         shares = {arm.label: arm.share for arm in plan.arms}

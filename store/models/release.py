@@ -8,7 +8,7 @@ from store.models.base import Base, StoredJson, StoredObject
 
 
 class Release(Base):
-    """The policy of one model's traffic; ``suspect_stretch`` looks bad since ``suspect_since``."""
+    """The policy of one model's traffic; a label in a stretch looks bad since ``suspect_since``."""
 
     __tablename__ = "releases"
 
@@ -20,3 +20,4 @@ class Release(Base):
     suspect_stretch: Mapped[int | None] = mapped_column(BigInteger)
     suspect_since: Mapped[float | None]
     quiet_until: Mapped[float | None]
+    suspect_label: Mapped[str | None]

@@ -15,7 +15,15 @@ class ServedRequest(Base):
     """
 
     __tablename__ = "served_requests"
-    __table_args__ = (Index(None, "token"),)
+    __table_args__ = (
+        Index(None, "token"),
+        Index(
+            "ix_served_requests_released",
+            "id",
+            postgresql_where=text("arm IS NOT NULL"),
+            sqlite_where=text("arm IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
     at: Mapped[float]

@@ -28,7 +28,7 @@ class ReleaseRecord:
     Attributes:
         policy: as the application wrote it.
         salt: keeps the draws of one model apart from those of others.
-        suspect_stretch / suspect_since: the stretch that looks bad, and since when.
+        suspect_stretch / suspect_label / suspect_since: when and what looks bad, and since when.
         quiet_until: nothing is moved automatically before.
     """
 
@@ -38,6 +38,7 @@ class ReleaseRecord:
     changed_by: str
     changed_at: float
     suspect_stretch: int | None
+    suspect_label: str | None
     suspect_since: float | None
     quiet_until: float | None
 
@@ -73,10 +74,14 @@ class ArmKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmTally:
-    """What came of an arm's requests; ``reward`` sums scores from 0 to 1, ``micros`` are millionths."""
+    """What came of an arm's requests; ``reward`` sums scores from 0 to 1, ``micros`` are millionths.
+
+    ``refusals`` are those of the errors that are refusals of a backend.
+    """
 
     requests: int = 0
     errors: int = 0
+    refusals: int = 0
     tokens: int = 0
     micros: int = 0
     milliseconds: int = 0

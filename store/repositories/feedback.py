@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from store.clock import db_now
 from store.connections import Database
@@ -49,18 +50,21 @@ class FeedbackRepository:
         """
 
         def work(connection: Connection) -> FeedbackRecord:
+            own = _ANY_KEY if draft.any_key else draft.key_number
+            known = self._locked(connection, draft, own)
             answer = _answer(connection, draft.token)
-            known = _known(connection, draft.token, draft.rater)
             if answer is None and not draft.may_wait:
                 raise NotFoundError("there is no such answer")
-            keys = {item.key_number for item in (answer, known) if item is not None}
-            if not draft.any_key and keys - {draft.key_number}:
+            owner = known.key_number if answer is None else answer.key_number
+            if own != _ANY_KEY and owner not in {own, _ANY_KEY}:
                 raise NotFoundError("there is no such answer")
-            number = _ANY_KEY if draft.any_key else draft.key_number
-            self._write(connection, draft, number if answer is None else answer.key_number, known)
-            was = known.score if known is not None and known.settled else None
+            said = {"key_number": own if answer is None else owner, "score": draft.score}
+            of_rater = update(Feedback).where(_key(draft.token, draft.rater))
+            connection.execute(of_rater.values(**said, comment=draft.comment))
             if answer is not None:
-                self._count(connection, answer, draft.rater, draft.score, was)
+                was = known.score if known.settled else None
+                counted = self._settle_one(connection, answer, draft.rater, draft.score, was)
+                add_counts(connection, self._db.dialect, counted)
             return FeedbackRecord(
                 model=None if answer is None else answer.model,
                 version_id=None if answer is None else answer.version_id,
@@ -72,16 +76,24 @@ class FeedbackRepository:
 
         return await self._db.write(work)
 
-    @staticmethod
-    def _write(
-        connection: Connection, draft: FeedbackDraft, key_number: int, known: Row[float, bool, int] | None
-    ) -> None:
-        said = {"key_number": key_number, "score": draft.score, "comment": draft.comment, "at": db_now()}
-        if known is not None:
-            connection.execute(update(Feedback).where(_key(draft.token, draft.rater)).values(**said))
-            return
-        new = {"token": draft.token, "rater": draft.rater, "settled": False, "model": "", "version_id": ""}
-        connection.execute(insert(Feedback).values(**new, **said))
+    def _locked(self, connection: Connection, draft: FeedbackDraft, key_number: int) -> Row[float, bool, int]:
+        """What the rater has said before, or a first word; nobody else changes it until the transaction ends.
+
+        Locked before the answer is looked for: settled in between, a word would be counted once too often.
+        """
+        new_row = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
+        statement = new_row(Feedback).values(
+            token=draft.token,
+            rater=draft.rater,
+            key_number=key_number,
+            score=draft.score,
+            settled=False,
+            model="",
+            version_id="",
+        )
+        upsert = statement.on_conflict_do_update(index_elements=["token", "rater"], set_={"at": db_now()})
+        known = upsert.returning(Feedback.score, Feedback.settled, Feedback.key_number)
+        return connection.execute(known).one()
 
     async def settle(self) -> int:
         """Add up feedback that came before the row of its answer.
@@ -91,25 +103,27 @@ class FeedbackRepository:
         Returns:
             How many.
         """
-        ready = (
-            select(Feedback.token, Feedback.rater, Feedback.score, Feedback.key_number)
-            .where(Feedback.settled.is_(False), Feedback.token.in_(_on_record()))
-            .order_by(Feedback.token, Feedback.rater)
-            .limit(_BATCH)
-            .with_for_update(skip_locked=True)
-        )
+        ready = _ready()
+
+        def look(connection: Connection) -> bool:
+            return connection.execute(ready.limit(1)).first() is not None
 
         def work(connection: Connection) -> int:
-            words = connection.execute(ready).all()
+            batch = ready.order_by(Feedback.token, Feedback.rater).limit(_BATCH)
+            words = connection.execute(batch.with_for_update(skip_locked=True)).all()
+            counted: dict[ArmKey, ArmTally] = {}
             for token, rater, score, key_number in words:
                 answer = _answer(connection, token)
-                if answer is not None and key_number in {_ANY_KEY, answer.key_number}:
-                    self._count(connection, answer, rater, score, None)
-                else:
+                if answer is None or key_number not in {_ANY_KEY, answer.key_number}:
                     connection.execute(delete(Feedback).where(_key(token, rater)))
+                    continue
+                for key, tally in self._settle_one(connection, answer, rater, score, None).items():
+                    counted[key] = counted.get(key, ArmTally()).plus(tally)
+            add_counts(connection, self._db.dialect, counted)
             return len(words)
 
-        return await self._db.write(work)
+        # every process asks every few seconds, mostly for nothing
+        return await self._db.write(work) if await self._db.fetch(look) else 0
 
     async def drop(self, *, older_than: float, waiting_longer_than: float) -> int:
         """Delete what is old, and what has waited too long for its answer; both in seconds."""
@@ -154,9 +168,11 @@ class FeedbackRepository:
                 for row, version_id, said in await session.execute(statement)
             )
 
-    def _count(
-        self, connection: Connection, answer: _Answer, rater: str, score: float, was: float | None
-    ) -> None:
+    @staticmethod
+    def _settle_one(
+        connection: Connection, answer: _Answer, rater: str, score: float, was: float | None
+    ) -> dict[ArmKey, ArmTally]:
+        """Tie a word to its answer; what it adds to which arm, in place of ``was``."""
         of = {
             "model": answer.model,
             "version_id": answer.version_id,
@@ -166,10 +182,10 @@ class FeedbackRepository:
         }
         connection.execute(update(Feedback).where(_key(answer.token, rater)).values(settled=True, **of))
         if answer.arm is None or answer.stretch is None:
-            return
+            return {}
         tally = _tally(score, 1) if was is None else _tally(score, 1).plus(_tally(was, -1))
         key = ArmKey(model=answer.model, stretch=answer.stretch, arm=answer.arm, version_id=answer.version_id)
-        add_counts(connection, self._db.dialect, {key: tally})
+        return {key: tally}
 
 
 def _answer(connection: Connection, token: bytes) -> _Answer | None:
@@ -201,13 +217,11 @@ def _answer(connection: Connection, token: bytes) -> _Answer | None:
     )
 
 
-def _known(connection: Connection, token: bytes, rater: str) -> Row[float, bool, int] | None:
-    statement = select(Feedback.score, Feedback.settled, Feedback.key_number).where(_key(token, rater))
-    return connection.execute(statement.with_for_update()).first()
-
-
-def _on_record() -> Select[bytes | None]:
-    return select(ServedRequest.token).where(ServedRequest.token.is_not(None))
+def _ready() -> Select[bytes, str, float, int]:
+    """Words that wait, and whose answers are on record: those are looked up one by one, in their index."""
+    is_there = select(ServedRequest.id).where(ServedRequest.token == Feedback.token).exists()
+    columns = (Feedback.token, Feedback.rater, Feedback.score, Feedback.key_number)
+    return select(*columns).where(Feedback.settled.is_(False), is_there)
 
 
 def _key(token: bytes, rater: str) -> ColumnElement[bool]:

@@ -283,9 +283,12 @@ class PromptRepository:
             to = {"version_id": move.to_version, "moved_at": db_now()}
             await session.execute(update(PromptLabel).where(row).values(**to))
 
-    async def label_history(self, model: str, label: str | None = None) -> tuple[LabelMoveRecord, ...]:
-        """The moves of a model's labels, or of one, newest first."""
+    async def label_history(
+        self, model: str, label: str | None = None, *, limit: int | None = None
+    ) -> tuple[LabelMoveRecord, ...]:
+        """The moves of a model's labels, or of one, newest first; all of them, or the last ``limit``."""
         statement = select(LabelMove).where(LabelMove.model == model).order_by(LabelMove.id.desc())
+        statement = statement.limit(limit)
         if label is not None:
             statement = statement.where(LabelMove.label == label)
         async with self._db.read() as session:

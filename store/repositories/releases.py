@@ -1,6 +1,7 @@
 """Releases: the policies of models' traffic, and moves that the service makes by itself."""
 
 import secrets
+from collections.abc import Sequence
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -29,7 +30,7 @@ class ReleaseRepository:
         self._db = db
         self._prompts = PromptRepository(db)
 
-    async def put(self, model: str, policy: JsonObject, *, actor: str) -> ReleaseRecord:
+    async def put(self, model: str, policy: JsonObject, *, actor: str) -> ReleaseView:
         """Set the policy of a model; its salt stays, so that nobody changes arms without need."""
         new_row = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
         salt = secrets.token_hex(_SALT_BYTES)
@@ -39,6 +40,7 @@ class ReleaseRepository:
             "changed_by": actor,
             "changed_at": db_now(),
             "suspect_stretch": None,
+            "suspect_label": None,
             "suspect_since": None,
             "quiet_until": None,
         }
@@ -46,10 +48,11 @@ class ReleaseRepository:
         async with self._db.session() as session:
             row = (await session.scalars(upsert)).one()
             await session.execute(insert(ReleaseChange).values(model=model, policy=policy, actor=actor))
-            return _release(row)
+            labels = await session.scalars(select(PromptLabel).where(PromptLabel.model == model))
+            return _view(row, labels.all())
 
     async def end(self, model: str, *, actor: str) -> None:
-        """End a model's release, and forget what was counted for it.
+        """End a model's release, and forget what was counted for it; what is still on its way is not counted.
 
         Raises:
             NotFoundError: there is none.
@@ -74,22 +77,7 @@ class ReleaseRepository:
             if not rows:
                 return ()
             pointers = (await session.scalars(labels)).all()
-        return tuple(
-            ReleaseView(
-                release=_release(row),
-                labels=tuple(
-                    LabelRecord(
-                        model=label.model,
-                        label=label.label,
-                        version_id=label.version_id,
-                        moved_at=label.moved_at,
-                    )
-                    for label in pointers
-                    if label.model == row.model
-                ),
-            )
-            for row in rows
-        )
+        return tuple(_view(row, pointers) for row in rows)
 
     async def changes(self, model: str) -> tuple[ReleaseChangeRecord, ...]:
         """The audit log of a model's release, newest first."""
@@ -101,16 +89,17 @@ class ReleaseRepository:
                 for row in rows
             )
 
-    async def suspect(self, model: str, stretch: int | None) -> float | None:
+    async def suspect(self, model: str, stretch: int | None, label: str | None) -> float | None:
         """Note whether a model's arms look bad now.
 
         Args:
             model: the release's.
             stretch: the one that does; None where none does.
+            label: the one that does in it.
 
         Returns:
-            For how many seconds this stretch has looked bad; None where it does not, or where nothing may be
-            moved automatically yet.
+            For how many seconds this label has looked bad in this stretch; None where none does, or where
+            nothing may be moved automatically yet.
         """
         of_model = Release.model == model
         async with self._db.session() as session:
@@ -118,11 +107,12 @@ class ReleaseRepository:
             if row is None:
                 return None
             now = (await session.execute(select(db_now()))).scalar_one()
-            since = row.suspect_since if row.suspect_stretch == stretch else None
+            is_same = (row.suspect_stretch, row.suspect_label) == (stretch, label)
+            since = row.suspect_since if is_same else None
             if stretch is not None and since is None:
                 since = now
-            if (row.suspect_stretch, row.suspect_since) != (stretch, since):
-                to = {"suspect_stretch": stretch, "suspect_since": since}
+            if not is_same or row.suspect_since != since:
+                to = {"suspect_stretch": stretch, "suspect_label": label, "suspect_since": since}
                 await session.execute(update(Release).where(of_model).values(**to))
             is_quiet = row.quiet_until is not None and now < row.quiet_until
             return None if since is None or is_quiet else now - since
@@ -155,9 +145,12 @@ class ReleaseRepository:
             .where(
                 Release.model == move.model,
                 Release.suspect_stretch == stretch,
+                Release.suspect_label == move.label,
                 (Release.quiet_until.is_(None)) | (Release.quiet_until <= db_now()),
             )
-            .values(suspect_stretch=None, suspect_since=None, quiet_until=db_now() + quiet)
+            .values(
+                suspect_stretch=None, suspect_label=None, suspect_since=None, quiet_until=db_now() + quiet
+            )
             .returning(Release.model)
         )
         if (await session.scalars(claim)).first() is None:
@@ -168,6 +161,17 @@ class ReleaseRepository:
         return True
 
 
+def _view(row: Release, labels: Sequence[PromptLabel]) -> ReleaseView:
+    pointers = (
+        LabelRecord(
+            model=label.model, label=label.label, version_id=label.version_id, moved_at=label.moved_at
+        )
+        for label in labels
+        if label.model == row.model
+    )
+    return ReleaseView(release=_release(row), labels=tuple(pointers))
+
+
 def _release(row: Release) -> ReleaseRecord:
     return ReleaseRecord(
         model=row.model,
@@ -176,6 +180,7 @@ def _release(row: Release) -> ReleaseRecord:
         changed_by=row.changed_by,
         changed_at=row.changed_at,
         suspect_stretch=row.suspect_stretch,
+        suspect_label=row.suspect_label,
         suspect_since=row.suspect_since,
         quiet_until=row.quiet_until,
     )

@@ -19,6 +19,7 @@ from store.repositories.release_counts import ReleaseCountRepository
 from store.repositories.releases import ReleaseRepository
 from store.repositories.usage import UsageRepository
 from store.repositories.webhooks import WebhookRepository
+from tests.fixtures.statements import noted, sqlite_plan
 
 POLICY: JsonObject = {"canary": {"label": "candidate", "weight": 0.5}}
 DRAWN = DrawnArm(arm="candidate", propensity=0.25, stretch=2**50)
@@ -73,11 +74,14 @@ async def test_a_policy_is_kept_with_its_salt_and_its_history(database: Database
     assert await releases.views() == ()
     first = await releases.put("small", POLICY, actor="ann")
     second = await releases.put("small", {}, actor="bob")
-    assert (second.salt, second.policy, second.changed_by) == (first.salt, {}, "bob")
-    assert second.changed_at >= first.changed_at
-    assert (await releases.put("other", POLICY, actor="ann")).salt != first.salt
-    (view,) = await releases.views("small")
-    assert view.release == second
+    assert (second.release.salt, second.release.policy, second.release.changed_by) == (
+        first.release.salt,
+        {},
+        "bob",
+    )
+    assert second.release.changed_at >= first.release.changed_at
+    assert (await releases.put("other", POLICY, actor="ann")).release.salt != first.release.salt
+    assert await releases.views("small") == (second,)
     await releases.end("small", actor="cat")
     with pytest.raises(NotFoundError, match="small has no release"):
         await releases.end("small", actor="cat")
@@ -103,6 +107,7 @@ async def test_a_view_has_the_labels_of_its_model_alone(database: Database) -> N
 
 
 async def test_counts_are_added_up_whoever_adds_them(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     counts, tally = ReleaseCountRepository(database), ArmTally(requests=2, errors=1, reward=0.5)
     other = dataclasses.replace(KEY, stretch=7)
     await asyncio.gather(*(counts.add({KEY: tally, other: tally}) for _ in range(5)))
@@ -115,8 +120,8 @@ async def test_a_label_is_rolled_back_once_and_quiet_after_it(database: Database
     ids = await two_versions(database)
     releases, prompts = ReleaseRepository(database), PromptRepository(database)
     await releases.put("small", POLICY, actor="ann")
-    assert await releases.suspect("small", 5) == 0
-    assert (await releases.suspect("small", 5) or 0) >= 0
+    assert await releases.suspect("small", 5, "candidate") == 0
+    assert (await releases.suspect("small", 5, "candidate") or 0) >= 0
 
     async def roll() -> bool:
         return await releases.roll_back(back(ids), expected=ids[1], stretch=5, quiet_seconds=60)
@@ -128,7 +133,7 @@ async def test_a_label_is_rolled_back_once_and_quiet_after_it(database: Database
     (view,) = await releases.views("small")
     assert view.release.suspect_since is None
     assert view.release.quiet_until is not None
-    assert await releases.suspect("small", 6) is None  # it is noted, but nothing may move yet
+    assert await releases.suspect("small", 6, "candidate") is None  # it is noted, but nothing may move yet
     assert not await releases.roll_back(back(ids), expected=ids[0], stretch=6, quiet_seconds=60)
 
 
@@ -136,7 +141,7 @@ async def test_a_label_that_somebody_has_moved_meanwhile_stays(database: Databas
     ids = await two_versions(database)
     releases = ReleaseRepository(database)
     await releases.put("small", POLICY, actor="ann")
-    await releases.suspect("small", 5)
+    await releases.suspect("small", 5, "candidate")
     assert not await releases.roll_back(back(ids), expected="pv_elsewhere", stretch=5, quiet_seconds=60)
     (view,) = await releases.views("small")
     assert view.release.quiet_until is None
@@ -144,16 +149,16 @@ async def test_a_label_that_somebody_has_moved_meanwhile_stays(database: Databas
 
 async def test_suspicion_ends_with_the_stretch_and_when_it_is_lifted(database: Database) -> None:
     releases = ReleaseRepository(database)
-    assert await releases.suspect("small", 5) is None
+    assert await releases.suspect("small", 5, "candidate") is None
     await releases.put("small", POLICY, actor="ann")
-    await releases.suspect("small", 5)
+    await releases.suspect("small", 5, "candidate")
     async with database.session() as session:
         await session.execute(text("UPDATE releases SET suspect_since = suspect_since - 100"))
-    held = await releases.suspect("small", 5)
+    held = await releases.suspect("small", 5, "candidate")
     assert held is not None
     assert held >= 100
-    assert await releases.suspect("small", 6) == 0
-    assert await releases.suspect("small", None) is None
+    assert await releases.suspect("small", 6, "candidate") == 0
+    assert await releases.suspect("small", None, None) is None
     (view,) = await releases.views("small")
     assert (view.release.suspect_stretch, view.release.suspect_since) == (None, None)
 
@@ -172,7 +177,7 @@ async def test_webhooks_are_told_of_a_rollback(database: Database) -> None:
             )
         )
     await releases.put("small", POLICY, actor="ann")
-    await releases.suspect("small", 5)
+    await releases.suspect("small", 5, "candidate")
     assert await releases.roll_back(back(ids), expected=ids[1], stretch=5, quiet_seconds=0)
     async with database.read() as session:
         rows = (await session.execute(text("SELECT event, subject, body FROM webhook_deliveries"))).all()
@@ -183,6 +188,7 @@ async def test_webhooks_are_told_of_a_rollback(database: Database) -> None:
 async def test_feedback_is_counted_for_the_arm_and_replaced_when_it_is_said_again(
     database: Database,
 ) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     await UsageRepository(database).add([REQUEST], [])
     feedback, counts = FeedbackRepository(database), ReleaseCountRepository(database)
     said = await feedback.give(WORD)
@@ -199,6 +205,7 @@ async def test_feedback_is_counted_for_the_arm_and_replaced_when_it_is_said_agai
 
 
 async def test_said_by_many_at_once_it_counts_once(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     await UsageRepository(database).add([REQUEST], [])
     feedback = FeedbackRepository(database)
     await feedback.give(WORD)
@@ -207,6 +214,7 @@ async def test_said_by_many_at_once_it_counts_once(database: Database) -> None:
 
 
 async def test_feedback_that_comes_before_its_answer_waits_for_it(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     feedback, counts = FeedbackRepository(database), ReleaseCountRepository(database)
     with pytest.raises(NotFoundError):
         await feedback.give(dataclasses.replace(WORD, may_wait=False))
@@ -220,6 +228,7 @@ async def test_feedback_that_comes_before_its_answer_waits_for_it(database: Data
 
 
 async def test_an_answer_to_another_key_is_none(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     feedback = FeedbackRepository(database)
     stranger = dataclasses.replace(WORD, key_number=4, rater="x")
     await feedback.give(stranger)  # nobody knows yet whose answer it will be
@@ -233,6 +242,7 @@ async def test_an_answer_to_another_key_is_none(database: Database) -> None:
 
 
 async def test_whoever_may_rate_all_answers_may_do_so_early(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
     feedback = FeedbackRepository(database)
     await feedback.give(dataclasses.replace(WORD, key_number=0, any_key=True))
     await UsageRepository(database).add([REQUEST], [])
@@ -266,7 +276,104 @@ async def test_what_is_no_longer_suspected_is_not_rolled_back(database: Database
     ids = await two_versions(database)
     releases = ReleaseRepository(database)
     await releases.put("small", POLICY, actor="ann")
-    await releases.suspect("small", 5)
-    await releases.suspect("small", None)
+    await releases.suspect("small", 5, "candidate")
+    await releases.suspect("small", None, None)
     assert not await releases.roll_back(back(ids), expected=ids[1], stretch=5, quiet_seconds=0)
     assert len(await PromptRepository(database).label_history("small", "candidate")) == 1
+
+
+async def test_suspicion_begins_anew_with_another_label(database: Database) -> None:
+    releases = ReleaseRepository(database)
+    await releases.put("small", POLICY, actor="ann")
+    await releases.suspect("small", 5, "candidate")
+    async with database.session() as session:
+        await session.execute(text("UPDATE releases SET suspect_since = suspect_since - 100"))
+    assert await releases.suspect("small", 5, "production") == 0
+    ids = await two_versions(database)
+    assert not await releases.roll_back(back(ids), expected=ids[1], stretch=5, quiet_seconds=0)
+
+
+async def test_counts_of_a_release_that_has_ended_do_not_come_back(database: Database) -> None:
+    releases, counts = ReleaseRepository(database), ReleaseCountRepository(database)
+    await releases.put("small", POLICY, actor="ann")
+    await counts.add({KEY: ArmTally(requests=1)})
+    await releases.end("small", actor="ann")
+    await counts.add({KEY: ArmTally(requests=1), dataclasses.replace(KEY, model="a"): ArmTally(requests=1)})
+    await UsageRepository(database).add([REQUEST], [])
+    await FeedbackRepository(database).give(WORD)
+    assert await counts.of("small") == {}
+    assert await counts.of("a") == {}
+
+
+async def test_the_first_word_of_a_rater_said_twice_at_once_is_one(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
+    await UsageRepository(database).add([REQUEST], [])
+    feedback = FeedbackRepository(database)
+    await asyncio.gather(*(feedback.give(WORD) for _ in range(8)))
+    assert await ReleaseCountRepository(database).of("small") == {KEY: ArmTally(rated=1, reward=1.0)}
+
+
+async def test_a_word_is_locked_before_its_answer_is_looked_for(database: Database) -> None:
+    feedback = FeedbackRepository(database)
+    await feedback.give(WORD)
+    with noted() as statements:
+        await feedback.give(WORD)
+    tables = [table for asked, _ in statements for table in ("feedback", "served_requests") if table in asked]
+    assert tables[:2] == ["feedback", "served_requests"]
+
+
+async def test_the_word_of_an_admin_does_not_lock_the_answers_key_out(database: Database) -> None:
+    await ReleaseRepository(database).put("small", POLICY, actor="ann")
+    feedback = FeedbackRepository(database)
+    await feedback.give(dataclasses.replace(WORD, key_number=0, any_key=True, score=-1.0))
+    assert (await feedback.give(WORD)).model is None
+    with pytest.raises(NotFoundError):  # it is of key 3 now
+        await feedback.give(dataclasses.replace(WORD, key_number=4))
+    await UsageRepository(database).add([REQUEST], [])
+    assert await feedback.settle() == 1
+    assert await ReleaseCountRepository(database).of("small") == {KEY: ArmTally(rated=1, reward=1.0)}
+
+
+async def test_the_answers_key_may_speak_after_somebody_who_may_not(database: Database) -> None:
+    feedback = FeedbackRepository(database)
+    await feedback.give(dataclasses.replace(WORD, key_number=4))
+    await UsageRepository(database).add([REQUEST], [])
+    with pytest.raises(NotFoundError):
+        await feedback.give(dataclasses.replace(WORD, key_number=4))
+    assert (await feedback.give(WORD)).model == "small"
+    assert await feedback.settle() == 0
+
+
+async def test_who_is_refused_leaves_no_word(database: Database) -> None:
+    feedback = FeedbackRepository(database)
+    with pytest.raises(NotFoundError):
+        await feedback.give(dataclasses.replace(WORD, may_wait=False))
+    async with database.read() as session:
+        assert await session.scalar(text("SELECT count(*) FROM feedback")) == 0
+
+
+async def test_waiting_words_cost_no_write_until_their_answers_are_there(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    try:
+        feedback = FeedbackRepository(database)
+        await feedback.give(WORD)
+        with noted() as statements:
+            assert await feedback.settle() == 0
+        assert "BEGIN IMMEDIATE" not in [asked for asked, _ in statements]
+        ((statement, values),) = [item for item in statements if item[0].startswith("SELECT")]
+        plan = await sqlite_plan(database, statement, values)
+        assert "ix_served_requests_token (token=?)" in plan
+        assert "SCAN" not in plan
+    finally:
+        await database.close()
+
+
+async def test_a_releases_answers_are_found_without_all_others(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    try:
+        with noted() as statements:
+            assert await FeedbackRepository(database).answers("small", after=0, limit=9) == ()
+        ((statement, values),) = [item for item in statements if item[0].startswith("SELECT")]
+        assert "ix_served_requests_released" in await sqlite_plan(database, statement, values)
+    finally:
+        await database.close()

@@ -20,6 +20,7 @@ def view(policy: Mapping[str, Any], salt: str = "salt", **labels: str) -> Releas
         changed_by="ann",
         changed_at=MOVED,
         suspect_stretch=None,
+        suspect_label=None,
         suspect_since=None,
         quiet_until=None,
     )

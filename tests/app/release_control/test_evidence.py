@@ -81,6 +81,17 @@ def test_a_promotion_is_compared_with_the_version_before() -> None:
     assert (finding.label, finding.version_id, finding.back_to) == ("production", "p", "o")
 
 
+def test_what_backends_refuse_counts_between_arms_but_not_between_times() -> None:
+    refused = ArmTally(requests=100, errors=40, refusals=40)
+    finding = found(arms(refused, GOOD))
+    assert finding is not None
+    assert finding.reason.startswith("40 of 100 requests failed")
+    released = plan({"rollback": RULE}, production="p")
+    for bad, is_worse in ((refused, False), (BAD, True), (BAD.plus(refused), True)):
+        tallies = {**PROMOTED, key("production", "p"): bad}
+        assert (find_worse(released, tallies, MOVE, is_ours=False) is not None) is is_worse
+
+
 @pytest.mark.parametrize("change", [{"undoes": 3}, {"from_version": None}, {"to_version": "elsewhere"}])
 def test_other_moves_are_not_looked_at(change: dict[str, object]) -> None:
     released = plan({"rollback": RULE}, production="p")

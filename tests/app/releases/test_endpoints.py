@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from app.resources import Resources
 from store.connections import Database
+from store.errors import StoreUnavailableError
 from store.records.prompts import LabelMoveDraft
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import MODEL, Service, add_version, open_service, question
@@ -140,7 +141,10 @@ async def test_a_header_or_a_conversation_or_a_key_may_be_sticky(sqlite_url: str
         assert len(set(await arms({}, texts))) == 2
 
 
-async def test_a_candidate_that_fails_is_rolled_back_once_and_that_can_be_undone(service: Service) -> None:
+@pytest.mark.parametrize("failure", [error(500, "broken"), error(400, "too long with this prompt")])
+async def test_a_candidate_that_fails_is_rolled_back_once_and_that_can_be_undone(
+    service: Service, failure: Answer
+) -> None:
     first, second = await two_versions(service)
     await put(service, canary={"weight": 0.5}, rollback={"min_requests": 20, "dwell_seconds": 30})
     for number in range(120):
@@ -150,7 +154,7 @@ async def test_a_candidate_that_fails_is_rolled_back_once_and_that_can_be_undone
         is_candidate = (
             arm.draw(f"user:0:{user}", service.resources.release_control.book.chance)[0].label == "candidate"
         )
-        service.fake.push(error(500, "broken") if is_candidate else GOOD)
+        service.fake.push(failure if is_candidate else GOOD)
         await service.ask(question(user=user))
     await settled(service.resources)
     watch, database = service.resources.release_control.watch, service.resources.database
@@ -254,6 +258,35 @@ async def test_a_release_is_ended_and_its_history_stays(service: Service) -> Non
         None,
         {"label": "candidate", "weight": 0.5},
     ]
+
+
+async def test_a_change_that_is_made_is_no_failure_where_it_cannot_be_read_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_versions(service)
+
+    async def away() -> None:
+        raise StoreUnavailableError("gone")
+
+    monkeypatch.setattr(service.resources.release_control.book, "refresh", away)
+    made = await put(service, canary={"weight": 0.5})
+    assert [(arm["label"], arm["share"]) for arm in made["arms"]] == [("candidate", 0.5), ("production", 0.5)]
+    assert made == await shown(service)
+    assert (await service.client.delete(BASE)).status_code == 204
+
+
+async def test_a_policy_of_a_newer_version_hides_no_other_release(service: Service) -> None:
+    releases = service.resources.release_control.releases
+    await releases.put(MODEL, {"sticky": "the moon"}, actor="ann")
+    await releases.put("org/base", {"canary": {"weight": 0.5, "colour": "red"}, "new": 1}, actor="ann")
+    (listed,) = (await service.client.get("/v1/releases")).json()["data"]
+    assert (listed["model"], listed["policy"]["canary"]["weight"]) == ("org/base", 0.5)
+    refused = await service.client.get(BASE)
+    assert refused.status_code == 409
+    assert "newer version" in refused.json()["error"]["message"]
+    (change,) = (await service.client.get(f"{BASE}/changes")).json()["data"]
+    assert change["policy"] == {"sticky": "the moon"}
+    assert (await put(service, canary={"weight": 0.1}))["policy"]["sticky"] == "user"
 
 
 async def test_models_with_slashes_have_releases_and_others_are_refused(service: Service) -> None:
