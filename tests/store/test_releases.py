@@ -303,6 +303,10 @@ async def test_counts_of_a_release_that_has_ended_do_not_come_back(database: Dat
     await FeedbackRepository(database).give(WORD)
     assert await counts.of("small") == {}
     assert await counts.of("a") == {}
+    made = await releases.put("small", POLICY, actor="ann")
+    new = dataclasses.replace(KEY, stretch=int(made.release.changed_at * 1_000_000))
+    await counts.add({KEY: ArmTally(requests=1), new: ArmTally(requests=2)})
+    assert await counts.of("small") == {new: ArmTally(requests=2)}
 
 
 async def test_the_first_word_of_a_rater_said_twice_at_once_is_one(database: Database) -> None:
