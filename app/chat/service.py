@@ -132,7 +132,8 @@ class ChatService:
                 None,
             )
         else:
-            arm, drawn = plan.draw(sticky_key(request, plan.sticky, self.principal), self.releases.chance)
+            key = sticky_key(request, plan.policy.sticky, self.principal)
+            arm, drawn = plan.draw(key, self.releases.chance)
             found = None if arm.version_id is None else await self.labelled.version(arm.version_id)
         alignment = None if found is None else await align(found, policy, request.messages)
         return Choice(alignment=alignment, plan=plan, drawn=drawn)

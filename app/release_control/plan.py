@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.labelled_prompts import PRODUCTION
-from app.release_control.policy import Bandit, ReleasePolicy, Shadow, StickyBy, policy_of
+from app.release_control.policy import Bandit, ReleasePolicy, Shadow, policy_of
 from optimizer.shares import ShareCount, chances_of_best
 from store.records.releases import ArmKey, ArmTally, DrawnArm, ReleaseView
 
@@ -56,11 +56,6 @@ class Plan:
     stretch: int
     arms: tuple[Arm, ...]
     shadow: ShadowArm | None
-
-    @property
-    def sticky(self) -> StickyBy:
-        """What keeps its arm."""
-        return self.policy.sticky
 
     def drawn_shadow(self, chance: random.Random) -> ShadowArm | None:
         """The shadow that a request is copied for, or None."""
