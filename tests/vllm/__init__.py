@@ -1,0 +1,1 @@
+"""A real vLLM server on the CPU with a tiny model of random weights: `make vllm-tests`."""
