@@ -67,7 +67,9 @@ def tiny_model(seed: int = 0) -> Path:
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as making:
             environment = {**os.environ, **_ENVIRONMENT}
-            command = [installed() / "bin" / "python", _PROGRAM, Path(making) / "made", str(seed)]
+            command = [
+                str(part) for part in (installed() / "bin" / "python", _PROGRAM, f"{making}/made", seed)
+            ]
             done = subprocess.run(command, env=environment, check=False, capture_output=True)  # noqa: S603 - ours
             assert not done.returncode, done.stderr.decode()
             try:
@@ -100,7 +102,14 @@ class VllmServer:
         self.root = f"http://127.0.0.1:{port}"
         self.log = folder / f"vllm-{port}.log"
         made = tiny_model()
-        served = ("--served-model-name", MODEL, "--port", str(port), "--kv-cache-memory-bytes", memory)
+        served: tuple[str, ...] = (
+            "--served-model-name",
+            MODEL,
+            "--port",
+            str(port),
+            "--kv-cache-memory-bytes",
+            memory,
+        )
         if adapter:
             served += (
                 "--enable-lora",
@@ -109,7 +118,8 @@ class VllmServer:
                 "--lora-modules",
                 f"{ADAPTER}={made / 'adapter'}",
             )
-        self._command = [installed() / "bin" / "vllm", "serve", made / "model", *_FLAGS, *served, *flags]
+        program = str(installed() / "bin" / "vllm")
+        self._command = [program, "serve", str(made / "model"), *_FLAGS, *served, *flags]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
