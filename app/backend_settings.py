@@ -82,6 +82,7 @@ class CapabilityOverrides(Group):
     n: bool | None = None
     seed: bool | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
     json_schema: bool | None = None
     json_mode: bool | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None

@@ -118,7 +118,7 @@ async def _service(folder: Path, upstream: str) -> AsyncIterator[Place]:
         "server.port = 0",
         f'server.api_key = "{_ADMIN}"',
         f'backends.b = {{ base_url = "{upstream}/v1", capabilities = {{ {known}, json_mode = true, '
-        'max_tokens_field = "max_tokens", usage = true, usage_in_stream = true } }',
+        'top_logprobs = 20, max_tokens_field = "max_tokens", usage = true, usage_in_stream = true } }',
         *(f'targets.{model} = {{ backend = "b", model = "{model}" }}' for model in MODELS),
         f"roles = {{ proposer = {role}, selector = {role}, judge = {role} }}",
         "jobs.max_running = 0",

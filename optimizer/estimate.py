@@ -19,10 +19,17 @@ class CallRates:
     Attributes:
         rollout: calls for each answer: the target's, and those of all who score it.
         query: calls for each query, whatever is answered to it: the selector's.
+        proposal: calls for each request to the proposer at most: its own, and those for reasons it is shown.
     """
 
     rollout: int = 2
     query: int = 1
+    proposal: int = 1
+
+    @property
+    def reasons(self) -> int:
+        """Calls of the judge for each request to the proposer at most."""
+        return self.proposal - 1
 
 
 USUAL_RATES = CallRates()
@@ -41,7 +48,8 @@ def round_calls(config: SearchConfig, *, lineages: int, skipped: int, rates: Cal
     """Calls of one round, selections for its queries included."""
     rewritten = lineages - skipped
     rollouts = (config.proposals_per_candidate * rewritten + skipped) * config.minibatch_size
-    return rewritten + rates.rollout * rollouts + rates.query * config.minibatch_size
+    made = rates.proposal * rewritten
+    return made + rates.rollout * rollouts + rates.query * config.minibatch_size
 
 
 def seed_calls(config: SearchConfig, *, rates: CallRates = USUAL_RATES) -> int:
@@ -129,11 +137,10 @@ def calls_by_role(
         high=(rollouts + more * (config.proposals_per_candidate * rewritten + 1)) * size,
     )
     queries = config.depth * size + gate.queries
+    requests = CallRange(low=0, expected=proposals, high=proposals + more * rewritten)
     return {
-        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge),
-        ModelRole.PROPOSER: with_repairs(
-            CallRange(low=0, expected=proposals, high=proposals + more * rewritten)
-        ),
+        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge, requests=requests),
+        ModelRole.PROPOSER: with_repairs(requests),
         ModelRole.SELECTOR: with_repairs(
             CallRange(low=0, expected=rates.query * queries, high=rates.query * (queries + more * size))
         ),
@@ -141,13 +148,24 @@ def calls_by_role(
 
 
 def answers_by_role(
-    answers: CallRange, gate: GateSize, *, rates: CallRates = USUAL_RATES, gate_judge: bool = False
+    answers: CallRange,
+    gate: GateSize,
+    *,
+    requests: CallRange,
+    rates: CallRates = USUAL_RATES,
+    gate_judge: bool = False,
 ) -> dict[ModelRole, CallRange]:
-    """The calls of target and judges for ``answers`` in the search and those of the gate, with repairs."""
+    """The calls of target and judges for ``answers`` in the search and those of the gate, with repairs.
+
+    For ``requests`` to the proposer the judge gives reasons, as ``rates`` say.
+    """
     compared = gate.queries * gate.contenders
     again = min(gate.judged_again, compared) if gate.queries else gate.judged_again
     scorings = rates.rollout - 1
-    judged = _times(answers, scorings)
+    explained = _times(requests, rates.reasons)
+    judged = _plus(
+        _times(answers, scorings), CallRange(low=0, expected=explained.expected, high=explained.high)
+    )
     judged_at_gate = _times(CallRange(low=0, expected=compared + again, high=compared + again), scorings)
     judges = {ModelRole.JUDGE: judged, ModelRole.GATE_JUDGE: judged_at_gate}
     if not gate_judge:

@@ -22,6 +22,7 @@ DEFAULT_CALLS = 2000
 LEAST_CALLS = 40
 _SCREENING_SHARE, _FINAL_SHARE = 0.19, 0.12
 _LEAST_SCREENED, _MOST_SCREENED = 14, 48
+_FEWEST_REQUESTS = 4
 _SMALL, _MEDIUM, _LARGE = 220, 450, 1200
 
 
@@ -62,7 +63,8 @@ class SearchPlan:
     def round_calls(self, *, first: bool, rates: CallRates = USUAL_RATES) -> int:
         """Calls of a round up to its first look; the leader may have to answer the block as well."""
         requests = self.first_requests if first else self.requests
-        return requests + rates.rollout * self.block * (self.entrants + 1) + rates.query * self.fresh
+        made = rates.proposal * requests
+        return made + rates.rollout * self.block * (self.entrants + 1) + rates.query * self.fresh
 
 
 def racing_calls_by_role(
@@ -76,13 +78,15 @@ def racing_calls_by_role(
     rounds = max(1, plan.rounds_after(0, rates=rates))
     requests = plan.first_requests + (rounds - 1) * plan.requests
     queries = plan.screening + rounds * plan.fresh
-    rollouts = max(0, plan.calls - requests - rates.query * queries) // rates.rollout
+    made = rates.proposal * requests
+    rollouts = max(0, plan.calls - made - rates.query * queries) // rates.rollout
     least = min(rollouts, plan.screening + plan.entrants * plan.block)
     answers = CallRange(low=least, expected=rollouts, high=rollouts)
     asked = rates.query * (queries + gate.queries)
+    proposed = CallRange(low=1, expected=requests, high=requests)
     return {
-        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge),
-        ModelRole.PROPOSER: with_repairs(CallRange(low=1, expected=requests, high=requests)),
+        **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge, requests=proposed),
+        ModelRole.PROPOSER: with_repairs(proposed),
         ModelRole.SELECTOR: with_repairs(CallRange(low=0, expected=asked, high=asked)),
     }
 
@@ -91,7 +95,9 @@ def least_calls(config: SearchConfig, *, rates: CallRates = USUAL_RATES) -> int:
     """Calls below which a search cannot judge the seed prompt and make a round."""
     if config.racing is None:
         return seed_calls(config, rates=rates) + round_calls(config, lineages=1, skipped=0, rates=rates)
-    return math.ceil(LEAST_CALLS * (rates.rollout + rates.query) / 3)
+    # Twice: screening and final take their shares of these calls, too.
+    explaining = 2 * _FEWEST_REQUESTS * rates.reasons
+    return math.ceil(LEAST_CALLS * (rates.rollout + rates.query) / 3) + explaining
 
 
 def planned_calls(config: SearchConfig, left: int | None) -> int:
@@ -114,11 +120,13 @@ def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> 
     medium, large = calls >= _MEDIUM, calls >= _LARGE
     block = 4 if large else 3
     entrants = 10 if large else 8 if medium else 5
-    affordable = (calls - screening * per_query) // (3 * rates.rollout * block)
+    first_requests = 8 if large else 6 if calls >= _SMALL else _FEWEST_REQUESTS
+    left = calls - screening * per_query - rates.reasons * first_requests
+    affordable = left // (3 * rates.rollout * block)
     return SearchPlan(
         screening=screening,
         fresh=2 if medium else 0,
-        first_requests=8 if large else 6 if calls >= _SMALL else 4,
+        first_requests=first_requests,
         requests=2 if large else 1,
         recombinations=8 if medium else 5,
         entrants=max(2, min(entrants, affordable)),

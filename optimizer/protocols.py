@@ -14,6 +14,7 @@ from optimizer.types import (
     Completion,
     CompletionRequest,
     CompletionResult,
+    Evaluation,
     Example,
     Proposal,
     Query,
@@ -186,6 +187,21 @@ class Reflector(Protocol):
 
         Raises:
             ModelError: the proposer cannot be reached.
+            BudgetExceededError: no call left.
+        """
+        ...
+
+
+class ReasonGiver(Protocol):
+    """Says why answers got the scores that they have."""
+
+    async def with_reasons(self, evaluations: Sequence[Evaluation]) -> tuple[Evaluation, ...]:
+        """``evaluations`` in their order, with a rationale for judged scores that have none.
+
+        The scores stay. Where no reason can be had the rationale stays empty.
+
+        Raises:
+            ModelError: the judge cannot be reached.
             BudgetExceededError: no call left.
         """
         ...

@@ -84,7 +84,7 @@ class _Planned(StopCondition):
     @override
     def exhausted(self, calls_needed: int) -> bool:
         progress = self._progress
-        made = progress.standings.calls(self._rates) + progress.requests
+        made = progress.standings.calls(self._rates) + self._rates.proposal * progress.requests
         if made + calls_needed > progress.plan.calls:
             return True
         return self._limits.exhausted(calls_needed)
@@ -303,7 +303,8 @@ class RacingSearch:
 
     def _plan_anew(self, progress: _Progress) -> None:
         """The limits are others: the rest is planned by them. What is screened already stays so."""
-        made = progress.standings.calls(self._parts.rates) + progress.requests
+        rates = self._parts.rates
+        made = progress.standings.calls(rates) + rates.proposal * progress.requests
         before = progress.plan
         plan = self._plan(made, len(progress.pool) + len(progress.spare))
         progress.plan = replace(plan, screening=before.screening, first_requests=before.first_requests)

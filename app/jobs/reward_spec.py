@@ -1,10 +1,12 @@
 """How a job's answers are scored where its request says so, as the job's row stores it."""
 
 import hashlib
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from optimizer.config import SearchConfig
 from optimizer.estimate import CallRates
 from optimizer.types import JsonObject
 from rewards.cleaning import MAX_NAME
@@ -119,6 +121,18 @@ class HttpScorerSpec(_Part):
     )
 
 
+class Judging(StrEnum):
+    """How a judge's scores are read: from its text, or from the probabilities of what it could write."""
+
+    TEXT = "text"
+    LOGPROBS = "logprobs"
+
+
+def _is_usual(judging: Judging) -> bool:
+    """The usual way is not named where it is stored: versions that have no other one refuse its name."""
+    return judging is Judging.TEXT
+
+
 class RewardSpec(_Part):
     """What answers are scored by.
 
@@ -129,6 +143,7 @@ class RewardSpec(_Part):
         checks: code rewards.
         judges: names of the judges whose scores are averaged; empty for the role's own.
         http: the user's own scorer.
+        judging: how scores are read; ``logprobs`` needs judges whose backends give log-probabilities.
     """
 
     criteria: tuple[CriterionSpec, ...] = Field(default=(), max_length=20)
@@ -137,6 +152,7 @@ class RewardSpec(_Part):
     checks: tuple[CheckSpec, ...] = Field(default=(), max_length=20)
     judges: tuple[str, ...] = Field(default=(), max_length=8)
     http: HttpScorerSpec | None = None
+    judging: Judging = Field(default=Judging.TEXT, exclude_if=_is_usual)
 
     def to_json(self) -> JsonObject:
         """As a request says it."""
@@ -144,13 +160,23 @@ class RewardSpec(_Part):
         return told
 
     @property
-    def rates(self) -> CallRates:
-        """The calls that scoring takes."""
-        judged = self.catalogue or bool(self.criteria)
+    def is_judged(self) -> bool:
+        """Whether a model judges at all."""
+        return self.catalogue or bool(self.criteria)
+
+    def reasons_per_proposal(self, config: SearchConfig) -> int:
+        """Answers whose scores a judge is asked to explain for one request to the proposer, at most."""
+        if self.judging is Judging.TEXT or not self.is_judged:
+            return 0
+        return config.minibatch_size if config.racing is None else config.racing.failures
+
+    def rates(self, config: SearchConfig) -> CallRates:
+        """The calls that scoring takes in a search under ``config``."""
         offered = sum(not criterion.always for criterion in self.criteria)
         return CallRates(
-            rollout=1 + (max(1, len(self.judges)) if judged else 0) + (self.http is not None),
+            rollout=1 + (max(1, len(self.judges)) if self.is_judged else 0) + (self.http is not None),
             query=int(self.catalogue or offered > MIN_CRITERIA),
+            proposal=1 + self.reasons_per_proposal(config),
         )
 
     @property

@@ -11,10 +11,17 @@ from app.jobs.comparison import Compared, Comparison, bank_examples
 from app.jobs.event_bodies import search_body
 from app.jobs.gate_bodies import conclusion_body, judge_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds, restarted_grounds
+from app.jobs.judging import check_judging
 from app.jobs.recorder import RunRecorder
 from app.jobs.reserve import KeepForGate
 from app.jobs.restarts import RoundWatch, describe_restart
-from app.jobs.scoring import ScoringModels, build_gate_scorers, build_pairwise_judge, build_scorer
+from app.jobs.scoring import (
+    ScoringModels,
+    build_gate_scorers,
+    build_pairwise_judge,
+    build_reasons,
+    build_scorer,
+)
 from app.jobs.serving_cost import serving_cost
 from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
@@ -127,6 +134,8 @@ class OptimizationRun:
         models = await RunModels.open(
             self._models, claim.optimization.target, grounds.context, gate_judge=spec.gate_judge
         )
+        if grounds.context.replay is None:
+            await check_judging(spec.rewards, self._models, gate_judge=spec.gate_judge)
         more = await ScoringModels.open(spec.rewards, self._models, grounds.context, closing)
         scorer = await build_scorer(spec, models, more, catalog=self._catalog, selections=grounds.selections)
         gate_scorers = await build_gate_scorers(
@@ -148,6 +157,7 @@ class OptimizationRun:
             observer=watching(RoundWatch(recorder, grounds.context.draws)),
             retrievers=self._retrievers,
             context=grounds.context,
+            reasons=build_reasons(spec, models, more, scorer),
         )
         examples = await bank_examples(self._store.prompts, spec.example_bank_id)
         split = await self._split(spec, examples)

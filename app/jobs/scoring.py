@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from app.jobs.checks import build_check
-from app.jobs.reward_spec import CriterionSpec, HttpScorerSpec, RewardSpec
+from app.jobs.reward_spec import CriterionSpec, HttpScorerSpec, Judging, RewardSpec
 from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels
 from app.llm.http_scorer import ScorerPlace, scorer_name
@@ -23,9 +23,11 @@ from rewards.cleaning import clean_line
 from rewards.composite import CompositeScorer, CriterionWeights
 from rewards.external import ExternalScorer
 from rewards.judge import Judge
+from rewards.label_judge import LabelJudge
 from rewards.own_criteria import MAX_NEW_CRITERIA, OwnCriteriaSelector, OwnCriterion
 from rewards.pairwise import ModelPairwiseJudge
 from rewards.panel import JudgePanel
+from rewards.reasons import JudgedReasons
 from rewards.reordering import ReorderedJudge
 from rewards.scorer import DynamicRewardScorer
 from rewards.selector import Selector
@@ -209,6 +211,21 @@ def build_pairwise_judge(spec: JobSpec, judge: ChatModel, scorer: RewardScorer) 
     return ModelPairwiseJudge(judge, scorer.selection, sampling=spec.config.judge.to_sampling())
 
 
+def build_reasons(
+    spec: JobSpec, models: RunModels, more: ScoringModels, scorer: RewardScorer
+) -> JudgedReasons | None:
+    """Who says why, where the scores come without reasons: the first judge, asked for a text."""
+    if not _reads_logprobs(spec):
+        return None
+    model = next(iter(more.judges.values()), models.judge)
+    judge = Judge(model, sampling=spec.config.judge.to_sampling())
+    return JudgedReasons(judge, scorer, seed=spec.config.seed)
+
+
+def _reads_logprobs(spec: JobSpec) -> bool:
+    return spec.rewards is not None and spec.rewards.judging is Judging.LOGPROBS
+
+
 def _external(rewards: RewardSpec, more: ScoringModels) -> ExternalScorer | None:
     if rewards.http is None or more.scorer is None:
         return None
@@ -223,8 +240,10 @@ def _external(rewards: RewardSpec, more: ScoringModels) -> ExternalScorer | None
 def _judge(
     spec: JobSpec, judge: ChatModel, panel: Mapping[str, ChatModel], *, otherwise: bool
 ) -> AnswerJudge:
+    kind = LabelJudge if _reads_logprobs(spec) else Judge
+
     def make(model: ChatModel) -> AnswerJudge:
-        made = Judge(model, sampling=spec.config.judge.to_sampling())
+        made = kind(model, sampling=spec.config.judge.to_sampling())
         return ReorderedJudge(made) if otherwise else made
 
     return JudgePanel({name: make(model) for name, model in panel.items()}) if panel else make(judge)

@@ -8,8 +8,8 @@ from typing import Final
 from app.version import VERSION
 from store.records.optimizations import Software
 
-SPEC_VERSION: Final = 1
-"""How this version writes the specs of jobs; raise it where an older one would run such a job wrongly."""
+SPEC_VERSION: Final = 2
+"""The newest specs of jobs that this version can run; see ``JobSpec.version``."""
 _TEXTS: Final = ("optimizer.templates", "rewards.templates", "rewards")
 _SUFFIXES: Final = (".j2", ".yaml")
 _DIGITS: Final = 12

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from app.jobs.reward_spec import RewardSpec
+from app.jobs.reward_spec import Judging, RewardSpec
 from app.retrieval import RetrievalSpec
 from optimizer.budget import Limits
 from optimizer.config import SearchConfig
@@ -157,7 +157,15 @@ class JobSpec(BaseModel):
     @property
     def rates(self) -> CallRates:
         """The calls that scoring takes."""
-        return USUAL_RATES if self.rewards is None else self.rewards.rates
+        return USUAL_RATES if self.rewards is None else self.rewards.rates(self.config)
+
+    @property
+    def version(self) -> int:
+        """What a process has to know to run it: 1, or 2 for scores read from log-probabilities.
+
+        It goes up where an older version would run such a job wrongly; all other jobs keep the lower number.
+        """
+        return 1 if self.rewards is None or self.rewards.judging is Judging.TEXT else 2
 
     def to_json(self) -> JsonObject:
         """As the row stores it, without what the job makes no use of.
@@ -175,5 +183,5 @@ class JobSpec(BaseModel):
 
     @classmethod
     def from_json(cls, stored: JsonObject) -> Self:
-        """Read a row; what a newer version has added to it is passed over (see ``SPEC_VERSION``)."""
+        """Read a row; what a newer version has added to it is passed over (see ``version``)."""
         return cls.model_validate(stored, extra="ignore")

@@ -16,9 +16,10 @@ from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget, Limits
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
+from optimizer.proposers.reasoned import ReasonedProposer, ReasonedReflector
 from optimizer.proposers.reflecting import ReflectingProposer
 from optimizer.proposers.rewriting import RewritingProposer
-from optimizer.protocols import ChatModel, PairwiseJudge, Scorer, SearchLimits, SearchObserver
+from optimizer.protocols import ChatModel, PairwiseJudge, ReasonGiver, Scorer, SearchLimits, SearchObserver
 from optimizer.racing_search import RacingParts, RacingSearch
 from optimizer.rollout import RolloutRunner
 from optimizer.types import Example, JsonObject, ModelRole, Query, SearchResult, Spend
@@ -128,6 +129,7 @@ class SearchParts:
     observer: SearchObserver
     retrievers: Retrievers
     context: RunContext
+    reasons: ReasonGiver | None = None
 
     async def evaluator(
         self, examples: Sequence[Example], k: int, retrieval: RetrievalSpec, queries: Sequence[Query]
@@ -163,8 +165,9 @@ class SearchParts:
         """The search that the job's settings ask for; ``pairwise`` breaks the ties of a racing one."""
         config, model = self.spec.config, self.models.proposer
         if config.racing is not None:
+            reflecting = ReflectingProposer(model, config.proposer.to_sampling(), seed=config.seed)
             parts = RacingParts(
-                proposer=ReflectingProposer(model, config.proposer.to_sampling(), seed=config.seed),
+                proposer=ReasonedReflector(reflecting, self.reasons) if self.reasons else reflecting,
                 evaluator=evaluator,
                 pairwise=pairwise,
                 observer=self.observer,
@@ -172,11 +175,12 @@ class SearchParts:
                 rates=self.spec.rates,
             )
             return RacingSearch(config, parts)
+        rewriting = RewritingProposer(
+            model, config.proposer.to_sampling(), history=config.history, seed=config.seed
+        )
         return BeamSearch(
             config=config,
-            proposer=RewritingProposer(
-                model, config.proposer.to_sampling(), history=config.history, seed=config.seed
-            ),
+            proposer=ReasonedProposer(rewriting, self.reasons) if self.reasons else rewriting,
             evaluator=evaluator,
             observer=self.observer,
             stop=limits,

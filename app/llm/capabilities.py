@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -12,6 +12,9 @@ from app.backend_settings import CapabilityOverrides
 from optimizer.types import JsonObject
 
 MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
+
+MOST_TOP_LOGPROBS: Final = 20
+"""What OpenAI and vLLM give at most, as they come."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,7 @@ class Capabilities:
         n: gives several completions for one request; else they are asked for one by one.
         seed: takes a seed.
         logprobs: gives log-probabilities.
+        top_logprobs: alternatives that it gives with each token, 0 to 20.
         json_schema: makes the reply follow a JSON schema.
         json_mode: makes the reply a JSON object.
         max_tokens_field: what it calls the limit of the completion's length.
@@ -36,6 +40,7 @@ class Capabilities:
     n: bool = True
     seed: bool = True
     logprobs: bool = True
+    top_logprobs: int = MOST_TOP_LOGPROBS
     json_schema: bool = True
     json_mode: bool = True
     max_tokens_field: MaxTokensField = "max_tokens"
@@ -85,4 +90,7 @@ class CapabilityRecords(Protocol):
 
 def settled_by(overrides: CapabilityOverrides) -> bool:
     """Whether the settings answer every question, so that nothing has to be probed."""
-    return all(value is not None for value in overrides.model_dump().values())
+    said = overrides.model_dump()
+    if overrides.logprobs is False:
+        del said["top_logprobs"]  # there are none
+    return all(value is not None for value in said.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.llm.capabilities import Capabilities, MaxTokensField
+from app.llm.capabilities import MOST_TOP_LOGPROBS, Capabilities, MaxTokensField
 from app.llm.errors import Origin, error_in_body
 from app.llm.http import BackendClient, encode, post
 from app.llm.limits.limiter import BackendLimiter
@@ -32,6 +32,8 @@ _SCHEMA: JsonObject = {
     "required": ["colour"],
     "additionalProperties": False,
 }
+_FEW_ALTERNATIVES = 5
+"""What servers with a lower limit than most give."""
 _INTERNAL_ERROR = 500
 _NOT_IMPLEMENTED = 501
 
@@ -68,20 +70,21 @@ class Prober:
                 self._accepts(limit_field, {"temperature": 0, "top_p": 1}),
                 self._gives_several(limit_field),
                 self._accepts(limit_field, {"seed": 1}),
-                self._gives_logprobs(limit_field),
                 self._reports_usage_in_stream(limit_field),
                 self._takes_system_messages(limit_field),
                 self._follows_a_schema(limit_field),
                 self._keeps_to_json(limit_field),
             ]
         )
-        sampling, several, seed, logprobs, usage_in_stream, system_role, json_schema, json_mode = answers
+        sampling, several, seed, usage_in_stream, system_role, json_schema, json_mode = answers
+        alternatives = await self._alternatives(limit_field)
         return Capabilities(
             system_role=system_role,
             sampling=sampling,
             n=several,
             seed=seed,
-            logprobs=logprobs,
+            logprobs=alternatives is not None,
+            top_logprobs=alternatives or 0,
             json_schema=json_schema,
             json_mode=json_mode,
             max_tokens_field=limit_field,
@@ -107,10 +110,17 @@ class Prober:
         choices = answer.get("choices") if answer else None
         return isinstance(choices, list) and len(choices) == 2  # noqa: PLR2004 - as many as were asked for
 
-    async def _gives_logprobs(self, limit_field: str) -> bool:
-        wanted: JsonValue = True if self.api == "chat" else 1
-        answer = await self._try({limit_field: _SHORT, "logprobs": wanted})
-        return bool(_choice(answer).get("logprobs"))
+    async def _alternatives(self, limit_field: str) -> int | None:
+        """How many alternatives come with each token; None where there are no log-probabilities at all."""
+        for count in (MOST_TOP_LOGPROBS, _FEW_ALTERNATIVES, 0):
+            wanted: JsonObject = {"logprobs": True, "top_logprobs": count} if count else {"logprobs": True}
+            if self.api == "completions":
+                wanted = {"logprobs": max(1, count)}
+            answer = await self._try({limit_field: _SHORT, **wanted})
+            if answer is not None:
+                logprobs = _choice(answer).get("logprobs")
+                return min(count, _alternatives_in(logprobs)) if logprobs else None
+        return None
 
     async def _takes_system_messages(self, limit_field: str) -> bool:
         if self.api == "completions":
@@ -204,6 +214,18 @@ def _reports_usage(event: bytes) -> bool:
     except orjson.JSONDecodeError:  # such as [DONE]
         return False
     return isinstance(value, dict) and read_usage(value.get("usage")) is not None
+
+
+def _alternatives_in(logprobs: JsonValue) -> int:
+    """How many alternatives stand at the first token, in the form of either API."""
+    if not isinstance(logprobs, dict):
+        return 0
+    content = logprobs.get("content")
+    first = content[0] if isinstance(content, list) and content else None
+    found = first.get("top_logprobs") if isinstance(first, dict) else logprobs.get("top_logprobs")
+    if isinstance(found, list) and found and isinstance(found[0], dict) and "token" not in found[0]:
+        found = found[0]  # completions: an object with an entry for each alternative
+    return len(found) if isinstance(found, list | dict) else 0
 
 
 def _choice(answer: JsonObject | None) -> JsonObject:

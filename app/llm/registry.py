@@ -177,13 +177,15 @@ class ModelRegistry:
         """What the tokens of a configured backend cost."""
         return self._backends[backend].price
 
-    async def capabilities(self, role: ModelRole, target: str | None = None) -> Capabilities:
+    async def capabilities(
+        self, role: ModelRole, target: str | None = None, *, judge: str | None = None
+    ) -> Capabilities:
         """What the model in ``role`` can do: remembered, or probed now.
 
         Raises:
             ModelError: it had to be probed and did not answer.
         """
-        return await self._capabilities.find(self._assignment(role, target).probed())
+        return await self._capabilities.find(self._assignment(role, target, judge).probed())
 
     async def route_capabilities(self, route: Route) -> Capabilities:
         """What the model of a target's route can do: remembered, or probed now.

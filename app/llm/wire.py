@@ -47,7 +47,7 @@ def request_body(request: CompletionRequest, *, api: Api, model: str, can: Capab
             raise TypeError("the completions API takes plain text, not a conversation")
         body: JsonObject = {"model": model, "prompt": request.prompt}
         if request.top_logprobs is not None and can.logprobs:
-            body["logprobs"] = request.top_logprobs
+            body["logprobs"] = min(request.top_logprobs, can.top_logprobs)
         return body | _parameters(request, can, limit_field="max_tokens")
     if isinstance(request.prompt, str):
         raise TypeError("the chat API takes a conversation, not plain text")
@@ -55,7 +55,7 @@ def request_body(request: CompletionRequest, *, api: Api, model: str, can: Capab
     body = {"model": model, "messages": [message_to_json(message) for message in messages]}
     body |= _parameters(request, can, limit_field=can.max_tokens_field)
     if request.top_logprobs is not None and can.logprobs:
-        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        body |= {"logprobs": True, "top_logprobs": min(request.top_logprobs, can.top_logprobs)}
     if request.output is not None:
         body |= _response_format(request.output, can)
     return body

@@ -148,4 +148,5 @@ class OptimizationControl:
         return await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
 
     async def _store(self, spec: JobSpec, target: str, terms: JobTerms) -> OptimizationRecord:
+        terms = replace(terms, spec_version=spec.version)
         return await self._resources.optimizations.create(spec=spec.to_json(), target=target, terms=terms)

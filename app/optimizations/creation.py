@@ -213,7 +213,7 @@ def _check_budget(request: CreateOptimization, config: SearchConfig) -> None:
     calls = request.budget.calls
     if calls is None:
         return
-    rates = USUAL_RATES if request.rewards is None else request.rewards.rates
+    rates = USUAL_RATES if request.rewards is None else request.rewards.rates(config)
     least = least_calls(config, rates=rates)
     size = GateSize(
         queries=request.held_out,

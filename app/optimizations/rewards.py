@@ -2,20 +2,22 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from app.jobs.checks import build_check
+from app.jobs.judging import check_judging
 from app.jobs.reward_spec import LengthCheckSpec, RewardSpec
 from app.jobs.scoring import own_criterion, scorer_place
 from app.resources import Resources
 from app.settings import ROLE_JUDGE
-from optimizer.errors import InvalidInputError
+from optimizer.errors import InvalidInputError, ModelError
 from optimizer.types import Query
 from rewards.catalog import packaged_catalog
 from rewards.cleaning import clean_name, name_key
 
 LEAST_PARTS = 2
 """Criteria, checks and scorers of the user's own where the catalogue is off."""
+_PATIENCE_SECONDS = 10.0
 
 
 async def check_rewards(rewards: RewardSpec, resources: Resources, queries: Sequence[Query]) -> None:
@@ -28,6 +30,7 @@ async def check_rewards(rewards: RewardSpec, resources: Resources, queries: Sequ
     _check_weights(rewards)
     _check_criteria(rewards)
     _check_judges(rewards, resources)
+    await _check_judging(rewards, resources)
     if rewards.http is not None:
         with _at("http"):
             scorer_place(rewards.http, resources.settings.rewards)
@@ -95,6 +98,13 @@ def _check_judges(rewards: RewardSpec, resources: Resources) -> None:
         unknown = [name for name in rewards.judges if name not in known]
         if unknown:
             raise InvalidInputError(f"there is no judge {unknown[0]!r}: there are {', '.join(known)}")
+
+
+async def _check_judging(rewards: RewardSpec, resources: Resources) -> None:
+    """Where a judge that has to be asked for what it can do is away, the job meets the question again."""
+    with suppress(ModelError, TimeoutError), _at("judging"):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await check_judging(rewards, resources.models, gate_judge=resources.models.has_gate_judge)
 
 
 def _check_kinds(rewards: RewardSpec, queries: Sequence[Query]) -> None:

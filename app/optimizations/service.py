@@ -1,6 +1,7 @@
 """Jobs: create and look at them."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from app.jobs.idempotency import Shown
 from app.optimizations.creation import build_spec, estimate_job
@@ -40,7 +41,9 @@ class OptimizationService:
         async def create(terms: JobTerms) -> OptimizationRecord:
             spec = await build_spec(request, self._resources)
             return await self._resources.optimizations.create(
-                spec=spec.to_json(), target=request.target, terms=terms
+                spec=spec.to_json(),
+                target=request.target,
+                terms=replace(terms, spec_version=spec.version),
             )
 
         asked: JsonObject = request.model_dump(mode="json")

@@ -9,13 +9,13 @@ from functools import partial
 from pydantic import ValidationError
 
 from app.background import BackgroundLoop
+from app.jobs.spec import JobSpec
 from app.optimizations.creation import DEFAULT_LABEL, build_spec
 from app.optimizations.schemas import CreateOptimization
 from app.resources import Resources
 from app.schedules.drift import CountedFailures, FailureMeasure, look_for_drift
 from app.schedules.triggers import CronTrigger, DriftTrigger, read_trigger
 from optimizer.errors import DrpoError
-from optimizer.types import JsonObject
 from store.connections import Session
 from store.errors import ConflictError, StoreUnavailableError
 from store.records.optimizations import JobTerms
@@ -88,7 +88,7 @@ class Scheduler:
             if not await self._schedules.is_due(schedule):
                 return False  # before queries are stored for a job that another process has made
             request = CreateOptimization.model_validate(schedule.request)
-            spec = (await build_spec(request, self._resources)).to_json()
+            spec = await build_spec(request, self._resources)
             make = partial(self._make, schedule, request, spec)
             return await settle(outcome=RunOutcome.STARTED, reason=found.reason, make=make)
         except StoreUnavailableError:
@@ -99,15 +99,16 @@ class Scheduler:
             return False
 
     async def _make(
-        self, schedule: ScheduleRecord, request: CreateOptimization, spec: JsonObject, session: Session
+        self, schedule: ScheduleRecord, request: CreateOptimization, spec: JobSpec, session: Session
     ) -> str:
         terms = JobTerms(
             priority=request.priority,
             idempotency_key=f"schedule:{schedule.id}:{schedule.due_at}",
             schedule_id=schedule.id,
+            spec_version=spec.version,
         )
         record = await self._resources.optimizations.create(
-            spec=spec, target=request.target, terms=terms, session=session
+            spec=spec.to_json(), target=request.target, terms=terms, session=session
         )
         return record.id
 

@@ -133,6 +133,7 @@ class JobTerms:
         request_hash: hash of the request, to tell a repetition from another request under the same key.
         derived_from: the job that it is restarted or cloned from.
         schedule_id: the schedule that makes it.
+        spec_version: how its spec is to be read.
     """
 
     priority: int = 0
@@ -140,6 +141,7 @@ class JobTerms:
     request_hash: str | None = None
     derived_from: str | None = None
     schedule_id: str | None = None
+    spec_version: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

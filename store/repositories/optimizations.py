@@ -52,6 +52,7 @@ class OptimizationRepository(OptimizationLeases, OptimizationControl, Optimizati
             request_hash=terms.request_hash,
             derived_from=terms.derived_from,
             schedule_id=terms.schedule_id,
+            spec_version=terms.spec_version,
         )
         if result is not None:
             statement = statement.values(

@@ -9,8 +9,8 @@ from typing_extensions import override
 from optimizer.protocols import ChatModel
 from optimizer.types import Completion, CompletionRequest, CompletionResult, Usage
 
-Reply: TypeAlias = "str | tuple[str, ...] | BaseException"
-"""What one call gives: a text for every completion, one text each, or an exception to raise."""
+Reply: TypeAlias = "str | tuple[str, ...] | Completion | BaseException"
+"""What one call gives: a text for every completion, one text each, the only completion, or an error."""
 
 
 def _in_turn(name: str, script: Iterator[Reply]) -> Callable[[CompletionRequest], Reply]:
@@ -79,10 +79,16 @@ class ScriptedModel(ChatModel):
     def _result(self, request: CompletionRequest, reply: Reply) -> CompletionResult:
         if isinstance(reply, BaseException):
             raise reply
-        texts = (reply,) * request.n if isinstance(reply, str) else reply
-        assert len(texts) == request.n, "the script has another number of completions than was asked for"
+        if isinstance(reply, Completion):
+            completions: tuple[Completion, ...] = (reply,)
+        else:
+            texts = (reply,) * request.n if isinstance(reply, str) else reply
+            completions = tuple(Completion(text=text, finish_reason="stop") for text in texts)
+        assert len(completions) == request.n, (
+            "the script has another number of completions than was asked for"
+        )
         return CompletionResult(
-            completions=tuple(Completion(text=text, finish_reason="stop") for text in texts),
+            completions=completions,
             usage=Usage(prompt_tokens=1, completion_tokens=request.n),
             model=self._name,
             seconds=0.0,

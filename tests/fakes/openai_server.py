@@ -59,6 +59,24 @@ Script = Callable[[Exchange], Reply]
 LOGPROBS: JsonObject = {"content": [{"token": "an", "logprob": -0.1}]}
 
 
+def logprobs_of(body: JsonObject) -> JsonObject | None:
+    """Log-probabilities of one token with as many alternatives as ``body`` asks for."""
+    if not body.get("logprobs"):
+        return None
+    wanted = body.get("top_logprobs") if "messages" in body else body.get("logprobs")
+    count = wanted if isinstance(wanted, int) and not isinstance(wanted, bool) else 0
+    if "messages" not in body:
+        return {
+            "tokens": ["an"],
+            "token_logprobs": [-0.1],
+            "top_logprobs": [{str(n): -1 for n in range(count)}],
+        }
+    if not count:
+        return LOGPROBS
+    others: list[JsonValue] = [{"token": str(number), "logprob": -1} for number in range(count)]
+    return {"content": [{"token": "an", "logprob": -0.1, "top_logprobs": others}]}
+
+
 def error(status: int, message: str = "no", *, code: str | None = None, **headers: str) -> Answer:
     """An error in OpenAI's envelope; underscores in header names become hyphens."""
     body: JsonValue = {"error": {"message": message, "type": "an_error", "param": None, "code": code}}
@@ -90,7 +108,7 @@ def well_behaved(exchange: Exchange) -> Reply:
             "index": draw,
             **({"message": {"role": "assistant", "content": text}} if chat else {"text": text}),
             "finish_reason": "stop",
-            "logprobs": LOGPROBS if body.get("logprobs") else None,
+            "logprobs": logprobs_of(body),
         }
         for draw, text in enumerate(texts)
     ]

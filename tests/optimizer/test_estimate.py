@@ -89,3 +89,15 @@ def test_scoring_without_a_judge_or_a_selector_calls_neither() -> None:
     gate = GateSize(queries=8, finalists=1, with_seed_prompt=False, judged_again=0)
     calls = calls_by_role(PRESETS["mini"], gate=gate, rates=CallRates(rollout=1, query=0))
     assert calls[ModelRole.JUDGE].high == calls[ModelRole.SELECTOR].high == 0
+
+
+def test_reasons_are_calls_of_the_judge_for_each_request_to_the_proposer() -> None:
+    gate = GateSize(queries=0, finalists=1, with_seed_prompt=False, judged_again=0)
+    usual = calls_by_role(PRESETS["paper"], gate=gate)
+    explained = calls_by_role(PRESETS["paper"], gate=gate, rates=CallRates(proposal=3))
+    asked = usual[ModelRole.PROPOSER]
+    more = explained[ModelRole.JUDGE].expected - usual[ModelRole.JUDGE].expected
+    assert (more, explained[ModelRole.PROPOSER]) == (2 * asked.expected, asked)
+    assert explained[ModelRole.JUDGE].low == usual[ModelRole.JUDGE].low
+    whole = search_calls(PRESETS["paper"], rates=CallRates(proposal=3))
+    assert whole.expected == search_calls(PRESETS["paper"]).expected + 2 * asked.expected

@@ -17,7 +17,9 @@ from optimizer.plan import (
 )
 from optimizer.types import ModelRole
 
-rates = st.builds(CallRates, rollout=st.integers(1, 5), query=st.integers(0, 2))
+rates = st.builds(
+    CallRates, rollout=st.integers(1, 5), query=st.integers(0, 2), proposal=st.sampled_from([1, 1, 5])
+)
 
 
 def spent(plan: SearchPlan, rounds: int, rate: CallRates) -> int:
@@ -45,6 +47,14 @@ class TestSizes:
     ) -> None:
         plan = plan_search(calls, queries=queries)
         assert spent(plan, 1, CallRates()) <= calls
+
+    @given(st.integers(LEAST_CALLS, 100_000), st.integers(2, 500), st.integers(1, 5))
+    def test_so_does_it_where_every_proposal_is_preceded_by_reasons(
+        self, calls: int, queries: int, proposal: int
+    ) -> None:
+        rate = CallRates(proposal=proposal)
+        enough = max(calls, least_calls(PRESETS["default"], rates=rate))
+        assert spent(plan_search(enough, queries=queries, rates=rate), 1, rate) <= enough
 
     @given(st.integers(2, 500), rates)
     def test_more_calls_never_buy_less(self, queries: int, rate: CallRates) -> None:

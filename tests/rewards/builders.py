@@ -1,7 +1,8 @@
 """What the tests of the rewards build again and again."""
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 
 from typing_extensions import override
 
@@ -61,6 +62,21 @@ def judge_reply(**scores: JsonValue) -> str:
         {"criterion": name, "rationale": f"on {name}", "score": score} for name, score in scores.items()
     ]
     return json.dumps({"scores": verdicts})
+
+
+def digits_reply(*beliefs: Mapping[str, float]) -> Completion:
+    """A reply of digits: the likeliest of each of ``beliefs``, with the log-probabilities of all."""
+    content: list[JsonValue] = []
+    digits = [max(belief, key=lambda token: belief[token]) for belief in beliefs]
+    for digit, belief in zip(digits, beliefs, strict=True):
+        others: list[JsonValue] = [
+            {"token": token, "logprob": math.log(share)} for token, share in belief.items()
+        ]
+        content += [
+            {"token": digit, "logprob": math.log(belief[digit]), "top_logprobs": others},
+            {"token": "\n", "logprob": 0.0, "top_logprobs": []},
+        ]
+    return Completion(text="\n".join(digits), finish_reason="stop", logprobs={"content": content})
 
 
 def selector_of(

@@ -1,5 +1,6 @@
 """The simulated backend without a carrier: bytes of a request in, what has to be sent back out."""
 
+import dataclasses
 import random
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -131,7 +132,11 @@ class SimulatedBackend:
             text = spoil(
                 text, generator(self._settings.seed, "spoil", arrival.request, arrival.occurrence, index)
             )
-        return wire.finish(text, body.stops, body.token_limit)
+        choice = wire.finish(text, body.stops, body.token_limit)
+        if isinstance(body, wire.ChatBody) and body.logprobs:
+            told = self._models.logprobs(prompted, choice.text, body.top_logprobs or 0)
+            return dataclasses.replace(choice, logprobs=told)
+        return choice
 
     def _streamed(self, frames: tuple[bytes, ...], arrival: _Arrival, delay: float) -> Reply:
         pause = delay * (1 - _FIRST_SHARE) / len(frames)

@@ -20,7 +20,8 @@ _SEVERITY = 0.9
 """What a judge that is told to look for faults takes off every score."""
 _SHOWN = (0.0, 0.85, 1.5)
 _LACKING = (0.0, -1.2, -2.2)
-_NOISE = 0.4
+NOISE = 0.4
+"""Deviation of what it thinks of an answer from what there is to see."""
 _HEAT = 0.4
 _TELLING = 4
 """Letters that a word of a description has more of to be looked for."""
@@ -61,14 +62,12 @@ def judge(
         character: how this judge differs from the usual one.
         severity: taken off each score.
     """
-    criteria = items(section(message, "## Criteria"))
-    answer = plain(quoted(section(message, "## Answer")))
-    length = character.judge_length_preference * (len(answer.split()) - _USUAL_WORDS) / 100
-    lenience = character.judge_leniency - severity + length
+    answer, lenience = read_answer(message, character)
+    lenience -= severity
     scores = []
-    for name, description in criteria:
+    for name, description in items(section(message, "## Criteria")):
         rng = generator(seed, "judge", name, message)
-        noise = rng.gauss(0, _NOISE * character.judge_noise)
+        noise = rng.gauss(0, NOISE * character.judge_noise)
         if draw.temperature > 0:
             rng = generator(seed, "judge", draw.seed, draw.index, name, message)
             noise += rng.gauss(0, _HEAT * min(2.0, draw.temperature))
@@ -76,6 +75,13 @@ def judge(
         score = max(1, min(5, round(verdict.score + lenience + noise)))
         scores.append({"criterion": name, "rationale": verdict.rationale, "score": score})
     return json.dumps({"scores": scores}, ensure_ascii=False)
+
+
+def read_answer(message: str, character: SimulatedWorldSettings) -> tuple[str, float]:
+    """The answer in a judge message as plain text, and what is added to each of its scores."""
+    answer = plain(quoted(section(message, "## Answer")))
+    length = character.judge_length_preference * (len(answer.split()) - _USUAL_WORDS) / 100
+    return answer, character.judge_leniency + length
 
 
 def judge_one(answer: str, name: str, description: str, rng: random.Random) -> Verdict:

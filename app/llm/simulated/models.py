@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from app.backend_settings import SimulatedSettings, SimulatedWorldSettings
 from app.llm.simulated import (
     critic_judge,
+    critic_labels,
     critic_pairwise,
     critic_proposer,
     critic_rewriter,
@@ -16,7 +17,7 @@ from app.llm.simulated.base_text import as_completion, read_text
 from app.llm.simulated.draws import Draw
 from app.llm.simulated.target import Conversation, Target
 from app.llm.simulated.world import World
-from optimizer.types import Message
+from optimizer.types import JsonObject, Message
 
 CRITIC = "simulated-critic"
 
@@ -24,6 +25,7 @@ _SYSTEM = frozenset({"system", "developer"})
 _CRITICS: Mapping[str, Callable[[str, int, Draw, SimulatedWorldSettings], str]] = {
     critic_judge.TASK: critic_judge.judge,
     critic_judge.HARSH_TASK: critic_judge.judge_harshly,
+    critic_labels.TASK: critic_labels.grade,
     critic_pairwise.TASK: critic_pairwise.compare,
     critic_proposer.TASK: critic_proposer.propose,
     critic_rewriter.TASK: critic_rewriter.rewrite,
@@ -51,6 +53,15 @@ class SimulatedModels:
     def is_critic_task(self, prompted: Prompted) -> bool:
         """Whether the reply has the form that one of the critic's tasks asks for."""
         return _task(prompted) is not None
+
+    def logprobs(self, prompted: Prompted, text: str, alternatives: int) -> JsonObject | None:
+        """The log-probabilities of the reply ``text``; None for all but grading by digits."""
+        if isinstance(prompted.prompt, str) or _task(prompted) != critic_labels.TASK:
+            return None
+        conversation = as_conversation(prompted.prompt)
+        message = (*conversation.earlier, conversation.query)[0]
+        beliefs = critic_labels.read_beliefs(message, self._seed, self._character)
+        return critic_labels.token_logprobs(text, beliefs, alternatives)
 
     def reply(self, prompted: Prompted, draw: Draw) -> str:
         """One reply; the same for the same arguments.

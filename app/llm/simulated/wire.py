@@ -85,6 +85,8 @@ class ChatBody(SamplingBody):
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
 
 
 class TextBody(SamplingBody):
@@ -99,6 +101,7 @@ class Choice:
 
     text: str
     finish_reason: str
+    logprobs: JsonObject | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +156,7 @@ def completion_body(envelope: Envelope, choices: Sequence[Choice]) -> bytes:
         {
             "index": index,
             "finish_reason": choice.finish_reason,
-            "logprobs": None,
+            "logprobs": choice.logprobs,
             **_content(envelope, choice.text),
         }
         for index, choice in enumerate(choices)

@@ -30,6 +30,7 @@ NOTHING_TO_PROBE: JsonObject = {
     "n": True,
     "seed": True,
     "logprobs": True,
+    "top_logprobs": 20,
     "json_schema": True,
     "json_mode": True,
     "max_tokens_field": "max_tokens",

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from app.jobs.checks import build_check
 from app.jobs.reward_spec import RewardSpec
+from optimizer.config import PRESETS
 from optimizer.estimate import USUAL_RATES, CallRates
 from tests.architecture.sources import ROOT
 
@@ -34,7 +35,25 @@ def offered(*names: str) -> list[dict[str, Any]]:
     ],
 )
 def test_the_calls_that_scoring_takes_are_known_beforehand(rewards: dict[str, Any], rates: CallRates) -> None:
-    assert RewardSpec.model_validate(rewards).rates == rates
+    assert RewardSpec.model_validate(rewards).rates(PRESETS["default"]) == rates
+
+
+@pytest.mark.parametrize(("preset", "reasons"), [("default", 4), ("paper", 1)])
+def test_reasons_are_counted_where_scores_come_without(preset: str, reasons: int) -> None:
+    config = PRESETS[preset]
+    spec = RewardSpec.model_validate({"judging": "logprobs"})
+    assert spec.rates(config) == CallRates(rollout=2, query=1, proposal=1 + reasons)
+    assert RewardSpec().rates(config).proposal == 1
+    unjudged = {"judging": "logprobs", "catalogue": False, "checks": [SHORT]}
+    assert RewardSpec.model_validate(unjudged).rates(config).proposal == 1
+
+
+def test_the_usual_judging_is_not_named_in_what_is_stored() -> None:
+    assert "judging" not in RewardSpec().to_json()
+    assert RewardSpec.model_validate({"judging": "text"}).version == RewardSpec().version
+    stored = RewardSpec.model_validate({"judging": "logprobs"}).to_json()
+    assert stored["judging"] == "logprobs"
+    assert RewardSpec.model_validate(stored).version != RewardSpec().version
 
 
 def test_the_version_changes_with_anything_in_it_and_only_then() -> None:

@@ -62,6 +62,16 @@ def refusing(*fields: str, status: int = 400) -> Callable[[Exchange], Reply]:
     return script
 
 
+def at_most_alternatives(most: int) -> Callable[[Exchange], Reply]:
+    """A server that refuses to give more alternatives with a token."""
+
+    def script(exchange: Exchange) -> Reply:
+        wanted = exchange.body.get("top_logprobs", 0)
+        return error(400) if isinstance(wanted, int) and wanted > most else well_behaved(exchange)
+
+    return script
+
+
 def garbled_stream(exchange: Exchange) -> Reply:
     """A server whose streams cannot be read."""
     return Stream(chunks=[b"data: {half\n\n"]) if exchange.body.get("stream") else well_behaved(exchange)
@@ -110,8 +120,11 @@ NO_JSON = {"json_schema": False, "json_mode": False}
         (without("n"), {"n": False}),
         (refusing("seed"), {"seed": False}),
         (refusing("temperature"), {"sampling": False}),
-        (refusing("logprobs"), {"logprobs": False}),
-        (without("logprobs"), {"logprobs": False}),
+        (refusing("logprobs"), {"logprobs": False, "top_logprobs": 0}),
+        (without("logprobs"), {"logprobs": False, "top_logprobs": 0}),
+        (refusing("top_logprobs"), {"top_logprobs": 0}),
+        (without("top_logprobs"), {"top_logprobs": 0}),
+        (at_most_alternatives(5), {"top_logprobs": 5}),
         (refusing("stream"), {"usage_in_stream": False}),
         (refusing("stream", status=500), {"usage_in_stream": False}),
         (refusing("stream", status=501), {"usage_in_stream": False}),
