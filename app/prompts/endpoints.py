@@ -1,12 +1,16 @@
 """``/v1/prompts``. Model ids may hold slashes."""
 
-from typing import Annotated
+import asyncio
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query, Response, status
 
 from app.allowed_models import AllowedModels
 from app.auth import OptimizingPrincipal
 from app.dependencies import CurrentResources
+from app.prompts.comparing import compare
+from app.prompts.diff_schemas import PromptDiff
+from app.prompts.exporting import export_version
 from app.prompts.schemas import (
     LABEL_PATTERN,
     LabelMoveList,
@@ -19,7 +23,15 @@ from app.prompts.schemas import (
     UndoMove,
 )
 from app.prompts.service import PromptService, unknown_model
+from app.prompts.storing import VersionStore
+from app.prompts.storing_schemas import CreateVersion, ExportedPrompt, FormatName, ImportBody
 from app.resources import Resources
+
+KNOWN: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "There is a version with this content already."}
+}
+VersionName = Annotated[str, Path(description="The id of a version, its number, or a label.")]
+Compared = Annotated[str, Query(min_length=1, max_length=100)]
 
 
 async def _itself(_: Resources, model: str) -> str:
@@ -41,17 +53,89 @@ async def list_served_prompts(
 
 
 @router.get("/{model:path}/versions")
-async def list_versions(model: str, resources: CurrentResources, _: OptimizingPrincipal) -> PromptVersionList:
+async def list_versions(
+    model: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    before: Annotated[int | None, Query(ge=1, lt=2**63, description="Only those with lower numbers")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> PromptVersionList:
     """A model's versions, newest first, without their examples."""
-    return PromptVersionList(data=await PromptService(resources).versions(model))
+    found = await PromptService(resources).versions(model, before=before, limit=limit + 1)
+    return PromptVersionList(data=found[:limit], has_more=len(found) > limit)
+
+
+@router.post("/{model:path}/versions", status_code=201, responses=KNOWN)
+async def create_version(
+    model: str,
+    request: CreateVersion,
+    resources: CurrentResources,
+    principal: OptimizingPrincipal,
+    response: Response,
+) -> PromptVersionObject:
+    """Store a version written by hand; where there is one with this content, it is given. No label moves."""
+    service = PromptService(resources)
+    service.check_target(model)
+    version, is_new = await VersionStore(resources).write(model, request, actor=principal.name)
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return await service.shown(version)
+
+
+@router.post("/{model:path}/import", status_code=201, responses=KNOWN)
+async def import_version(
+    model: str,
+    request: ImportBody,
+    resources: CurrentResources,
+    principal: OptimizingPrincipal,
+    response: Response,
+) -> PromptVersionObject:
+    """Store what was exported here or elsewhere, or what other programs keep. No label moves."""
+    service = PromptService(resources)
+    service.check_target(model)
+    version, is_new = await VersionStore(resources).take_over(model, request, actor=principal.name)
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return await service.shown(version)
+
+
+@router.get("/{model:path}/diff")
+async def diff_versions(
+    model: str,
+    before: Annotated[
+        Compared, Query(alias="from", description="The id of a version, its number, or a label")
+    ],
+    after: Annotated[Compared, Query(alias="to", description="Another one")],
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+) -> PromptDiff:
+    """What two versions differ in: words and lines of the system prompt, examples, sampling."""
+    service = PromptService(resources)
+    old, new = await service.version(model, before), await service.version(model, after)
+    return await asyncio.to_thread(compare, old, new)
 
 
 @router.get("/{model:path}/versions/{version_id}")
 async def get_version(
-    model: str, version_id: str, resources: CurrentResources, _: OptimizingPrincipal
+    model: str, version_id: VersionName, resources: CurrentResources, _: OptimizingPrincipal
 ) -> PromptVersionObject:
     """One version with its examples."""
     return await PromptService(resources).version(model, version_id)
+
+
+@router.get("/{model:path}/versions/{version_id}/export")
+async def export(
+    model: str,
+    version_id: VersionName,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    wanted: Annotated[FormatName, Query(alias="format")] = "bundle",
+    examples: Annotated[
+        Literal["shown", "all"],
+        Query(description="In formats without retrieval: the first k examples of the bank, or all"),
+    ] = "shown",
+) -> ExportedPrompt:
+    """One version as a bundle, as OpenAI messages, as the state of a DSPy predictor, or for promptfoo."""
+    version = await PromptService(resources).version(model, version_id)
+    return export_version(version, wanted, every_example=examples == "all")
 
 
 @router.put("/{model:path}/labels/{label}")

@@ -9,6 +9,26 @@ from optimizer.types import JsonObject
 LABEL_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
+class Provenance(BaseModel):
+    """Who has stored a version, and how.
+
+    Attributes:
+        how: found by a job, written by hand, or imported.
+        by: the name of the key; null where a job has stored it.
+        format: of what was imported.
+        left_out: what that said beside, and a version has no place for.
+        source: where a bundle was exported, with the gate's verdict there, which proves nothing here.
+    """
+
+    how: Literal["optimization", "by_hand", "imported"]
+    by: str | None = None
+    name: str | None = None
+    note: str | None = None
+    format: Literal["bundle", "openai", "dspy", "promptfoo"] | None = None
+    left_out: list[str] = Field(default_factory=list)
+    source: JsonObject | None = None
+
+
 class PromptVersionObject(BaseModel):
     """An immutable bundle that answers are aligned with.
 
@@ -18,7 +38,8 @@ class PromptVersionObject(BaseModel):
         retrieval: what finds them; null for shared words (BM25).
         optimization_id: the job that it came of; null for one written by hand.
         optimization_deleted: whether that job has been deleted since.
-        evidence: the gate's verdict and who judged; empty for a version written by hand.
+        evidence: the gate's verdict and who judged; empty for a version that no job has made.
+        provenance: who has stored it first, and how.
         labels: labels that point here now.
         examples: the bank; left out of lists.
     """
@@ -35,6 +56,7 @@ class PromptVersionObject(BaseModel):
     optimization_deleted: bool = False
     candidate_id: str | None
     evidence: JsonObject
+    provenance: Provenance
     labels: list[str]
     created_at: float
     examples: list[JsonObject] | None = None
@@ -56,10 +78,11 @@ class ServedPromptList(BaseModel):
 
 
 class PromptVersionList(BaseModel):
-    """A model's versions, newest first."""
+    """A model's versions, newest first; ``has_more`` says to ask again ``before`` the last one's number."""
 
     object: Literal["list"] = "list"
     data: list[PromptVersionObject]
+    has_more: bool = False
 
 
 class MoveLabel(BaseModel):

@@ -8,6 +8,7 @@ from app.prompts.schemas import (
     LabelObject,
     MoveLabel,
     PromptVersionObject,
+    Provenance,
     ServedPrompt,
     UndoMove,
 )
@@ -17,6 +18,9 @@ from store.records.prompts import LabelMoveDraft, LabelRecord, PromptVersionReco
 from store.repositories.prompts import ANYTHING
 
 PRODUCTION = "production"
+_VERSION = "pv_"
+_DIGITS = 19
+"""Digits of which every number fits into 64 bits."""
 
 
 class PromptService:
@@ -38,35 +42,60 @@ class PromptService:
             served.append(ServedPrompt(model=model, label=PRODUCTION, version=version))
         return served
 
-    async def versions(self, model: str) -> list[PromptVersionObject]:
-        """A model's versions, newest first.
+    async def versions(
+        self, model: str, *, before: int | None = None, limit: int | None = None
+    ) -> list[PromptVersionObject]:
+        """A model's versions, newest first: those with numbers below ``before``, ``limit`` at most.
 
         Raises:
             ApiError: 404, there is no such target and never was a version for it.
         """
-        versions = await self._prompts.versions(model)
+        versions = await self._prompts.versions(model, before=before, limit=limit)
         if not versions:
             self._refuse_unknown(model)
         labels = await self._prompts.labels(model)
         return await self._with_deletions([_show(version, labels) for version in versions])
 
-    async def version(self, model: str, version_id: str) -> PromptVersionObject:
-        """One version with its examples.
+    async def version(self, model: str, name: str) -> PromptVersionObject:
+        """One version with its examples; ``name`` is its id, its number, or a label that points to it.
 
         Raises:
             NotFoundError: the model has no such version.
         """
-        missing = f"{model} has no prompt version {version_id}"
-        try:
-            version = await self._prompts.get_version(version_id)
-        except NotFoundError:
-            raise NotFoundError(missing) from None
-        if version.model != model:  # the same words: whoever asks may not know that model
-            raise NotFoundError(missing)
+        return await self.shown(await self._find(model, name))
+
+    async def shown(self, version: PromptVersionRecord) -> PromptVersionObject:
+        """``version`` with its examples."""
+        model = version.model
         (shown,) = await self._with_deletions([_show(version, await self._prompts.labels(model))])
         bank_id = version.example_bank_id
         examples = () if bank_id is None else await self._prompts.example_bank(bank_id)
         return shown.model_copy(update={"examples": list(examples)})
+
+    async def _find(self, model: str, name: str) -> PromptVersionRecord:
+        missing = NotFoundError(f"{model} has no prompt version {name}")
+        try:
+            if name.isascii() and name.isdecimal() and len(name) < _DIGITS:
+                return await self._prompts.get_version(await self._prompts.version_id(model, int(name)))
+            if not name.startswith(_VERSION):
+                labelled = await self._prompts.labelled(model, name)
+                if labelled is None:
+                    raise missing
+                return labelled
+            version = await self._prompts.get_version(name)
+        except NotFoundError:
+            raise missing from None
+        if version.model != model:  # the same words: whoever asks may not know that model
+            raise missing
+        return version
+
+    def check_target(self, model: str) -> None:
+        """See to it that ``model`` is a target: for others no version is stored.
+
+        Raises:
+            ApiError: 404, it is none.
+        """
+        self._refuse_unknown(model)
 
     async def move_label(self, model: str, label: str, move: MoveLabel, *, actor: str) -> LabelObject:
         """Point ``label`` of ``model`` elsewhere; it is served from now on.
@@ -82,7 +111,7 @@ class PromptService:
         try:
             record = await self._prompts.move_label(draft, expected=expected)
         except NotFoundError as error:
-            if not await self._prompts.versions(model):
+            if not await self._prompts.versions(model, limit=1):
                 self._refuse_unknown(model)
             raise not_found(f"{error}: see GET /v1/prompts/{model}/versions", param="version") from error
         await self._shown(model)
@@ -103,7 +132,7 @@ class PromptService:
                 model, label, move_id=undo.move, actor=actor, reason=undo.reason
             )
         except NotFoundError:
-            if not await self._prompts.versions(model):
+            if not await self._prompts.versions(model, limit=1):
                 self._refuse_unknown(model)
             raise
         await self._shown(model)
@@ -156,6 +185,13 @@ def _show(version: PromptVersionRecord, labels: tuple[LabelRecord, ...]) -> Prom
         optimization_id=version.optimization_id,
         candidate_id=version.candidate_id,
         evidence=version.evidence or {},
+        provenance=_provenance(version),
         labels=[record.label for record in labels if record.version_id == version.id],
         created_at=version.created_at,
     )
+
+
+def _provenance(version: PromptVersionRecord) -> Provenance:
+    if version.provenance is not None:
+        return Provenance.model_validate(version.provenance)
+    return Provenance(how="by_hand" if version.optimization_id is None else "optimization")

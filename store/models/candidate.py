@@ -1,6 +1,6 @@
 """Candidates: the tree of system prompts of an optimization."""
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.clock import db_now
@@ -15,6 +15,7 @@ class Candidate(Base):
         ForeignKeyConstraint(
             ["optimization_id", "parent_id"], ["candidates.optimization_id", "candidates.id"]
         ),
+        Index(None, "optimization_id", "round", "id"),
     )
 
     optimization_id: Mapped[str] = mapped_column(ForeignKey("optimizations.id"), primary_key=True)

@@ -18,6 +18,7 @@ class Evaluation(Base):
         CheckConstraint("phase IN ('search', 'held_out')", name="phase"),
         CheckConstraint("(reward IS NULL) <> (unscored_reason IS NULL)", name="scored_or_not"),
         Index(None, "optimization_id", "candidate_id"),
+        Index(None, "optimization_id", "round", "key"),
     )
 
     optimization_id: Mapped[str] = mapped_column(ForeignKey("optimizations.id"), primary_key=True)

@@ -25,4 +25,5 @@ class PromptVersion(Base):
     optimization_id: Mapped[str | None] = mapped_column(ForeignKey("optimizations.id"))
     candidate_id: Mapped[str | None]
     evidence: Mapped[StoredObject | None] = mapped_column(StoredJson)
+    provenance: Mapped[StoredObject | None] = mapped_column(StoredJson)
     created_at: Mapped[float] = mapped_column(default=db_now())

@@ -17,6 +17,7 @@ class PromptVersionDraft:
         sampling: sampling parameters.
         optimization_id / candidate_id: where it comes from; None for one written by hand.
         evidence: why it may be served, such as the gate's verdict. It is not part of the content.
+        provenance: who has stored it, and how, where no job has. It is not part of the content either.
     """
 
     model: str
@@ -28,6 +29,7 @@ class PromptVersionDraft:
     optimization_id: str | None = None
     candidate_id: str | None = None
     evidence: JsonObject | None = None
+    provenance: JsonObject | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +48,7 @@ class PromptVersionRecord:
     optimization_id: str | None
     candidate_id: str | None
     evidence: JsonObject | None
+    provenance: JsonObject | None
     created_at: float
 
 

@@ -47,6 +47,13 @@ class PromptRepository:
         Returns:
             The version; where it existed, with the origin and evidence that it was first added with.
         """
+        version, _ = await self.store_version(draft, session=session)
+        return version
+
+    async def store_version(
+        self, draft: PromptVersionDraft, *, session: Session | None = None
+    ) -> tuple[PromptVersionRecord, bool]:
+        """As ``add_version``; says as well whether the version is new."""
         bank_id = _bank_id(draft.examples)
         content = _content_hash(draft, bank_id)
         of_model = PromptVersion.model == draft.model
@@ -56,7 +63,7 @@ class PromptRepository:
                 select(PromptVersion).where(of_model, PromptVersion.content_hash == content)
             )
             if known is not None:
-                return _version(known)
+                return _version(known), False
             if bank_id is not None:
                 await self._add_bank(transaction, bank_id, draft.examples)
             last = await transaction.scalar(select(func.max(PromptVersion.number)).where(of_model))
@@ -73,9 +80,10 @@ class PromptRepository:
                 optimization_id=draft.optimization_id,
                 candidate_id=draft.candidate_id,
                 evidence=draft.evidence,
+                provenance=draft.provenance,
             )
             rows = await transaction.scalars(statement.returning(PromptVersion))
-            return _version(rows.one())
+            return _version(rows.one()), True
 
     async def get_version(self, version_id: str, *, session: Session | None = None) -> PromptVersionRecord:
         """The version ``version_id``.
@@ -104,11 +112,15 @@ class PromptRepository:
                 raise NotFoundError(f"there is no version {number} of {model}")
             return found
 
-    async def versions(self, model: str) -> tuple[PromptVersionRecord, ...]:
-        """All versions of ``model``, newest first."""
+    async def versions(
+        self, model: str, *, before: int | None = None, limit: int | None = None
+    ) -> tuple[PromptVersionRecord, ...]:
+        """Versions of ``model``, newest first: those with numbers below ``before``, ``limit`` at most."""
         statement = select(PromptVersion).where(PromptVersion.model == model)
+        if before is not None:
+            statement = statement.where(PromptVersion.number < before)
         async with self._db.read() as session:
-            rows = await session.scalars(statement.order_by(PromptVersion.number.desc()))
+            rows = await session.scalars(statement.order_by(PromptVersion.number.desc()).limit(limit))
             return tuple(_version(row) for row in rows)
 
     async def add_example_bank(
@@ -344,6 +356,7 @@ def _version(row: PromptVersion) -> PromptVersionRecord:
         optimization_id=row.optimization_id,
         candidate_id=row.candidate_id,
         evidence=row.evidence,
+        provenance=row.provenance,
         created_at=row.created_at,
     )
 

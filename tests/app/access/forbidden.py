@@ -30,6 +30,9 @@ UNKNOWN: Final = {
 }
 """The parameters of paths that name a model or what belongs to one, with values that name nothing."""
 
+QUERIES: Final = {"/v1/prompts/{model}/diff": "?from=1&to=1"}
+"""What operations need beside their path."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
@@ -45,7 +48,8 @@ class Place:
 
     def url(self, values: Mapping[str, str]) -> str:
         """Its path with ``values`` in place of the parameters."""
-        return re.sub(r"{([^}:]*)(?::path)?}", lambda found: values[found[1]], self.path)
+        path = re.sub(r"{([^}:]*)(?::path)?}", lambda found: values[found[1]], self.path)
+        return path + QUERIES.get(self.path, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,11 @@ def body_of(place: Place, values: Mapping[str, str]) -> dict[str, Any]:
         "/v1/schedules": {"name": "x", "request": job, "trigger": {"type": "cron", "cron": "0 3 * * *"}},
         "/v1/schedules/{schedule_id}": {"name": "mine"},
         "/v1/example-banks": {"examples": [{"query": "q", "answer": "a"}], "refine": False},
+        "/v1/prompts/{model}/versions": {"system_prompt": "Be brief."},
+        "/v1/prompts/{model}/import": {
+            "format": "openai",
+            "content": [{"role": "system", "content": "Be brief."}],
+        },
         "/v1/prompts/{model}/labels/{label}": {"version": values["version_id"], "reason": "r"},
         "/v1/webhooks": {"url": "http://127.0.0.1:1/hook"},
         "/v1/keys": {"name": "x"},

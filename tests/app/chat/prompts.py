@@ -45,6 +45,7 @@ def alignment(
         sampling=sampling or {},
         optimization_id=None,
         candidate_id=None,
+        provenance=None,
         evidence=None,
         created_at=0.0,
     )

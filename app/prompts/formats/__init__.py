@@ -1,0 +1,1 @@
+"""Prompts as other programs keep them."""
