@@ -11,8 +11,7 @@ import time
 
 import httpx
 
-from app.llm.http import open_transport
-from app.settings import BackendSettings
+from app.llm.connections import open_plain_transport
 from benchmarks.provider_process import provider
 
 LATENCY_MS = 50.0
@@ -45,12 +44,11 @@ async def main() -> None:
     """Print medians and their ratio."""
     rates: dict[str, list[float]] = {"httpx": [], "httpx on aiohttp": []}
     async with provider(LATENCY_MS) as url:
-        settings = BackendSettings.model_validate({"base_url": f"{url}/v1/"})
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         async with (
             httpx.AsyncClient(base_url=f"{url}/v1/", limits=limits, trust_env=False, timeout=60) as plain,
             httpx.AsyncClient(
-                base_url=f"{url}/v1/", transport=open_transport(settings), trust_env=False, timeout=60
+                base_url=f"{url}/v1/", transport=open_plain_transport(), trust_env=False, timeout=60
             ) as ours,
         ):
             for _ in range(ROUNDS):

@@ -17,8 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from app.llm.http import open_transport
-from app.settings import BackendSettings
+from app.llm.connections import open_plain_transport
 from benchmarks.provider_process import provider
 
 ADMIN = "sk-benchmark-0123456789"
@@ -110,7 +109,7 @@ async def measure(rounds: int) -> None:
     """Print medians, and their ratios to the first case."""
     with tempfile.TemporaryDirectory() as folder:
         async with provider(0.0) as backend, service(Path(folder), backend) as url:
-            transport = open_transport(BackendSettings.model_validate({"base_url": f"{url}/v1/"}))
+            transport = open_plain_transport()
             async with httpx.AsyncClient(
                 base_url=url, transport=transport, trust_env=False, timeout=60
             ) as client:

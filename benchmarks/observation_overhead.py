@@ -12,8 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from app.llm.http import open_transport
-from app.settings import BackendSettings
+from app.llm.connections import open_plain_transport
 from benchmarks.key_overhead import ADMIN, burst, report, service
 from benchmarks.provider_process import provider
 
@@ -34,7 +33,7 @@ async def measure(rounds: int) -> None:
             settings = [line.replace("{provider}", backend) for line in lines]
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             url = await stack.enter_async_context(service(Path(folder), backend, *settings))
-            transport = open_transport(BackendSettings.model_validate({"base_url": f"{url}/v1/"}))
+            transport = open_plain_transport()
             client = httpx.AsyncClient(base_url=url, transport=transport, trust_env=False, timeout=60)
             clients[name] = await stack.enter_async_context(client)
         for connections in (1, 32):

@@ -5,6 +5,7 @@ blotted out of everything else it says.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 import httpx
 import orjson
+from aiohttp.http_exceptions import ContentEncodingError
 from pydantic import SecretStr
 
 from optimizer.errors import (
@@ -68,21 +70,27 @@ def transport_errors(origin: Origin) -> Iterator[None]:
         BackendUnavailableError: the connection broke, or time ran out.
         MalformedResponseError: what came back is not HTTP.
     """
-    backend = origin.backend
     try:
         yield
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
-        said = f"{type(error).__name__} {error}".strip()
-        reason = _clean(said, origin)
-        if _never_sent(error):
-            address = origin.address or f"backends.{backend}.base_url"
-            message = f"backend {backend} cannot be reached (is {address} right?): {reason}"
-            raise NeverSentError(message, backend=backend) from error
-        if _not_http(error):
-            raise MalformedResponseError(f"backend {backend}: {reason}", backend=backend) from error
-        if isinstance(error, httpx.TimeoutException | TimeoutError):
-            reason = f"no answer in time ({origin.timeout or f'backends.{backend}.timeouts'}): {reason}"
-        raise BackendUnavailableError(f"backend {backend}: {reason}", backend=backend) from error
+        raise _lost(error, origin) from error
+
+
+def _lost(error: Exception, origin: Origin) -> ModelError:
+    """What ``error`` means, in our words: those of a library name addresses, and tell a caller nothing."""
+    backend = origin.backend
+    if _never_sent(error):
+        address = origin.address or f"backends.{backend}.base_url"
+        message = f"backend {backend} cannot be reached (is {address} right?): {_no_connection(error)}"
+        return NeverSentError(message, backend=backend)
+    if _not_http(error):
+        return MalformedResponseError(f"backend {backend} sent what is not HTTP", backend=backend)
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        setting = origin.timeout or f"backends.{backend}.timeouts"
+        reason = f"gave no answer in time ({setting})"
+    else:
+        reason = "closed the connection before its answer was complete"
+    return BackendUnavailableError(f"backend {backend} {reason}", backend=backend)
 
 
 def error_for_status(
@@ -210,8 +218,10 @@ def _misconfigured(origin: Origin, status: int, said: _Said) -> MisconfiguredErr
 def _never_sent(error: Exception) -> bool:
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
     if isinstance(cause, aiohttp.ClientError):
-        # The transport calls every lost connection a ConnectTimeout: only the cause tells them apart.
-        return isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        # httpx's transport calls every lost connection a ConnectTimeout: only the cause tells them apart.
+        return isinstance(
+            cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL
+        )
     kinds = (
         httpx.ConnectError,
         httpx.ConnectTimeout,
@@ -222,9 +232,27 @@ def _never_sent(error: Exception) -> bool:
     return isinstance(cause, kinds)
 
 
+def _no_connection(error: Exception) -> str:
+    """Why there is no connection: whoever has to set it right needs to know."""
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    told = "no connection"
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        told = "nobody knows the host's name"
+    elif isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        why = getattr(cause.certificate_error, "verify_message", "")
+        told = f"its certificate is not trusted{why and f' ({why})'}"
+    elif isinstance(cause, aiohttp.ClientConnectorSSLError):
+        told = "it does not speak TLS, or none that is safe"
+    elif isinstance(cause, httpx.TimeoutException | TimeoutError):
+        told = "no connection in time"
+    elif isinstance(cause, aiohttp.ClientConnectorError) and cause.errno:
+        told = os.strerror(cause.errno).lower()
+    return told
+
+
 def _not_http(error: Exception) -> bool:
     cause = error.__cause__ or error
-    kinds = (aiohttp.ClientResponseError, httpx.DecodingError)
+    kinds = (aiohttp.ClientResponseError, ContentEncodingError, httpx.DecodingError)
     return isinstance(cause, kinds) or isinstance(error, kinds)
 
 

@@ -1,23 +1,17 @@
-"""One HTTP client per backend: httpx's interface on aiohttp's connections.
-
-httpx's own pool slows down as connections grow and cannot keep hundreds of calls in flight.
-"""
+"""One HTTP client per backend: its address, its key, and answers within bounds of time and size."""
 
 import asyncio
-import functools
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import aiohttp
-import httpx
 import orjson
-from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
+from yarl import URL
 
 from app.backend_settings import SimulatedSettings
+from app.llm.connections import BackendResponse, Connections, NetworkConnections, TransportConnections
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.simulated.transport import SimulatedTransport
 from app.settings import BackendSettings
@@ -27,11 +21,6 @@ from optimizer.errors import MalformedResponseError, RequestRefusedError
 from optimizer.types import JsonObject
 
 SIMULATED_URL = "http://simulated.invalid/v1"
-
-_KEEP_ALIVE_SECONDS = 4.0
-"""For idle connections. Common servers (uvicorn, and with it vLLM) close theirs after 5 s. A request that
-goes out just then is lost, and nobody can tell whether it was answered and billed."""
-_DNS_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,19 +33,19 @@ class RawResponse:
 
 
 class BackendClient:
-    """POSTs to one backend, in httpx's terms.
+    """POSTs to one backend. Use as an async context manager, or close it with ``aclose``.
 
-    Without ``httpx.AsyncClient``: what that does for each request (cookies, redirects, joining URLs) is not
-    wanted here, and takes a fifth of the time that a call costs. Use as an async context manager, or close it
-    with ``aclose``; nothing is connected before the first request.
+    Nothing is connected before the first request.
+
+    Attributes:
+        connections: by which it is reached.
     """
 
     def __init__(self, settings: BackendSettings, *, key: SecretStr | None) -> None:
         """The client of the backend that ``settings`` describe; ``key`` is its API key."""
-        timeouts = settings.timeouts
-        self._transport = open_transport(settings)
-        self._base_url = httpx.URL(SIMULATED_URL if settings.base_url is None else str(settings.base_url))
-        self._urls: dict[str, httpx.URL] = {}
+        self.connections = open_connections(settings)
+        self._base_url = SIMULATED_URL if settings.base_url is None else str(settings.base_url)
+        self._urls: dict[str, URL] = {}
         self._headers = {
             "accept": "application/json, text/event-stream",
             "accept-encoding": "identity",
@@ -65,14 +54,6 @@ class BackendClient:
         }
         if key is not None:
             self._headers["authorization"] = f"Bearer {key.get_secret_value()}"
-        self._extensions = {
-            "timeout": httpx.Timeout(
-                connect=timeouts.connect_seconds,
-                read=timeouts.read_seconds,
-                write=timeouts.read_seconds,
-                pool=None,
-            ).as_dict()
-        }
 
     async def __aenter__(self) -> Self:
         return self
@@ -85,30 +66,28 @@ class BackendClient:
     ) -> None:
         await self.aclose()
 
-    async def send(self, path: str, content: bytes) -> httpx.Response:
+    async def send(self, path: str, content: bytes) -> BackendResponse:
         """POST ``content`` to ``path`` below the base URL; the caller reads the response and closes it.
 
         Raises:
-            httpx.HTTPError: no response.
+            Exception: no response; see ``Connections``.
         """
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = _below(self._base_url, path)
         traced = outgoing_headers()
         headers = {**self._headers, **traced} if traced else self._headers
-        return await self._transport.handle_async_request(
-            httpx.Request("POST", url, headers=headers, content=content, extensions=self._extensions)
-        )
+        return await self.connections.post(url, headers, content)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self.connections.aclose()
 
 
-def _below(base_url: httpx.URL, path: str) -> httpx.URL:
+def _below(base_url: str, path: str) -> URL:
     """``path`` below ``base_url``, whose escapes and query stay as they are."""
-    folder, mark, query = base_url.raw_path.partition(b"?")
-    return base_url.copy_with(raw_path=folder.rstrip(b"/") + b"/" + path.encode() + mark + query)
+    folder, mark, query = base_url.partition("?")
+    return URL(f"{folder.rstrip('/')}/{path}{mark}{query}")
 
 
 async def post(
@@ -126,12 +105,12 @@ async def post(
                 answer = await read_bounded(response, limit=settings.max_response_bytes, origin=origin)
             finally:
                 await response.aclose()
-    if not response.is_success:
-        raise error_for_status(origin, response.status_code, response.headers, answer)
-    return RawResponse(status=response.status_code, headers=response.headers, body=answer)
+    if not is_success(response.status):
+        raise error_for_status(origin, response.status, response.headers, answer)
+    return RawResponse(status=response.status, headers=response.headers, body=answer)
 
 
-async def read_bounded(response: httpx.Response, *, limit: int, origin: Origin) -> bytes:
+async def read_bounded(response: BackendResponse, *, limit: int, origin: Origin) -> bytes:
     """The body of ``response``.
 
     Raises:
@@ -139,7 +118,7 @@ async def read_bounded(response: httpx.Response, *, limit: int, origin: Origin) 
     """
     pieces: list[bytes] = []
     length = 0
-    async for piece in response.aiter_bytes():
+    async for piece in response.pieces():
         length += len(piece)
         if length > limit:
             raise MalformedResponseError(
@@ -165,28 +144,14 @@ def encode(body: JsonObject, *, origin: Origin) -> bytes:
         ) from None
 
 
-def open_transport(settings: BackendSettings) -> httpx.AsyncBaseTransport:
+def is_success(status: int) -> bool:
+    """Whether ``status`` is a 2xx."""
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's numbers
+
+
+def open_connections(settings: BackendSettings) -> Connections:
     """Connections to one backend, or the simulated one in their place."""
     if settings.kind == "simulated":
-        return SimulatedTransport(settings.simulated or SimulatedSettings())
-    return open_plain_transport()
-
-
-def open_plain_transport() -> httpx.AsyncBaseTransport:
-    """Connections without cookies, redirects, proxies or anything else from the environment."""
-    tls = _tls()
-
-    def session() -> aiohttp.ClientSession:
-        # The adaptive limiter says how many requests are in flight; a second limit here would hide waiting.
-        connector = aiohttp.TCPConnector(
-            limit=0, ssl=tls, keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=_DNS_SECONDS
-        )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-
-    return AiohttpTransport(verify=tls, trust_env=False, client=session)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """What is needed to trust servers: reading all certificates takes 30 ms and half a megabyte each time."""
-    return httpx.create_ssl_context(trust_env=False)
+        transport = SimulatedTransport(settings.simulated or SimulatedSettings())
+        return TransportConnections(transport, settings.timeouts)
+    return NetworkConnections(settings.timeouts)

@@ -9,8 +9,8 @@ import httpx
 from pydantic import SecretStr
 from typing_extensions import override
 
+from app.llm.connections import open_plain_transport
 from app.llm.errors import Origin, retry_after, transport_errors
-from app.llm.http import open_plain_transport
 from app.version import VERSION
 from optimizer.errors import (
     BackendUnavailableError,

@@ -14,8 +14,9 @@ import httpx
 import orjson
 from typing_extensions import override
 
+from app.llm.connections import BackendResponse
 from app.llm.errors import Origin, error_for_status, error_in_body, transport_errors
-from app.llm.http import BackendClient, RawResponse, post, read_bounded
+from app.llm.http import BackendClient, RawResponse, is_success, post, read_bounded
 from app.llm.limits.limiter import BackendLimiter, Place
 from app.llm.sse import DONE, FrameSplitter, payload
 from app.llm.stream_patience import StreamPatience
@@ -119,37 +120,37 @@ class Passthrough(ModelUpstream):
                 passed = _counted(passed, place, asked=_guess(body))
             yield passed
 
-    async def _open(self, content: bytes, path: Path) -> httpx.Response:
+    async def _open(self, content: bytes, path: Path) -> BackendResponse:
         with transport_errors(self.origin):
             return await self._client.send(path, content)
 
-    async def _check(self, response: httpx.Response) -> None:
+    async def _check(self, response: BackendResponse) -> None:
         backend = self.origin.backend
-        if not response.is_success:
+        if not is_success(response.status):
             with transport_errors(self.origin):
                 body = await read_bounded(
                     response, limit=self._settings.max_response_bytes, origin=self.origin
                 )
-            raise error_for_status(self.origin, response.status_code, response.headers, body)
+            raise error_for_status(self.origin, response.status, response.headers, body)
         kind = response.headers.get("content-type", "")
         if not kind.startswith("text/event-stream"):
             raise MalformedResponseError(
                 f"backend {backend} was asked for a stream and sent {kind or 'an untyped body'}",
                 backend=backend,
-                status=response.status_code,
+                status=response.status,
             )
 
     async def _frames(
-        self, response: httpx.Response, patience: StreamPatience
+        self, response: BackendResponse, patience: StreamPatience
     ) -> AsyncGenerator[bytes, None]:
         backend = self.origin.backend
         splitter = FrameSplitter()
         with transport_errors(self.origin), patience.watch():
             patience.waits()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.pieces():
                 patience.has_read()
                 for frame in splitter.feed(chunk):
-                    self._refuse_error(frame, response.status_code, framed=True)
+                    self._refuse_error(frame, response.status, framed=True)
                     yield frame
                     if frame == DONE:
                         return
@@ -165,7 +166,7 @@ class Passthrough(ModelUpstream):
             yield frame
             return
         raise BackendUnavailableError(
-            f"backend {backend} ended a stream before [DONE]", backend=backend, status=response.status_code
+            f"backend {backend} ended a stream before [DONE]", backend=backend, status=response.status
         )
 
     def _refuse_error(self, content: bytes, status: int, *, framed: bool = False) -> None:
@@ -207,7 +208,7 @@ def _guess(content: bytes) -> int:
     return len(content) // _BYTES_PER_TOKEN
 
 
-async def _close(response: httpx.Response) -> None:
+async def _close(response: BackendResponse) -> None:
     """A connection that is already broken may say so again when it is closed; nobody needs to hear it."""
     with contextlib.suppress(httpx.HTTPError, aiohttp.ClientError, OSError):
         await response.aclose()

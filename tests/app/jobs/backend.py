@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import httpx
 from typing_extensions import override
 
+from app.llm.connections import TransportConnections
 from app.resources import Resources
 
 Replace: TypeAlias = Callable[[str, int, str], str | None]
@@ -86,6 +87,7 @@ class ScriptedTransport(httpx.AsyncBaseTransport):
 def script_backend(resources: Resources, backend: str = "simulated") -> ScriptedTransport:
     """Put a ``ScriptedTransport`` in front of what the service calls ``backend``."""
     client = resources.models._backends[backend].client
-    scripted = ScriptedTransport(client._transport)
-    client._transport = scripted
+    assert isinstance(client.connections, TransportConnections)
+    scripted = ScriptedTransport(client.connections.transport)
+    client.connections.transport = scripted
     return scripted

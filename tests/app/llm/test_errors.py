@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -206,6 +207,29 @@ def test_what_the_client_raises_becomes_a_model_error(raised: Exception, kind: t
     assert type(caught.value) is kind
     assert caught.value.backend == "local"
     assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (
+            aiohttp.ClientPayloadError("TransferEncodingError 400 of https://10.0.0.7"),
+            "before its answer was",
+        ),
+        (
+            aiohttp.SocketTimeoutError("reading https://10.0.0.7"),
+            "no answer in time (backends.local.timeouts)",
+        ),
+        (ConnectionResetError(104, "of https://10.0.0.7"), "closed the connection"),
+        (httpx.DecodingError("of https://10.0.0.7"), "what is not HTTP"),
+        (aiohttp.InvalidUrlClientError("https://10.0.0.7"), "is backends.local.base_url right?"),
+        (caused_by(httpx.ReadError("10.0.0.7"), aiohttp.ClientPayloadError("cut")), "closed the connection"),
+    ],
+)
+def test_a_lost_answer_is_told_in_our_words(raised: Exception, told: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(told)) as caught, transport_errors(ORIGIN):
+        raise raised
+    assert "10.0.0.7" not in str(caught.value)
 
 
 def test_other_exceptions_pass() -> None:

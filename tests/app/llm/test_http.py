@@ -11,7 +11,7 @@ import httpx
 import pytest
 import uvicorn
 
-from app.llm.http import open_plain_transport
+from app.llm.connections import open_plain_transport
 
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.llm.connections import TransportConnections
 from app.llm.errors import NeverSentError
 from app.llm.http import BackendClient
 from app.settings import BackendSettings
@@ -78,10 +79,9 @@ async def test_a_base_url_stays_as_it_was_written(base: str, sent: str) -> None:
         seen.append(request.url.raw_path)
         return httpx.Response(200, content=b"{}")
 
-    client = BackendClient(
-        BackendSettings.model_validate({"base_url": f"http://127.0.0.1:9{base}"}), key=None
-    )
-    client._transport = httpx.MockTransport(answer)
+    settings = BackendSettings.model_validate({"base_url": f"http://127.0.0.1:9{base}"})
+    client = BackendClient(settings, key=None)
+    client.connections = TransportConnections(httpx.MockTransport(answer), settings.timeouts)
     for _ in range(2):
         await client.send("chat/completions", b"{}")
     await client.aclose()
