@@ -125,6 +125,15 @@ class Requires(SecurityBase):
             ApiError: 403, it has none of the scopes.
         """
         principal: Principal = request.state.principal
+        self.check(principal)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """Refuse ``principal`` where it has none of the scopes.
+
+        Raises:
+            ApiError: 403.
+        """
         if not any(principal.may(scope) for scope in self.scopes):
             wanted = " or ".join(self.scopes)
             raise ApiError(
@@ -135,7 +144,6 @@ class Requires(SecurityBase):
                     code="insufficient_scope",
                 )
             )
-        return principal
 
 
 ServingPrincipal = Annotated[Principal, Security(Requires(Scope.SERVE), scopes=[Scope.SERVE])]
@@ -156,13 +164,30 @@ def required_scopes(app: FastAPI) -> dict[str, frozenset[Scope]]:
     }
 
 
+def requirement_of(dependant: Dependant) -> Requires:
+    """What a route with these dependencies requires of its callers.
+
+    Raises:
+        ValueError: nothing.
+    """
+    found = next(_requirements(dependant), None)
+    if found is None:
+        raise ValueError(f"{dependant.path} does not say which scope it requires")
+    return found
+
+
 def _required(dependant: Dependant | None) -> Iterator[Scope]:
+    for requirement in _requirements(dependant):
+        yield from requirement.scopes
+
+
+def _requirements(dependant: Dependant | None) -> Iterator[Requires]:
     if dependant is None:
         return
     if isinstance(dependant.call, Requires):
-        yield from dependant.call.scopes
+        yield dependant.call
     for below in dependant.dependencies:
-        yield from _required(below)
+        yield from _requirements(below)
 
 
 def _unauthorized(problem: KeyProblem) -> ApiError:

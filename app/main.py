@@ -1,6 +1,8 @@
 """The HTTP application: routes on top of opened resources."""
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+from typing_extensions import override
 
 from app.auth import AuthenticationMiddleware, Authenticator, required_scopes
 from app.chat.endpoints import router as chat_router
@@ -25,14 +27,37 @@ from app.resources import Resources
 from app.responses.endpoints import router as responses_router
 from app.routes.endpoints import router as routes_router
 from app.schedules.endpoints import router as schedules_router
+from app.serving_routes import ServingRoutes
 from app.usage.endpoints import router as usage_router
 from app.version import VERSION
 from app.webhooks.endpoints import router as webhooks_router
 
+_SERVING = (chat_router, responses_router, completions_router, embeddings_router)
+
+
+class Api(DocumentedApi):
+    """The whole API. Requests for models, by far the most, never enter the framework."""
+
+    _serving: tuple[ServingRoutes, ASGIApp] | None = None
+
+    def serve(self, resources: Resources) -> None:
+        """Answer requests for models on the short way."""
+        routes = ServingRoutes(_SERVING, resources)
+        guarded = AuthenticationMiddleware(routes, self.state.authenticator)
+        self._serving = routes, _in_context(guarded, resources)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if self._serving is not None and self._serving[0].answers(scope):
+            await self._serving[1](scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
 
 def create_app(resources: Resources) -> FastAPI:
     """The application that serves ``resources``; its caller opens and closes them."""
-    app = DocumentedApi(
+    app = Api(
         title="drpo",
         version=VERSION,
         summary="Aligns a language model without training it, and serves it aligned.",
@@ -42,10 +67,7 @@ def create_app(resources: Resources) -> FastAPI:
     )
     _install(app, resources)
     for router in (
-        chat_router,  # routes are tried in this order, so those that are asked most stand first
-        responses_router,
-        completions_router,
-        embeddings_router,
+        *_SERVING,
         health_router,
         metrics_router,
         models_router,
@@ -68,6 +90,7 @@ def create_app(resources: Resources) -> FastAPI:
         raise RuntimeError(f"these routes do not say which scope they require: {unguarded}")
     app.add_middleware(AuthenticationMiddleware, authenticator=app.state.authenticator)
     _add_context(app, resources)
+    app.serve(resources)
     return app
 
 
@@ -92,12 +115,18 @@ def _install(app: FastAPI, resources: Resources) -> None:
 
 
 def _add_context(app: FastAPI, resources: Resources) -> None:
+    # one layer, so that both ways into the API have the same around them
+    app.add_middleware(_in_context, resources=resources)
+
+
+def _in_context(app: ASGIApp, resources: Resources) -> ASGIApp:
+    """``app`` with what happens around every request."""
     if resources.observation.tracing is not None:
         from app.tracing_middleware import TracingMiddleware  # noqa: PLC0415 - loads OpenTelemetry
 
-        app.add_middleware(TracingMiddleware, tracing=resources.observation.tracing)
-    app.add_middleware(
-        RequestContextMiddleware,
+        app = TracingMiddleware(app, tracing=resources.observation.tracing)
+    return RequestContextMiddleware(
+        app,
         max_body_bytes=resources.settings.server.max_body_bytes,
         reports=resources.observation.reports,
     )

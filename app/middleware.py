@@ -3,8 +3,9 @@
 import logging
 import secrets
 from collections.abc import Mapping
+from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
@@ -17,9 +18,11 @@ _LOGGER = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "x-request-id"
 OVERHEAD_HEADER = "x-drpo-overhead-ms"
-ANSWER_HEADERS = "answer_headers"
-"""In a request's state: headers that whatever answers it is sent with."""
-_CLIENT_ID_LIMIT = 128
+_EXCHANGE: Final = "exchange"
+_CLIENT_ID_LIMIT: Final = 128
+_ID: Final = REQUEST_ID_HEADER.encode()
+_TRACEPARENT: Final = TRACEPARENT.encode()
+_OVERHEAD: Final = OVERHEAD_HEADER.encode()
 
 
 class RequestContextMiddleware:
@@ -40,26 +43,26 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))  # of several the first one counts
         request = ActiveRequest(_request_id(headers))
-        parent = headers.get(TRACEPARENT, "")
-        request.trace_id = trace_id_of(parent)
+        parent = headers.get(_TRACEPARENT, b"").decode("latin-1")
+        request.trace_id = trace_id_of(parent) if parent else None
+        exchange = Exchange(request, receive, send, self._max_body_bytes)
         state = scope.setdefault("state", {})
         state["request_id"] = request.id
-        added: dict[str, str] = {}
-        state[ANSWER_HEADERS] = added
-        exchange = _Exchange(request, receive, send, self._max_body_bytes, added)
+        state[_EXCHANGE] = exchange
         passed_on = {} if request.trace_id is None else {TRACEPARENT: parent}
         with answering(request), passing_on(passed_on):
             try:
-                await self._answer(exchange, request.id, scope, receive)
+                if exchange.announces_too_much(headers):
+                    await exchange.refuse(scope)
+                else:
+                    await self._answer(exchange, scope, receive)
             finally:
                 self._reports.tell(request, scope, exchange.status, exchange.parts)
 
-    async def _answer(self, exchange: "_Exchange", request_id: str, scope: Scope, receive: Receive) -> None:
-        if exchange.announces_too_much(Headers(scope=scope)):
-            await exchange.refuse(scope)
-            return
+    async def _answer(self, exchange: "Exchange", scope: Scope, receive: Receive) -> None:
+        request_id = exchange.request.id
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except _BodyTooLargeError:
@@ -78,31 +81,44 @@ class _BodyTooLargeError(Exception):
     """More bytes came than the limit allows."""
 
 
-class _Exchange:
-    """One request and its response on their way through the middleware."""
+class Exchange:
+    """One request and its response on their way through the middleware.
 
-    def __init__(
-        self, request: ActiveRequest, receive: Receive, send: Send, limit: int, added: Mapping[str, str]
-    ) -> None:
-        self._request = request
-        self._receive = receive
-        self._send = send
-        self._limit = limit
-        self._added = added
-        self._received = 0
+    Attributes:
+        request: it.
+        added: headers that whatever answers it is sent with.
+        status: of the answer, once its head is on its way.
+        parts: where the time until then went; None where no model was asked for.
+        too_large: whether more bytes came than may.
+    """
+
+    def __init__(self, request: ActiveRequest, receive: Receive, send: Send, limit: int) -> None:
+        self.request = request
+        self.added: dict[str, str] = {}
         self.status: int | None = None
         self.parts: dict[Part, float] | None = None
         self.too_large = False
+        self._receive = receive
+        self._send = send
+        self._limit = limit
+        self._received = 0
 
     @property
     def started(self) -> bool:
+        """Whether the head of the answer was sent."""
         return self.status is not None
 
-    def announces_too_much(self, headers: Headers) -> bool:
-        length = headers.get("content-length", "")
-        return length.isdecimal() and int(length) > self._limit
+    def announces_too_much(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether the body will be too large, by what is said of it."""
+        length = headers.get(b"content-length", b"")
+        return length.isdigit() and int(length) > self._limit
 
     async def receive(self) -> Message:
+        """The next message of the client, in ASGI's terms.
+
+        Raises:
+            Exception: with it, the body is too large.
+        """
         message = await self._receive()
         if message["type"] == "http.request":
             self._received += len(message.get("body", b""))
@@ -112,40 +128,54 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        if self.too_large and not self.started:
-            return  # frameworks answer a body that cannot be read with a 400; ours comes instead
-        await self._send_named(message)
-
-    async def _send_named(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[REQUEST_ID_HEADER] = self._request.id
-            for name, value in self._added.items():
-                headers[name] = value
-            self._tell_time(headers)
+        """Pass a message of the answer on to the server."""
+        if not self.started:
+            if self.too_large:
+                return  # frameworks answer a body that cannot be read with a 400; ours comes instead
+            if message["type"] == "http.response.start":
+                self._begin(message)
         await self._send(message)
 
-    def _tell_time(self, headers: MutableHeaders) -> None:
-        timings = self._request.timings
-        if self._request.is_served:
+    def _begin(self, message: Message) -> None:
+        """Note that the answer begins, and say so in its headers."""
+        self.status = message["status"]
+        headers = [*message.get("headers", ()), (_ID, self.request.id.encode())]
+        timings = self.request.timings
+        if self.request.is_served:
             self.parts = timings.parts()
-            headers[OVERHEAD_HEADER] = f"{own_seconds(self.parts) * 1000:.2f}"
-            headers["server-timing"] = server_timing(self.parts)
-        headers["openai-processing-ms"] = str(round(timings.elapsed() * 1000))
+            headers.append((_OVERHEAD, b"%.2f" % (own_seconds(self.parts) * 1000)))
+            headers.append((b"server-timing", server_timing(self.parts).encode()))
+        headers.append((b"openai-processing-ms", b"%d" % round(timings.elapsed() * 1000)))
+        message["headers"] = headers
+        if self.added:
+            MutableHeaders(scope=message).update(self.added)
 
     async def refuse(self, scope: Scope) -> None:
+        """Say that the body is too large."""
         answer = ErrorAnswer(
             status=413,
             message=f"the body is larger than {self._limit} bytes; send less, or raise server.max_body_bytes",
             type=INVALID_REQUEST,
             code="body_too_large",
         )
-        await answer.response()(scope, self._receive, self._send_named)
+        await answer.response()(scope, self._receive, self._send_refusal)
+
+    async def _send_refusal(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._begin(message)
+        await self._send(message)
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get(REQUEST_ID_HEADER, "")
-    if given and len(given) <= _CLIENT_ID_LIMIT and given.isascii() and given.isprintable():
-        return given
+def exchange_of(scope: Scope) -> Exchange:
+    """The exchange that a request inside of the middleware is part of."""
+    exchange: Exchange = scope["state"][_EXCHANGE]
+    return exchange
+
+
+def _request_id(headers: Mapping[bytes, bytes]) -> str:
+    given = headers.get(_ID, b"")
+    if given and len(given) <= _CLIENT_ID_LIMIT and given.isascii():
+        text = given.decode()
+        if text.isprintable():
+            return text
     return f"req_{secrets.token_hex(12)}"

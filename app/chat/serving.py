@@ -13,7 +13,7 @@ from app.chat.kept_answers import Keeping, keeping_of
 from app.chat.sending import Sending
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
-from app.middleware import ANSWER_HEADERS
+from app.middleware import exchange_of
 from app.resources import Resources
 from app.telemetry.current import note_model_request, timed
 from app.telemetry.timing import Part
@@ -52,7 +52,7 @@ async def answer(
         if call is not None:
             call.abandon()
         raise
-    added = request.scope["state"][ANSWER_HEADERS]
+    added = exchange_of(request.scope).added
     added.update(admission.headers)
     keeping = _keeping(request, resources, principal, call)
     record = AnswerRecord(
