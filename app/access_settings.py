@@ -16,6 +16,7 @@ class KeySettings(Group):
         settle_seconds: how often processes give back what they have drawn from quotas and not spent; for
             twice this time a quota can be refused of which another process holds a rest.
         assumed_max_tokens: what an answer without a limit of its own counts as until it is there.
+        session_hours: how long somebody who has signed in to the dashboard stays signed in.
     """
 
     refresh_seconds: Seconds = 1.0
@@ -23,6 +24,7 @@ class KeySettings(Group):
     touch_seconds: Seconds = 10.0
     settle_seconds: Seconds = 1.0
     assumed_max_tokens: int = Field(default=4096, ge=1)
+    session_hours: float = Field(default=168.0, gt=0, le=8760)
 
 
 class UsageSettings(Group):

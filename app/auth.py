@@ -3,6 +3,9 @@
 Without a key the service listens on loopback only, and the browser of whoever runs it is what can be abused:
 any page it shows may send requests to loopback. So there a request has to come from no page, or from one of
 this machine.
+
+A browser that has signed in sends a session's cookie instead of a key. What it changes has to come from a
+page of ours: browsers send cookies along with what any page makes them send.
 """
 
 import hashlib
@@ -18,12 +21,14 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from app.access.key_text import prefix_of
 from app.access.keyring import KeyProblem
 from app.access.principal import Principal, Scope, operator
+from app.access.sessions import CSRF_HEADER, SESSION_COOKIE, Sessions, csrf_token, is_same_origin
 from app.errors import ApiError, ErrorAnswer, answer_to
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
@@ -34,6 +39,7 @@ KEY_OF_THE_SETTINGS: Final = operator("api_key")
 
 _BEARER = "bearer "
 _PROTECTED = "/v1/"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROBLEMS: Final = {
     KeyProblem.UNKNOWN: "the API key is missing or wrong: send 'Authorization: Bearer <key>'",
     KeyProblem.EXPIRED: "the API key has expired: ask whoever runs this service for another one",
@@ -52,38 +58,86 @@ class Keys(Protocol):
 class Authenticator:
     """Checks API keys in constant time; of the settings' key it holds the hash, never the key."""
 
-    def __init__(self, api_key: str | None, keys: Keys) -> None:
+    def __init__(self, api_key: str | None, keys: Keys, sessions: Sessions | None = None) -> None:
         """An authenticator.
 
         Args:
             api_key: may do everything; where it is None, whoever sends no stored key may; no foreign page.
             keys: the stored ones.
+            sessions: of browsers that have signed in; None for none.
         """
         self._digest = None if api_key is None else hashlib.sha256(api_key.encode()).digest()
         self._keys = keys
+        self._sessions = sessions
 
-    async def authenticate(self, headers: Headers) -> Principal:
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether nobody may do anything without a key."""
+        return self._digest is not None
+
+    async def authenticate(self, headers: Headers, method: str = "GET") -> Principal:
         """The principal behind a request.
 
         Raises:
-            ApiError: 401, the key is missing or wrong; 403, without a key, a web page from elsewhere asks.
+            ApiError: 401, the key is missing or wrong; 403, without a key, a web page from elsewhere asks, or
+                a session is used by something that cannot be told from one.
             StoreUnavailableError: the database is away, and nothing is known about the key.
         """
+        if (token := self.session_token(headers)) is not None:
+            return await self._by_session(token, headers, method)
         header = headers.get("authorization", "")
         given = header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else ""
-        is_ours = hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._digest or b"")
-        if is_ours:
-            return KEY_OF_THE_SETTINGS
-        if prefix_of(given) is not None:
-            with timed(Part.STORE):
-                found = await self._keys.find(given)
-            if isinstance(found, KeyProblem):
-                raise _unauthorized(found)
-            return found
-        if self._digest is not None:
+        if given and (found := await self._find(given)) is not KeyProblem.UNKNOWN:
+            return _let_in(found)
+        if self._digest is not None or prefix_of(given) is not None:
             raise _unauthorized(KeyProblem.UNKNOWN)
         _refuse_foreign_pages(headers)
         return LOCAL
+
+    def session_token(self, headers: Headers) -> str | None:
+        """The token of the session that a request belongs to; a key beside it counts for more.
+
+        Without a key of the settings nobody has to sign in, and sessions of former times mean nothing.
+        """
+        if self._sessions is None or self._digest is None or "authorization" in headers:
+            return None
+        return cookie_parser(headers.get("cookie", "")).get(SESSION_COOKIE) or None
+
+    async def sign_in(self, key: str) -> str:
+        """Begin a session for ``key``; returns its token.
+
+        Raises:
+            ApiError: 401, the key is wrong, revoked or has expired.
+            StoreUnavailableError: the database is away.
+        """
+        if self._sessions is None:
+            raise _unauthorized(KeyProblem.UNKNOWN)
+        principal = _let_in(await self._find(key))
+        return await self._sessions.begin(principal.key_number, self._digest)
+
+    async def sign_out(self, token: str) -> None:
+        """End a session."""
+        if self._sessions is not None:
+            await self._sessions.end(token)
+
+    async def _find(self, given: str) -> Principal | KeyProblem:
+        if hmac.compare_digest(hashlib.sha256(given.encode()).digest(), self._digest or b""):
+            return KEY_OF_THE_SETTINGS
+        if prefix_of(given) is None:
+            return KeyProblem.UNKNOWN
+        with timed(Part.STORE):
+            return await self._keys.find(given)
+
+    async def _by_session(self, token: str, headers: Headers, method: str) -> Principal:
+        if self._sessions is None:
+            raise _unauthorized(KeyProblem.UNKNOWN)
+        with timed(Part.STORE):
+            found = await self._sessions.find(token, self._digest, KEY_OF_THE_SETTINGS)
+        if isinstance(found, KeyProblem):
+            raise _signed_out(found)
+        if method not in _SAFE_METHODS:
+            _refuse_other_pages(token, headers)
+        return found
 
 
 class AuthenticationMiddleware:
@@ -98,7 +152,7 @@ class AuthenticationMiddleware:
         """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["path"].startswith(_PROTECTED):
             try:
-                principal = await self._authenticator.authenticate(Headers(scope=scope))
+                principal = await self._authenticator.authenticate(Headers(scope=scope), scope["method"])
             except (ApiError, StoreError) as error:
                 answer = answer_to(error)
                 if answer is None:
@@ -197,6 +251,39 @@ def _unauthorized(problem: KeyProblem) -> ApiError:
             message=_PROBLEMS[problem],
             type="authentication_error",
             code="invalid_api_key",
+        )
+    )
+
+
+def _let_in(found: Principal | KeyProblem) -> Principal:
+    if isinstance(found, KeyProblem):
+        raise _unauthorized(found)
+    return found
+
+
+def _signed_out(problem: KeyProblem) -> ApiError:
+    reason = {KeyProblem.EXPIRED: ": its key has expired", KeyProblem.REVOKED: ": its key was revoked"}
+    return ApiError(
+        ErrorAnswer(
+            status=401,
+            message=f"this session has ended{reason.get(problem, '')}; sign in again",
+            type="authentication_error",
+            code="session_ended",
+        )
+    )
+
+
+def _refuse_other_pages(token: str, headers: Headers) -> None:
+    given = headers.get(CSRF_HEADER, "").encode()
+    if is_same_origin(headers) and hmac.compare_digest(given, csrf_token(token).encode()):
+        return
+    raise ApiError(
+        ErrorAnswer(
+            status=403,
+            message=f"a session changes things only from pages of the dashboard, with their {CSRF_HEADER}: "
+            "load the page again, or ask with an API key",
+            type="permission_error",
+            code="csrf_token_invalid",
         )
     )
 

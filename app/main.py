@@ -7,6 +7,8 @@ from typing_extensions import override
 from app.auth import AuthenticationMiddleware, Authenticator, required_scopes
 from app.chat.endpoints import router as chat_router
 from app.completions.endpoints import router as completions_router
+from app.dashboard.router import install_dashboard
+from app.dashboard.security_headers import SecurityHeadersMiddleware
 from app.datasets.endpoints import router as datasets_router
 from app.embeddings.endpoints import router as embeddings_router
 from app.errors import install_error_handlers
@@ -86,10 +88,12 @@ def create_app(resources: Resources) -> FastAPI:
         routes_router,
     ):
         app.include_router(router)
+    install_dashboard(app)
     if unguarded := [route for route, scopes in required_scopes(app).items() if not scopes]:
         raise RuntimeError(f"these routes do not say which scope they require: {unguarded}")
     app.add_middleware(AuthenticationMiddleware, authenticator=app.state.authenticator)
     _add_context(app, resources)
+    app.add_middleware(SecurityHeadersMiddleware)  # outermost, so that it sees all answers
     app.serve(resources)
     return app
 
@@ -108,7 +112,7 @@ def _install(app: FastAPI, resources: Resources) -> None:
     key = resources.settings.server.read_api_key()
     app.state.resources = resources
     app.state.authenticator = Authenticator(
-        None if key is None else key.get_secret_value(), resources.access.ring
+        None if key is None else key.get_secret_value(), resources.access.ring, resources.access.sessions
     )
     app.state.metrics_token = resources.settings.observability.read_metrics_token()
     install_error_handlers(app)

@@ -10,6 +10,7 @@ from app.access.admission import AdmissionDesk
 from app.access.keyring import KeyRing
 from app.access.quotas import Quotas
 from app.access.rates import OwnRates, Rates
+from app.access.sessions import Sessions
 from app.access.usage_recorder import UsageRecorder
 from app.background import BackgroundLoop
 from app.outcomes import OutcomeFeed
@@ -18,6 +19,7 @@ from store.connections import Database
 from store.repositories.keys import KeyRepository
 from store.repositories.quotas import QuotaRepository
 from store.repositories.usage import UsageRepository
+from store.repositories.web_sessions import WebSessionRepository
 
 if TYPE_CHECKING:
     from app.llm.limits.redis_exchange import RedisMeeting
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Access:
-    """Keys, stored and in memory, the desk where requests for models are let in, and what they have used."""
+    """Keys, stored and in memory, sessions, the desk where requests are let in, and what they have used."""
 
     keys: KeyRepository
     ring: KeyRing
+    sessions: Sessions
     desk: AdmissionDesk
     usage: UsageRepository
     recorder: UsageRecorder
@@ -48,6 +51,7 @@ async def open_access(
         offline_seconds=chosen.offline_seconds,
         touch_seconds=chosen.touch_seconds,
     )
+    sessions = Sessions(WebSessionRepository(database), lasts_seconds=chosen.session_hours * 3600)
     desk = AdmissionDesk(_rates(meeting), quotas, assumed_answer=chosen.assumed_max_tokens)
     recorder = UsageRecorder(usage, counts, settings.usage)
     outcomes.listen(recorder.hear)
@@ -58,7 +62,7 @@ async def open_access(
         last=partial(quotas.flush, everything=True),
     )
     async with ring.in_background(), recorder.in_background(), settling:
-        yield Access(keys=keys, ring=ring, desk=desk, usage=usage, recorder=recorder)
+        yield Access(keys=keys, ring=ring, sessions=sessions, desk=desk, usage=usage, recorder=recorder)
 
 
 def _rates(meeting: "RedisMeeting | None") -> Rates:

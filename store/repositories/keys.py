@@ -71,13 +71,13 @@ class KeyRepository:
         async with self._db.read() as session:
             if after is not None:
                 statement = statement.where(ApiKey.number < (await _find(session, after)).number)
-            return tuple(_to_record(row, now) for row, now in await session.execute(statement))
+            return tuple(key_record(row, now) for row, now in await session.execute(statement))
 
     async def by_prefix(self, prefixes: Collection[str]) -> tuple[KeyRecord, ...]:
         """The keys that begin with one of ``prefixes``."""
         statement: Select[ApiKey, float] = select(ApiKey, db_now()).where(ApiKey.prefix.in_(prefixes))
         async with self._db.read() as session:
-            return tuple(_to_record(row, now) for row, now in await session.execute(statement))
+            return tuple(key_record(row, now) for row, now in await session.execute(statement))
 
     async def change(self, key_id: str, fields: JsonObject, *, actor: str) -> KeyRecord:
         """Set some of a key's fields: name, note, scopes, models, limits, expires_at.
@@ -147,10 +147,11 @@ async def _log(session: Session, key_id: str, change: KeyChange, fields: JsonObj
 
 
 async def _record(session: Session, row: ApiKey) -> KeyRecord:
-    return _to_record(row, (await session.execute(select(db_now()))).scalar_one())
+    return key_record(row, (await session.execute(select(db_now()))).scalar_one())
 
 
-def _to_record(row: ApiKey, now: float) -> KeyRecord:
+def key_record(row: ApiKey, now: float) -> KeyRecord:
+    """A row as it was at ``now``."""
     return KeyRecord(
         number=row.number,
         id=row.id,

@@ -37,7 +37,7 @@ async def test_the_migrations_make_the_tables_that_the_models_describe(database:
     }
     assert differences == []
     assert checks == expected
-    assert len(expected) == 34
+    assert len(expected) == 35
 
 
 async def test_an_empty_database_is_upgraded_and_taken_back_to_nothing(empty_database_url: str) -> None:

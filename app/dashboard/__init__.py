@@ -1,0 +1,1 @@
+"""The web page of the service: rendered here, on the public API alone."""

@@ -1,0 +1,33 @@
+"""Pages of jobs."""
+
+from typing import Final
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from app.dashboard.pages import CurrentPage, PageRoute
+from optimizer.types import JsonObject
+
+_STATUSES: Final = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
+_MOVING: Final = frozenset({"queued", "running"})
+_ON_A_PAGE: Final = 25
+
+router = APIRouter(prefix="/dashboard/jobs", include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("")
+async def list_jobs(page: CurrentPage, after: str | None = None, status: str = "") -> Response:
+    """All jobs that the key may see, newest first."""
+    jobs = await page.api.get(
+        "/v1/optimizations", {"after": after, "limit": _ON_A_PAGE, "status": status or None}
+    )
+    return page.render(
+        "jobs.html", jobs=jobs, after=after, status=status, statuses=_STATUSES, is_moving=_any_moves(jobs)
+    )
+
+
+def _any_moves(jobs: JsonObject) -> bool:
+    found = jobs["data"]
+    return isinstance(found, list) and any(
+        isinstance(job, dict) and job["status"] in _MOVING for job in found
+    )

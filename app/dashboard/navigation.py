@@ -1,0 +1,29 @@
+"""The places of the dashboard that every page links to, and who may see them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.access.principal import Principal, Scope
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A link of the navigation.
+
+    Attributes:
+        title: as it is shown.
+        path: of its page; pages below it belong to it, too.
+        scope: of which a key needs it.
+    """
+
+    title: str
+    path: str
+    scope: Scope
+
+
+PLACES: Final = (Place(title="Jobs", path="/dashboard/jobs", scope=Scope.OPTIMIZE),)
+
+
+def places_for(principal: Principal) -> tuple[Place, ...]:
+    """The places that a caller may go to."""
+    return tuple(place for place in PLACES if principal.may(place.scope))
