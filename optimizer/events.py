@@ -122,7 +122,12 @@ class CandidateDropped:
     @property
     def key(self) -> str:
         """Idempotency key."""
-        return f"candidate_dropped:{self.round}:{self.candidate_id}"
+        return self.key_of(self.round, self.candidate_id)
+
+    @staticmethod
+    def key_of(round_: int, candidate_id: str) -> str:
+        """The key of the event that drops a candidate in a round."""
+        return f"candidate_dropped:{round_}:{candidate_id}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

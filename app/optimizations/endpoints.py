@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from sse_starlette import EventSourceResponse
 
 from app.auth import OptimizingPrincipal
@@ -14,12 +14,31 @@ from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
     CreateOptimization,
+    CriterionTable,
     EvaluationList,
     OptimizationObject,
     OptimizationPage,
 )
 from app.optimizations.service import OptimizationService
 from store.records.optimizations import JobKind, OptimizationStatus
+from store.repositories.search_tree import EvaluationFilter
+
+OfRound = Annotated[int | None, Query(alias="round", ge=-(2**31), lt=2**31, description="Only this round's")]
+Phase = Annotated[Literal["search", "held_out"] | None, Query(description="Only this phase's")]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+async def _wanted(
+    candidate_id: str | None = None,
+    query_id: str | None = None,
+    phase: Phase = None,
+    round_: OfRound = None,
+    unscored: Annotated[bool | None, Query(description="Only those without a score, or with one")] = None,
+) -> EvaluationFilter:
+    return EvaluationFilter(
+        candidate_id=candidate_id, query_id=query_id, phase=phase, round_=round_, unscored=unscored
+    )
+
 
 router = APIRouter(prefix="/v1/optimizations", tags=["optimizations"], dependencies=[ALLOWED_JOBS])
 
@@ -77,10 +96,17 @@ async def get_optimization(
 
 @router.get("/{optimization_id}/candidates")
 async def list_candidates(
-    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal
+    optimization_id: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    round_: OfRound = None,
+    after: Annotated[str | None, Query(description="The id of the last one already seen")] = None,
+    limit: Limit = 1000,
 ) -> CandidateList:
-    """The search tree."""
-    return CandidateList(data=await OptimizationService(resources).candidates(optimization_id))
+    """The search tree, in the order of its rounds, with who was dropped when and why."""
+    return await OptimizationService(resources).candidates(
+        optimization_id, round_=round_, after=after, limit=limit
+    )
 
 
 @router.get("/{optimization_id}/evaluations")
@@ -88,14 +114,20 @@ async def list_evaluations(
     optimization_id: str,
     resources: CurrentResources,
     _: OptimizingPrincipal,
-    candidate_id: str | None = None,
-    phase: Literal["search", "held_out"] | None = None,
+    wanted: Annotated[EvaluationFilter, Depends(_wanted)],
+    after: Annotated[str | None, Query(description="The id of the last one already seen")] = None,
+    limit: Limit = 1000,
 ) -> EvaluationList:
-    """Rollouts with scores, reasons and provenance, of all candidates or of one."""
-    found = await OptimizationService(resources).evaluations(
-        optimization_id, candidate_id=candidate_id, phase=phase
-    )
-    return EvaluationList(data=found)
+    """Rollouts with scores, reasons and provenance, by round: of all candidates or of one."""
+    return await OptimizationService(resources).evaluations(optimization_id, wanted, after=after, limit=limit)
+
+
+@router.get("/{optimization_id}/criteria")
+async def list_criteria(
+    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal, phase: Phase = None
+) -> CriterionTable:
+    """The mean of each criterion in each round, over all candidates."""
+    return await OptimizationService(resources).criteria(optimization_id, phase=phase)
 
 
 @router.get("/{optimization_id}/events", response_class=EventSourceResponse, responses=EVENTS)

@@ -196,6 +196,21 @@ class CriterionMean(BaseModel):
     evaluations: int
 
 
+class Drop(BaseModel):
+    """Why a candidate left a race.
+
+    Attributes:
+        reason: ``beaten``, which is shown, or ``unpromising``: the budget was better spent on others.
+        leader_id: whom it was compared with, on ``pairs`` queries.
+        difference: mean of the paired differences to it; null where there are none.
+    """
+
+    reason: str
+    leader_id: str
+    pairs: int
+    difference: float | None
+
+
 class CandidateObject(BaseModel):
     """A node of the search tree.
 
@@ -203,6 +218,7 @@ class CandidateObject(BaseModel):
         reward: mean reward over all its evaluations in the search; null where none was scored.
         held_out_reward: the same over the gate's evaluations.
         kept_in_rounds / dropped_in_round: its fate in the rankings.
+        drop: why it was dropped, where a race has dropped it; a beam goes by the ranking alone.
         criteria / held_out_criteria: means per criterion, in the search and in the gate.
     """
 
@@ -217,13 +233,15 @@ class CandidateObject(BaseModel):
     unscored: int
     kept_in_rounds: list[int]
     dropped_in_round: int | None
+    drop: Drop | None
     criteria: list[CriterionMean]
     held_out_criteria: list[CriterionMean]
 
 
 class EvaluationObject(BaseModel):
-    """One rollout with its score and where it comes from."""
+    """One rollout with its score and where it comes from; ``id`` is its own within the job."""
 
+    id: str
     candidate_id: str
     round: int
     phase: Literal["search", "held_out"]
@@ -249,15 +267,27 @@ class OptimizationPage(ListPage):
     data: list[OptimizationObject]
 
 
-class CandidateList(BaseModel):
-    """The whole tree of a job, in the order of the rounds."""
+class CandidateList(ListPage):
+    """A page of a job's tree, in the order of the rounds: parents before their children."""
 
-    object: Literal["list"] = "list"
     data: list[CandidateObject]
 
 
-class EvaluationList(BaseModel):
-    """A job's evaluations, by round."""
+class EvaluationList(ListPage):
+    """A page of a job's evaluations, by round."""
 
-    object: Literal["list"] = "list"
     data: list[EvaluationObject]
+
+
+class CriterionCell(CriterionMean):
+    """How the answers of a round did on a criterion, over all its candidates."""
+
+    round: int
+    phase: Literal["search", "held_out"]
+
+
+class CriterionTable(BaseModel):
+    """The means of all criteria in all rounds; the gate's are of the phase ``held_out``."""
+
+    object: Literal["criteria"] = "criteria"
+    data: list[CriterionCell]

@@ -8,18 +8,30 @@ from app.optimizations.creation import build_spec, estimate_job
 from app.optimizations.estimates import progress_after
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
-    CandidateObject,
+    CandidateList,
     CreateOptimization,
-    EvaluationObject,
+    CriterionTable,
+    EvaluationList,
     OptimizationObject,
 )
-from app.optimizations.views import best_candidate, show_candidates, show_evaluation, show_optimization
+from app.optimizations.views import (
+    best_candidate,
+    drop_keys,
+    show_candidates,
+    show_criterion,
+    show_evaluation,
+    show_optimization,
+)
 from app.resources import Resources
 from optimizer.types import JsonObject
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
 from store.records.progress import EventRecord
+from store.repositories.criterion_means import CriterionMeansRepository
+from store.repositories.search_tree import EvaluationFilter
 
 ROUND_FINISHED = "round_finished"
+_MOST_CELLS = 20_000
+"""Of criteria in rounds that are shown."""
 
 
 class OptimizationService:
@@ -81,33 +93,54 @@ class OptimizationService:
         )
         return [await self.show(record) for record in records[:limit]], len(records) > limit
 
-    async def candidates(self, optimization_id: str) -> list[CandidateObject]:
-        """The search tree.
+    async def candidates(
+        self, optimization_id: str, *, round_: int | None, after: str | None, limit: int
+    ) -> CandidateList:
+        """A page of the search tree.
 
         Raises:
-            NotFoundError: there is no such job.
+            NotFoundError: there is no such job, or no candidate ``after`` in it.
         """
         await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         tree = self._resources.tree
-        return show_candidates(
-            await tree.candidates(optimization_id),
-            await tree.rounds(optimization_id),
-            await tree.evaluations(optimization_id),
+        found = await tree.candidates(optimization_id, round_=round_, after=after, limit=limit + 1)
+        page = found[:limit]
+        rounds = await tree.rounds(optimization_id)
+        until = max((item.round for item in rounds), default=0)
+        keys = [key for item in page for key in drop_keys(item, until)]
+        data = show_candidates(
+            page,
+            rounds,
+            await tree.scores(optimization_id, [item.id for item in page]),
+            await tree.announced(optimization_id, keys),
         )
+        first, last = _ends([item.id for item in data])
+        return CandidateList(data=data, first_id=first, last_id=last, has_more=len(found) > limit)
 
     async def evaluations(
-        self, optimization_id: str, *, candidate_id: str | None, phase: str | None
-    ) -> list[EvaluationObject]:
-        """The rollouts with their scores.
+        self, optimization_id: str, wanted: EvaluationFilter, *, after: str | None, limit: int
+    ) -> EvaluationList:
+        """A page of the rollouts with their scores.
+
+        Raises:
+            NotFoundError: there is no such job, or no evaluation ``after`` in it.
+        """
+        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+        found = await self._resources.tree.evaluations(optimization_id, wanted, after=after, limit=limit + 1)
+        data = [show_evaluation(record) for record in found[:limit]]
+        first, last = _ends([item.id for item in data])
+        return EvaluationList(data=data, first_id=first, last_id=last, has_more=len(found) > limit)
+
+    async def criteria(self, optimization_id: str, *, phase: str | None) -> CriterionTable:
+        """How the answers of each round did on each criterion.
 
         Raises:
             NotFoundError: there is no such job.
         """
         await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-        records = await self._resources.tree.evaluations(
-            optimization_id, candidate_id=candidate_id, phase=phase
-        )
-        return [show_evaluation(record) for record in records]
+        means = CriterionMeansRepository(self._resources.database)
+        found = await means.by_round(optimization_id, phase=phase, limit=_MOST_CELLS)
+        return CriterionTable(data=[show_criterion(cell) for cell in found])
 
     async def tell_more(self, record: OptimizationRecord, event: EventRecord) -> JsonObject:
         """What the stream says beside the fields of ``event``: with a round, how far the job was then."""
@@ -130,3 +163,7 @@ class OptimizationService:
             None if best_id is None else await tree.candidate(record.id, best_id),
             await self._resources.spends.of(record.id),
         )
+
+
+def _ends(ids: list[str]) -> tuple[str, str] | tuple[None, None]:
+    return (ids[0], ids[-1]) if ids else (None, None)

@@ -1,7 +1,7 @@
 """Jobs, candidates and evaluations as the API shows them, from what the store has recorded."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Final, Literal
 
@@ -12,16 +12,20 @@ from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     BestSoFar,
     CandidateObject,
+    CriterionCell,
     CriterionMean,
+    Drop,
     EvaluationObject,
     OptimizationObject,
     Progress,
 )
-from optimizer.types import StopReason
+from optimizer.events import CandidateDropped
+from optimizer.types import JsonObject, StopReason
 from store.records.calls import LedgerShare
 from store.records.optimizations import OptimizationRecord, OptimizationStatus
 from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
-from store.repositories.search_tree import EvaluationCounts
+from store.repositories.criterion_means import CriterionSum
+from store.repositories.search_tree import CandidateScore, EvaluationCounts
 
 SEARCH: Final = "search"
 HELD_OUT: Final = "held_out"
@@ -86,10 +90,13 @@ def best_candidate(record: OptimizationRecord, rounds: Sequence[RoundRecord]) ->
 def show_candidates(
     candidates: Sequence[CandidateRecord],
     rounds: Sequence[RoundRecord],
-    evaluations: Sequence[EvaluationRecord],
+    evaluations: Sequence[CandidateScore],
+    drops: Mapping[str, JsonObject],
 ) -> list[CandidateObject]:
-    """The search tree with what is known about each candidate."""
-    by_candidate: defaultdict[str, list[EvaluationRecord]] = defaultdict(list)
+    """Nodes of the search tree with what is known about each; ``drops`` are the events of ``drop_keys``."""
+    in_order = sorted(drops.values(), key=lambda body: int(str(body["round"])))
+    last = {str(body["candidate_id"]): body for body in in_order}
+    by_candidate: defaultdict[str, list[CandidateScore]] = defaultdict(list)
     for evaluation in evaluations:
         by_candidate[evaluation.candidate_id].append(evaluation)
     kept: defaultdict[str, list[int]] = defaultdict(list)
@@ -97,12 +104,25 @@ def show_candidates(
         for place in finished.ranking:
             if place["kept"]:
                 kept[str(place["candidate_id"])].append(finished.round)
-    return [_show_candidate(item, by_candidate[item.id], kept[item.id]) for item in candidates]
+    return [
+        _show_candidate(item, by_candidate[item.id], kept[item.id], last.get(item.id)) for item in candidates
+    ]
+
+
+def drop_keys(candidate: CandidateRecord, rounds: int) -> list[str]:
+    """The keys of the events that may say why a race of one of ``rounds`` rounds has dropped ``candidate``.
+
+    A later race may drop it once more, which then is what counts.
+    """
+    if candidate.dropped_in_round is None:
+        return []
+    return [CandidateDropped.key_of(number, candidate.id) for number in range(candidate.round, rounds + 1)]
 
 
 def show_evaluation(evaluation: EvaluationRecord) -> EvaluationObject:
     """One rollout with its score and provenance."""
     return EvaluationObject(
+        id=evaluation.key,
         candidate_id=evaluation.candidate_id,
         round=evaluation.round,
         phase=HELD_OUT if evaluation.phase == HELD_OUT else SEARCH,
@@ -127,8 +147,22 @@ def show_evaluation(evaluation: EvaluationRecord) -> EvaluationObject:
     )
 
 
+def show_criterion(cell: CriterionSum) -> CriterionCell:
+    """The mean of a criterion in a round."""
+    return CriterionCell(
+        round=cell.round,
+        phase=HELD_OUT if cell.phase == HELD_OUT else SEARCH,
+        criterion=cell.criterion,
+        mean=cell.mean,
+        evaluations=cell.evaluations,
+    )
+
+
 def _show_candidate(
-    candidate: CandidateRecord, evaluations: Sequence[EvaluationRecord], kept: list[int]
+    candidate: CandidateRecord,
+    evaluations: Sequence[CandidateScore],
+    kept: list[int],
+    drop: JsonObject | None,
 ) -> CandidateObject:
     search = [item for item in evaluations if item.phase == SEARCH]
     held_out = [item for item in evaluations if item.phase == HELD_OUT]
@@ -144,17 +178,18 @@ def _show_candidate(
         unscored=sum(item.reward is None for item in search),
         kept_in_rounds=kept,
         dropped_in_round=candidate.dropped_in_round,
+        drop=None if drop is None else Drop.model_validate(drop),
         criteria=_criterion_means(search),
         held_out_criteria=_criterion_means(held_out),
     )
 
 
-def _mean_reward(evaluations: Iterable[EvaluationRecord]) -> float | None:
+def _mean_reward(evaluations: Iterable[CandidateScore]) -> float | None:
     rewards = [item.reward for item in evaluations if item.reward is not None]
     return fmean(rewards) if rewards else None
 
 
-def _criterion_means(evaluations: Iterable[EvaluationRecord]) -> list[CriterionMean]:
+def _criterion_means(evaluations: Iterable[CandidateScore]) -> list[CriterionMean]:
     scores: defaultdict[str, list[float]] = defaultdict(list)
     for evaluation in evaluations:
         for item in evaluation.criteria:

@@ -1,14 +1,21 @@
 """What a search has recorded so far: its rounds, candidates and evaluations."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select, tuple_
 
 from store.connections import Database
+from store.errors import NotFoundError
+from store.json_values import JsonObject
 from store.models.candidate import Candidate
 from store.models.evaluation import Evaluation
+from store.models.optimization_event import OptimizationEvent
 from store.models.optimization_round import OptimizationRound
 from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
+
+_MOST_KEYS = 5_000
+"""That one statement asks for: databases bound the parameters of one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +34,50 @@ class EvaluationCounts:
     held_out_queries: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateScore:
+    """One evaluation of a candidate without its texts; ``criteria`` as in ``EvaluationDraft``."""
+
+    candidate_id: str
+    phase: str
+    reward: float | None
+    criteria: tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationFilter:
+    """Which evaluations are wanted; a field that is None lets all through.
+
+    Attributes:
+        phase: ``search`` or ``held_out``.
+        unscored: those without a score, or those with one.
+    """
+
+    candidate_id: str | None = None
+    query_id: str | None = None
+    phase: str | None = None
+    round_: int | None = None
+    unscored: bool | None = None
+
+    def applied(self, statement: Select[Evaluation]) -> Select[Evaluation]:
+        """``statement`` with what is not wanted left out."""
+        for column, value in (
+            (Evaluation.candidate_id, self.candidate_id),
+            (Evaluation.query_id, self.query_id),
+            (Evaluation.phase, self.phase),
+            (Evaluation.round, self.round_),
+        ):
+            if value is not None:
+                statement = statement.where(column == value)
+        if self.unscored is not None:
+            is_unscored = Evaluation.reward.is_(None)
+            statement = statement.where(is_unscored if self.unscored else ~is_unscored)
+        return statement
+
+
+EVERYTHING = EvaluationFilter()
+
+
 class SearchTreeRepository:
     """Reads what ``store.progress`` has written. An unknown optimization has an empty tree."""
 
@@ -42,12 +93,61 @@ class SearchTreeRepository:
             rows = await session.scalars(statement.order_by(OptimizationRound.round))
             return tuple(_round(row) for row in rows)
 
-    async def candidates(self, optimization_id: str) -> tuple[CandidateRecord, ...]:
-        """The candidates, parents before their children."""
+    async def candidates(
+        self,
+        optimization_id: str,
+        *,
+        round_: int | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[CandidateRecord, ...]:
+        """The candidates, parents before their children.
+
+        Args:
+            optimization_id: of this optimization.
+            round_: only those of this round.
+            after: only those that follow the candidate with this id.
+            limit: at most so many.
+
+        Raises:
+            NotFoundError: there is no candidate ``after``.
+        """
         statement = select(Candidate).where(Candidate.optimization_id == optimization_id)
+        if round_ is not None:
+            statement = statement.where(Candidate.round == round_)
         async with self._db.read() as session:
-            rows = await session.scalars(statement.order_by(Candidate.round, Candidate.id))
+            if after is not None:
+                seen = await session.get(Candidate, (optimization_id, after))
+                if seen is None:
+                    raise NotFoundError(f"{optimization_id} has no candidate {after}")
+                statement = statement.where(tuple_(Candidate.round, Candidate.id) > (seen.round, seen.id))
+            rows = await session.scalars(statement.order_by(Candidate.round, Candidate.id).limit(limit))
             return tuple(_candidate(row) for row in rows)
+
+    async def scores(
+        self, optimization_id: str, candidate_ids: Collection[str]
+    ) -> tuple[CandidateScore, ...]:
+        """What the evaluations of some candidates have come to, without their texts."""
+        statement = select(
+            Evaluation.candidate_id, Evaluation.phase, Evaluation.reward, Evaluation.criteria
+        ).where(Evaluation.optimization_id == optimization_id, Evaluation.candidate_id.in_(candidate_ids))
+        async with self._db.read() as session:
+            return tuple(
+                CandidateScore(candidate_id=candidate, phase=phase, reward=reward, criteria=tuple(criteria))
+                for candidate, phase, reward, criteria in await session.execute(statement)
+            )
+
+    async def announced(self, optimization_id: str, keys: Collection[str]) -> dict[str, JsonObject]:
+        """The bodies of the events with some keys, by key; those that there are."""
+        wanted = list(keys)
+        found: dict[str, JsonObject] = {}
+        of_job = OptimizationEvent.optimization_id == optimization_id
+        async with self._db.read() as session:
+            for start in range(0, len(wanted), _MOST_KEYS):
+                some = OptimizationEvent.key.in_(wanted[start : start + _MOST_KEYS])
+                statement = select(OptimizationEvent.key, OptimizationEvent.body).where(of_job, some)
+                found |= {row[0]: row[1] for row in await session.execute(statement)}
+        return found
 
     async def candidate(self, optimization_id: str, candidate_id: str) -> CandidateRecord | None:
         """One candidate, or None."""
@@ -79,22 +179,32 @@ class SearchTreeRepository:
         )
 
     async def evaluations(
-        self, optimization_id: str, *, candidate_id: str | None = None, phase: str | None = None
+        self,
+        optimization_id: str,
+        wanted: EvaluationFilter = EVERYTHING,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> tuple[EvaluationRecord, ...]:
         """The evaluations by round and key.
 
         Args:
             optimization_id: of this optimization.
-            candidate_id: only of this candidate.
-            phase: only ``search`` or ``held_out``.
+            wanted: only these.
+            after: only those that follow the evaluation with this key.
+            limit: at most so many.
+
+        Raises:
+            NotFoundError: there is no evaluation ``after``.
         """
-        statement = select(Evaluation).where(Evaluation.optimization_id == optimization_id)
-        if candidate_id is not None:
-            statement = statement.where(Evaluation.candidate_id == candidate_id)
-        if phase is not None:
-            statement = statement.where(Evaluation.phase == phase)
+        statement = wanted.applied(select(Evaluation).where(Evaluation.optimization_id == optimization_id))
         async with self._db.read() as session:
-            rows = await session.scalars(statement.order_by(Evaluation.round, Evaluation.key))
+            if after is not None:
+                seen = await session.get(Evaluation, (optimization_id, after))
+                if seen is None:
+                    raise NotFoundError(f"{optimization_id} has no evaluation {after}")
+                statement = statement.where(tuple_(Evaluation.round, Evaluation.key) > (seen.round, seen.key))
+            rows = await session.scalars(statement.order_by(Evaluation.round, Evaluation.key).limit(limit))
             return tuple(_evaluation(row) for row in rows)
 
 

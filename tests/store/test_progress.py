@@ -13,7 +13,7 @@ from store.progress import ProgressLog
 from store.records.progress import EventDraft, EventRecord, ProgressBatch, RoundDraft
 from store.repositories.optimization_rows import STARTED_EVENT
 from store.repositories.optimizations import OptimizationRepository
-from store.repositories.search_tree import EvaluationCounts, SearchTreeRepository
+from store.repositories.search_tree import EvaluationCounts, EvaluationFilter, SearchTreeRepository
 from tests.store.steps import candidate, evaluation, event, new_lease, new_optimization, take_over
 
 FULL = ProgressBatch(
@@ -126,8 +126,8 @@ async def test_evaluations_are_found_by_candidate_and_by_phase(database: Databas
     lease = await new_lease(database)
     await ProgressLog(database).record(lease, FULL)
     tree = SearchTreeRepository(database)
-    by_candidate = await tree.evaluations(lease.optimization_id, candidate_id="c1.0.0")
-    by_phase = await tree.evaluations(lease.optimization_id, phase="held_out")
+    by_candidate = await tree.evaluations(lease.optimization_id, EvaluationFilter(candidate_id="c1.0.0"))
+    by_phase = await tree.evaluations(lease.optimization_id, EvaluationFilter(phase="held_out"))
     assert [item.key for item in by_candidate] == ["e1"]
     assert [item.key for item in by_phase] == ["e2"]
 
