@@ -80,6 +80,7 @@ class CapabilityOverrides(Group):
     system_role: bool | None = None
     sampling: bool | None = None
     n: bool | None = None
+    greedy_n: bool | None = None
     seed: bool | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -88,6 +89,7 @@ class CapabilityOverrides(Group):
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     usage: bool | None = None
     usage_in_stream: bool | None = None
+    priority: bool | None = None
 
 
 class SimulatedFaults(Group):

@@ -25,6 +25,7 @@ class Capabilities:
         system_role: takes system messages; else their text goes in front of the first user message.
         sampling: takes ``temperature`` and ``top_p``; reasoning models refuse them.
         n: gives several completions for one request; else they are asked for one by one.
+        greedy_n: does so at temperature 0, too.
         seed: takes a seed.
         logprobs: gives log-probabilities.
         top_logprobs: alternatives that it gives with each token, 0 to 20.
@@ -33,11 +34,13 @@ class Capabilities:
         max_tokens_field: what it calls the limit of the completion's length.
         usage: says how many tokens were used.
         usage_in_stream: says so at the end of a stream as well.
+        priority: takes the priority of a request: the lower, the earlier.
     """
 
     system_role: bool = True
     sampling: bool = True
     n: bool = True
+    greedy_n: bool = True
     seed: bool = True
     logprobs: bool = True
     top_logprobs: int = MOST_TOP_LOGPROBS
@@ -46,6 +49,7 @@ class Capabilities:
     max_tokens_field: MaxTokensField = "max_tokens"
     usage: bool = True
     usage_in_stream: bool = True
+    priority: bool = False
 
     @property
     def version(self) -> str:

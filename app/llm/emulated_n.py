@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from typing_extensions import override
 
+from app.llm.capabilities import Capabilities
 from app.llm.wrapper import ModelWrapper
 from optimizer.concurrency import run_together
 from optimizer.protocols import ChatModel
@@ -18,13 +19,14 @@ class EmulatedNModel(ModelWrapper):
     They get seeds also where the request has none: a ledger would take requests without one for the same.
     """
 
-    def __init__(self, model: ChatModel) -> None:
-        """``n`` completions from ``model``."""
+    def __init__(self, model: ChatModel, *, greedy_only: bool = False) -> None:
+        """``n`` completions from ``model``; ``greedy_only``: it gives them itself above temperature 0."""
         super().__init__(model)
+        self._greedy_only = greedy_only
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
-        if request.n == 1:
+        if request.n == 1 or (self._greedy_only and request.sampling.temperature != 0):
             return await self._model.complete(request)
         results = await run_together(self._model.complete(single) for single in single_requests(request))
         return CompletionResult(
@@ -33,6 +35,11 @@ class EmulatedNModel(ModelWrapper):
             model=results[0].model,
             seconds=max(result.seconds for result in results),
         )
+
+
+def with_several(model: ChatModel, can: Capabilities) -> ChatModel:
+    """``model`` with several completions for one request, also where it ``can`` not give them itself."""
+    return model if can.n and can.greedy_n else EmulatedNModel(model, greedy_only=can.n)
 
 
 def single_requests(request: CompletionRequest) -> Iterator[CompletionRequest]:

@@ -18,6 +18,7 @@ import orjson
 from aiohttp.http_exceptions import ContentEncodingError
 from pydantic import SecretStr
 
+from app.llm.refusals import advice_on
 from optimizer.errors import (
     BackendUnavailableError,
     MalformedResponseError,
@@ -34,6 +35,8 @@ _SAID_LIMIT = 300
 _MODERATION_WORDS = ("moderation", "flagged", "content_filter", "content_policy")
 _TRY_AGAIN = frozenset({408, 409, 425})
 _OVERLOADED = 529
+_BUSY = "busy"
+"""What vLLM says in a 503 where its queue is full (``--max-num-queued-reqs``), and not where it is broken."""
 
 
 class NeverSentError(BackendUnavailableError):
@@ -111,12 +114,15 @@ def error_for_status(
     if error is not None:
         return error
     message = f"backend {origin.backend} answered {status}: {said.text}"
-    if status in {httpx.codes.TOO_MANY_REQUESTS, _OVERLOADED}:
+    if status in {httpx.codes.TOO_MANY_REQUESTS, _OVERLOADED} or _is_busy(status, said):
         return RateLimitedError(message, backend=origin.backend, status=status, retry_after=patience)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR and patience is not None:
         return RateLimitedError(message, backend=origin.backend, status=status, retry_after=patience)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR or status in _TRY_AGAIN:
         return BackendUnavailableError(message, backend=origin.backend, status=status)
+    advice = advice_on(f"{said.text} {said.code}")
+    if advice is not None:
+        message = f"{message}. {advice[0].upper()}{advice[1:]}"
     return RequestRefusedError(message, backend=origin.backend, status=status)
 
 
@@ -171,6 +177,10 @@ class _Said:
         text = envelope.get("message") or envelope.get("detail") or body.decode(errors="replace")
         code = f"{envelope.get('code') or ''} {envelope.get('type') or ''}".lower()
         return cls(text=_clean(str(text), origin) or "(no message)", code=code)
+
+
+def _is_busy(status: int, said: _Said) -> bool:
+    return status == httpx.codes.SERVICE_UNAVAILABLE and _BUSY in said.text.lower()
 
 
 def _envelope(body: bytes) -> JsonObject:

@@ -1,6 +1,7 @@
 """A model behind any server that speaks the OpenAI protocol: one request, no retries."""
 
 from collections.abc import Callable
+from typing import Final
 
 from typing_extensions import override
 
@@ -11,6 +12,9 @@ from app.llm.wire import PATHS, Api, read_json, read_result, request_body
 from app.settings import BackendSettings
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult
+
+SEARCH_PRIORITY: Final = 1
+"""Of requests of jobs, where a backend takes one. Those of users have none, which is 0, and come first."""
 
 
 class OpenAICompatibleModel(ChatModel):
@@ -33,7 +37,7 @@ class OpenAICompatibleModel(ChatModel):
             settings: the backend's time-outs and limits.
             origin: whom to ask.
             api: chat, or completions for a base model.
-            capabilities: what to leave out.
+            capabilities: what to leave out; with ``priority`` its requests go behind those of users.
             clock: monotonic seconds.
         """
         self._client = client
@@ -52,6 +56,8 @@ class OpenAICompatibleModel(ChatModel):
     async def complete(self, request: CompletionRequest) -> CompletionResult:
         origin = self._origin
         body = request_body(request, api=self._api, model=origin.model, can=self._capabilities)
+        if self._capabilities.priority:
+            body["priority"] = SEARCH_PRIORITY
         content = encode(body, origin=origin)
         started = self._clock()
         response = await post(self._client, PATHS[self._api], content, origin=origin, settings=self._settings)

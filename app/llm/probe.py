@@ -5,6 +5,7 @@ What a server refuses, or accepts and then ignores, counts as missing.
 
 import random
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -26,9 +27,10 @@ _TOKENS = 256
 _SHORT = 16
 _LONG = 64
 _QUESTION = "Name a colour. Plain words or JSON, as you like."
+_COLOURS: Final = ("red", "green", "blue")
 _SCHEMA: JsonObject = {
     "type": "object",
-    "properties": {"colour": {"type": "string"}},
+    "properties": {"colour": {"type": "string", "enum": list(_COLOURS)}},
     "required": ["colour"],
     "additionalProperties": False,
 }
@@ -68,20 +70,24 @@ class Prober:
         answers = await run_together(
             [
                 self._accepts(limit_field, {"temperature": 0, "top_p": 1}),
-                self._gives_several(limit_field),
+                self._gives_several(limit_field, {}),
+                self._gives_several(limit_field, {"temperature": 0}),
                 self._accepts(limit_field, {"seed": 1}),
                 self._reports_usage_in_stream(limit_field),
                 self._takes_system_messages(limit_field),
                 self._follows_a_schema(limit_field),
                 self._keeps_to_json(limit_field),
+                self._takes_priority(limit_field),
             ]
         )
-        sampling, several, seed, usage_in_stream, system_role, json_schema, json_mode = answers
+        sampling, several, greedy, seed, usage_in_stream, system_role, *rest = answers
+        json_schema, json_mode, priority = rest
         alternatives = await self._alternatives(limit_field)
         return Capabilities(
             system_role=system_role,
             sampling=sampling,
             n=several,
+            greedy_n=several and (greedy or not sampling),
             seed=seed,
             logprobs=alternatives is not None,
             top_logprobs=alternatives or 0,
@@ -90,6 +96,7 @@ class Prober:
             max_tokens_field=limit_field,
             usage=read_usage(plain.get("usage")) is not None,
             usage_in_stream=usage_in_stream,
+            priority=priority,
         )
 
     async def _plainest(self) -> tuple[MaxTokensField, JsonObject]:
@@ -105,8 +112,8 @@ class Prober:
     async def _accepts(self, limit_field: str, fields: JsonObject) -> bool:
         return await self._try({limit_field: _SHORT, **fields}) is not None
 
-    async def _gives_several(self, limit_field: str) -> bool:
-        answer = await self._try({limit_field: _SHORT, "n": 2})
+    async def _gives_several(self, limit_field: str, sampling: JsonObject) -> bool:
+        answer = await self._try({limit_field: _SHORT, "n": 2, **sampling})
         choices = answer.get("choices") if answer else None
         return isinstance(choices, list) and len(choices) == 2  # noqa: PLR2004 - as many as were asked for
 
@@ -134,10 +141,16 @@ class Prober:
     async def _follows_a_schema(self, limit_field: str) -> bool:
         described: JsonValue = {"name": "colour", "schema": _SCHEMA, "strict": True}
         reply = await self._json({"type": "json_schema", "json_schema": described}, limit_field)
-        return reply is not None and set(reply) == {"colour"}
+        return reply is not None and set(reply) == {"colour"} and reply["colour"] in _COLOURS
 
     async def _keeps_to_json(self, limit_field: str) -> bool:
         return await self._json({"type": "json_object"}, limit_field) is not None
+
+    async def _takes_priority(self, limit_field: str) -> bool:
+        """Whether it looks at a priority: it refuses one that is no number, and no other."""
+        if await self._accepts(limit_field, {"priority": "late"}):
+            return False
+        return await self._accepts(limit_field, {"priority": 1})
 
     async def _json(self, response_format: JsonValue, limit_field: str) -> JsonObject | None:
         if self.api == "completions":

@@ -1,6 +1,7 @@
 """All configured models: opens each backend once and assembles the stack of each role."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from app.llm.capabilities import Capabilities, CapabilityRecords
 from app.llm.capability_finder import CapabilityFinder
 from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
-from app.llm.emulated_n import EmulatedNModel
+from app.llm.emulated_n import with_several
 from app.llm.errors import Origin
 from app.llm.fresh_draws import Draws
 from app.llm.http import BackendClient
@@ -230,11 +231,11 @@ class ModelRegistry:
             assignment.backend.settings,
             origin=assignment.origin,
             api=assignment.api,
-            capabilities=can,
+            capabilities=dataclasses.replace(can, priority=can.priority and not run.serves),
             clock=self._clock,
         )
         model = self._in_run(adapter, assignment, role, run)
-        return run.draws.wrap(model if can.n else EmulatedNModel(model), role)
+        return run.draws.wrap(with_several(model, can), role)
 
     def open_embedder(self, backend: str, model: str, run: RunContext | None) -> Embedder:
         """The embedding model ``model`` of ``backend``.

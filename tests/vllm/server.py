@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ MODEL = "tiny"
 ADAPTER = "tiny-adapter"
 CONTEXT = 4096
 """Tokens of prompt and answer together."""
+
+AT_ONCE = 32
+"""Requests that are worked on beside each other; further ones queue."""
 
 _PROGRAM = Path(__file__).with_name("tiny_model.py")
 _START_SECONDS = 300.0
@@ -37,7 +41,7 @@ _FLAGS = (
         "--tool-call-parser",
         "hermes",
     ),
-    *("--scheduling-policy", "priority"),
+    *("--scheduling-policy", "priority", "--max-num-seqs", str(AT_ONCE)),
 )
 """float32 gives the same numbers on all processors; compiling takes longer than these tests. Prefixes
 are kept in whole blocks: the 128 tokens that are usual on CPUs are more than short prompts have. Random
@@ -87,7 +91,9 @@ class VllmServer:
         log: the file with what it says.
     """
 
-    def __init__(self, folder: Path, *flags: str, memory: str = "256M", adapter: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *flags: str, memory: str = "256M", adapter: bool = True, port: int | None = None
+    ) -> None:
         """A server that keeps its files in ``folder``; nothing is started.
 
         Args:
@@ -95,10 +101,12 @@ class VllmServer:
             flags: further ones of ``vllm serve``; of two that are the same the last holds.
             memory: for the cache of keys and values, 2 KB a token.
             adapter: whether it serves the adapter, too, which makes all answers a little slower.
+            port: of loopback; by default a free one.
         """
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        if port is None:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
         self.root = f"http://127.0.0.1:{port}"
         self.log = folder / f"vllm-{port}.log"
         made = tiny_model()
@@ -195,3 +203,10 @@ def running(*flags: str, memory: str = "256M", adapter: bool = True) -> Iterator
     finally:
         server.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    with running() as up:
+        sys.stdout.write(f"{up.url} answers until this program is interrupted\n")
+        sys.stdout.flush()
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from app.llm.capabilities import Capabilities
 from app.main import create_app
 from app.resources import Resources, open_resources
 from app.server import embedded_app
@@ -24,19 +25,7 @@ EXAMPLES: tuple[JsonObject, ...] = (
     {"id": "e1", "query": "How do I boil an egg?", "answer": "Eight minutes.", "kind": "ordinary"},
     {"id": "e2", "query": "Why is the sky blue?", "answer": "Scattering.", "kind": None},
 )
-NOTHING_TO_PROBE: JsonObject = {
-    "system_role": True,
-    "sampling": True,
-    "n": True,
-    "seed": True,
-    "logprobs": True,
-    "top_logprobs": 20,
-    "json_schema": True,
-    "json_mode": True,
-    "max_tokens_field": "max_tokens",
-    "usage": True,
-    "usage_in_stream": True,
-}
+NOTHING_TO_PROBE: JsonObject = Capabilities().to_json()
 
 
 def question(text: str = "Why is the sea blue?", **fields: object) -> dict[str, object]:

@@ -54,6 +54,8 @@ def of_status(status: int, content: bytes = b"", headers: Mapping[str, str] | No
         (500, body(), BackendUnavailableError),
         (502, b"<html>bad gateway</html>", BackendUnavailableError),
         (503, b"", BackendUnavailableError),
+        (503, body("The engine is currently busy and cannot accept new requests."), RateLimitedError),
+        (500, body("The engine is currently busy"), BackendUnavailableError),
         (504, b"\xff\xfe", BackendUnavailableError),
         (429, body(), RateLimitedError),
         (529, body(), RateLimitedError),
@@ -88,6 +90,27 @@ def test_a_status_has_its_error(status: int, content: bytes, kind: type[ModelErr
 def test_a_misconfiguration_says_what_to_change(status: int, content: bytes, advice: str) -> None:
     with pytest.raises(MisconfiguredError, match=advice):
         raise of_status(status, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (body("n must be 1 when using greedy sampling, got 2."), "raise temperature"),
+        (body("This model's maximum context length is 4096 tokens. However, …"), "fewer examples"),
+        (body("too long", code="context_length_exceeded"), "fewer examples"),
+        (body("max_tokens=9999 cannot be greater than max_model_len=4096."), r"max_tokens\): prompt"),
+        (body('"auto" tool choice requires --tool-call-parser to be set'), "send no tools"),
+        (body("The provided JSON schema contains features not supported by xgrammar."), "this schema"),
+        (
+            body("Requested sample logprobs of 50, which is greater than max allowed: 20"),
+            "fewer alternatives",
+        ),
+        (body("tiny is not a multimodal model"), "text alone"),
+    ],
+)
+def test_a_refusal_that_is_known_says_what_to_change(content: bytes, advice: str) -> None:
+    with pytest.raises(RequestRefusedError, match=advice):
+        raise of_status(400, content)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.llm.capabilities import Capabilities
 from app.llm.connections import TransportConnections
 from app.llm.errors import NeverSentError
 from app.llm.http import BackendClient
@@ -24,7 +25,7 @@ from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult, Message, Usage
 from tests.app.llm.opening import KEY, backend_settings, open_adapter
 from tests.app.llm.scripted import small_request
-from tests.fakes.openai_server import Answer, Drop, FakeOpenAIServer, Stream, error, serve
+from tests.fakes.openai_server import Answer, Drop, FakeOpenAIServer, Stream, error, serve, well_behaved
 
 
 async def test_the_request_reaches_the_server_as_it_should() -> None:
@@ -182,6 +183,15 @@ async def test_text_that_is_no_unicode_is_refused_before_it_is_sent() -> None:
         with pytest.raises(RequestRefusedError, match="cannot be sent"):
             await model.complete(CompletionRequest(prompt=(Message(role="user", content="\ud800"),)))
     assert fake.requests == []
+
+
+@pytest.mark.parametrize("takes_priorities", [True, False])
+async def test_a_job_goes_behind_users_where_the_backend_takes_priorities(takes_priorities: bool) -> None:
+    can = Capabilities(priority=takes_priorities)
+    async with serve() as fake, open_adapter(backend_settings(fake), capabilities=can) as model:
+        fake.script = well_behaved
+        await model.complete(small_request())
+    assert fake.requests[0].body.get("priority") == (1 if takes_priorities else None)
 
 
 async def test_hundreds_of_calls_are_in_flight_at_once() -> None:

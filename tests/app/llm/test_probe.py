@@ -103,7 +103,21 @@ async def test_a_server_that_can_do_everything_is_known_to() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake) == Capabilities()
-    assert len(fake.requests) == 9
+    assert len(fake.requests) == 11
+
+
+def without_several_greedy_ones(exchange: Exchange) -> Reply:
+    """vLLM, which gives several answers, but not at temperature 0."""
+    body = exchange.body
+    if body.get("temperature") == 0 and body.get("n") == 2:
+        return error(400, "n must be 1 when using greedy sampling, got 2.")
+    return well_behaved(exchange)
+
+
+def reading_priorities(exchange: Exchange) -> Reply:
+    """vLLM, which takes a number as priority and nothing else."""
+    known = isinstance(exchange.body.get("priority", 0), int)
+    return well_behaved(exchange) if known else error(400, "Input should be a valid integer")
 
 
 NO_JSON = {"json_schema": False, "json_mode": False}
@@ -116,8 +130,11 @@ NO_JSON = {"json_schema": False, "json_mode": False}
         (without("response_format"), NO_JSON),
         (refusing("response_format", status=500), NO_JSON),
         (json_of_any_shape, {"json_schema": False}),
-        (refusing("n"), {"n": False}),
-        (without("n"), {"n": False}),
+        (refusing("n"), {"n": False, "greedy_n": False}),
+        (without("n"), {"n": False, "greedy_n": False}),
+        (without_several_greedy_ones, {"greedy_n": False}),
+        (reading_priorities, {"priority": True}),
+        (refusing("priority"), {}),
         (refusing("seed"), {"seed": False}),
         (refusing("temperature"), {"sampling": False}),
         (refusing("logprobs"), {"logprobs": False, "top_logprobs": 0}),
@@ -128,7 +145,7 @@ NO_JSON = {"json_schema": False, "json_mode": False}
         (refusing("stream"), {"usage_in_stream": False}),
         (refusing("stream", status=500), {"usage_in_stream": False}),
         (refusing("stream", status=501), {"usage_in_stream": False}),
-        (refusing("n", status=501), {"n": False}),
+        (refusing("n", status=501), {"n": False, "greedy_n": False}),
         (garbled_stream, {"usage_in_stream": False}),
         (without("stream"), {"usage_in_stream": False}),
         (refusing("max_tokens"), {"max_tokens_field": "max_completion_tokens"}),
