@@ -30,6 +30,7 @@ NO_SKIP: dict[str, Any] = {"skip_threshold": 5, "max_depth_increase": 0}
 _CAPABILITIES = {
     "system_role": True,
     "n": True,
+    "greedy_n": True,
     "seed": True,
     "logprobs": False,
     "json_schema": True,
@@ -37,6 +38,7 @@ _CAPABILITIES = {
     "max_tokens_field": "max_tokens",
     "usage": True,
     "usage_in_stream": True,
+    "priority": False,
     "sampling": True,
 }
 
