@@ -7,8 +7,8 @@ file's lock; reads have connections of their own that cannot write.
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -24,6 +24,7 @@ from store.errors import ConflictError, StoreUnavailableError, UnusableStoreErro
 from store.hints import send_hint
 from store.json_values import to_json
 from store.models.base import storable_text
+from store.serial_thread import SerialThread
 from store.wakeups import Wakeups
 
 Session: TypeAlias = AsyncSession
@@ -254,18 +255,17 @@ class _DirectConnection:
         )
         _configure_sqlite(self._engine, url, begin)
         self._connection: Connection | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"sqlite {begin}")
+        self._thread = SerialThread(f"sqlite {begin}")
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """``work`` in one transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        return await self._thread.run(partial(self._transact, work))
 
     async def close(self) -> None:
         """Close the connection and end the thread."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._disconnect)
-        await loop.run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown()
+        await self._thread.run(self._disconnect)
+        await self._thread.run(self._engine.dispose)
+        self._thread.close()
 
     def _transact(self, work: Callable[[Connection], T]) -> T:
         connection = self._connection = self._connection or self._engine.connect()
