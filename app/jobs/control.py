@@ -53,6 +53,7 @@ class JobControl:
         create: Callable[[JobTerms], Awaitable[OptimizationRecord]],
         *,
         terms: JobTerms,
+        may_see: Callable[[str], bool],
     ) -> Made:
         """The job that ``create`` makes, or that an earlier request with the same ``key`` has made.
 
@@ -61,6 +62,7 @@ class JobControl:
             request: all that makes it this request and no other.
             create: makes the job; it is told the terms with key and hash.
             terms: what else the job is made with.
+            may_see: whether the caller may know of jobs for a target.
 
         Raises:
             ApiError: 422, the key was used for another request.
@@ -69,13 +71,13 @@ class JobControl:
             return Made(record=await create(terms), repeated=False)
         sha = _hash(request)
         terms = replace(terms, idempotency_key=key, request_hash=sha)
-        if (known := await self._known(key, sha)) is not None:
+        if (known := await self._known(key, sha, may_see)) is not None:
             return known
         try:
             return Made(record=await create(terms), repeated=False)
         except ConflictError:
             # the same request at the same time was faster
-            if (known := await self._known(key, sha)) is not None:
+            if (known := await self._known(key, sha, may_see)) is not None:
                 return known
             raise
 
@@ -148,14 +150,14 @@ class JobControl:
             pass
         _LOGGER.info("%s was deleted by %s", optimization_id, actor)
 
-    async def _known(self, key: str, sha: str) -> Made | None:
+    async def _known(self, key: str, sha: str, may_see: Callable[[str], bool]) -> Made | None:
         record = await self._optimizations.by_idempotency_key(key, kind=self._kind)
         if record is None:
             return None
         if record.request_hash != sha:
+            which = f", which has made {record.id}" if may_see(record.target) else ""
             raise unprocessable(
-                f"the idempotency key was used for another request, which has made {record.id}: send a new "
-                "key with a new request",
+                f"the idempotency key was used for another request{which}: send a new key with a new request",
                 param="Idempotency-Key",
                 code="idempotency_key_reused",
             )

@@ -68,7 +68,12 @@ class OptimizationControl:
         await self._control.delete(optimization_id, used_by=used_by, actor=actor)
 
     async def replay(
-        self, optimization_id: str, request: ReplayOptimization, key: str | None
+        self,
+        optimization_id: str,
+        request: ReplayOptimization,
+        key: str | None,
+        *,
+        may_see: Callable[[str], bool],
     ) -> Shown[OptimizationObject]:
         """Store a job that replays another one, unless an earlier request with the same ``key`` has done so.
 
@@ -84,10 +89,16 @@ class OptimizationControl:
             return await self._store(spec, source.target, terms)
 
         asked: JsonObject = {"replay": optimization_id, "body": request.model_dump(mode="json")}
-        return await self._make(key, asked, create)
+        return await self._make(key, asked, create, may_see=may_see)
 
     async def restart(
-        self, optimization_id: str, request: RestartOptimization, key: str | None, *, check: CheckTarget
+        self,
+        optimization_id: str,
+        request: RestartOptimization,
+        key: str | None,
+        *,
+        check: CheckTarget,
+        may_see: Callable[[str], bool],
     ) -> Shown[OptimizationObject]:
         """Store a job that takes over the first rounds of another one, unless ``key`` has made it before.
 
@@ -108,10 +119,16 @@ class OptimizationControl:
             return await self._store(spec, source.target, terms)
 
         asked: JsonObject = {"restart": optimization_id, "body": request.model_dump(mode="json")}
-        return await self._make(key, asked, create, check=check)
+        return await self._make(key, asked, create, check=check, may_see=may_see)
 
     async def clone(
-        self, optimization_id: str, changes: JsonObject, key: str | None, *, check: CheckTarget
+        self,
+        optimization_id: str,
+        changes: JsonObject,
+        key: str | None,
+        *,
+        check: CheckTarget,
+        may_see: Callable[[str], bool],
     ) -> Shown[OptimizationObject]:
         """Store a job like another one with ``changes``, unless ``key`` has made it before.
 
@@ -128,7 +145,8 @@ class OptimizationControl:
             terms = replace(terms, priority=request.priority, derived_from=optimization_id)
             return await self._store(await build_spec(request, self._resources), request.target, terms)
 
-        return await self._make(key, {"clone": optimization_id, "body": changes}, create, check=check)
+        asked: JsonObject = {"clone": optimization_id, "body": changes}
+        return await self._make(key, asked, create, check=check, may_see=may_see)
 
     async def _make(
         self,
@@ -137,9 +155,10 @@ class OptimizationControl:
         create: Callable[[JobTerms], Awaitable[OptimizationRecord]],
         *,
         check: CheckTarget | None = None,
+        may_see: Callable[[str], bool],
     ) -> Shown[OptimizationObject]:
         """What was asked is all that names the request: a repetition needs no source, which may be gone."""
-        made = await self._control.make(key, asked, create, terms=JobTerms())
+        made = await self._control.make(key, asked, create, terms=JobTerms(), may_see=may_see)
         if check is not None:
             check(made.record.target)
         return Shown(await self._service.show(made.record), repeated=made.repeated)

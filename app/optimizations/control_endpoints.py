@@ -64,13 +64,14 @@ async def replay_optimization(
     optimization_id: str,
     request: ReplayOptimization,
     resources: CurrentResources,
-    _: OptimizingPrincipal,
+    principal: OptimizingPrincipal,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> OptimizationObject:
     """Queue a replay of a job that has ended, under its settings or others, from its recorded calls alone."""
     control = OptimizationControl(resources)
-    return show_made(await control.replay(optimization_id, request, idempotency_key), response)
+    made = await control.replay(optimization_id, request, idempotency_key, may_see=principal.may_ask)
+    return show_made(made, response)
 
 
 @router.post("/restart", status_code=202, responses=REPEATED)
@@ -85,7 +86,9 @@ async def restart_optimization(
     """Queue a job that takes over the rounds of an ended one before ``from_round`` and goes on anew."""
     check = partial(principal.check_model, targets=resources.models.target_names())
     control = OptimizationControl(resources)
-    made = await control.restart(optimization_id, request, idempotency_key, check=check)
+    made = await control.restart(
+        optimization_id, request, idempotency_key, check=check, may_see=principal.may_ask
+    )
     return show_made(made, response)
 
 
@@ -105,5 +108,7 @@ async def clone_optimization(
     """
     check = partial(principal.check_target, targets=resources.models.target_names())
     control = OptimizationControl(resources)
-    made = await control.clone(optimization_id, changes, idempotency_key, check=check)
+    made = await control.clone(
+        optimization_id, changes, idempotency_key, check=check, may_see=principal.may_ask
+    )
     return show_made(made, response)

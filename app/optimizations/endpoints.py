@@ -53,7 +53,7 @@ async def create_optimization(
 ) -> OptimizationObject:
     """Queue a job."""
     principal.check_target(request.target, resources.models.target_names())
-    made = await OptimizationService(resources).create(request, idempotency_key)
+    made = await OptimizationService(resources).create(request, idempotency_key, may_see=principal.may_ask)
     return show_made(made, response)
 
 

@@ -1,6 +1,6 @@
 """Jobs: create and look at them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from app.jobs.idempotency import Shown
@@ -42,8 +42,12 @@ class OptimizationService:
         self._resources = resources
         self._control = resources.control(JobKind.PROMPT)
 
-    async def create(self, request: CreateOptimization, key: str | None) -> Shown[OptimizationObject]:
+    async def create(
+        self, request: CreateOptimization, key: str | None, *, may_see: Callable[[str], bool]
+    ) -> Shown[OptimizationObject]:
         """Store a job, unless an earlier request with the same ``key`` has done so.
+
+        A refusal names that request's job only to a caller who ``may_see`` its target.
 
         Raises:
             InvalidInputError: the request cannot work.
@@ -60,7 +64,7 @@ class OptimizationService:
 
         asked: JsonObject = request.model_dump(mode="json")
         terms = JobTerms(priority=request.priority)
-        made = await self._control.make(key, {"create": asked}, create, terms=terms)
+        made = await self._control.make(key, {"create": asked}, create, terms=terms, may_see=may_see)
         return Shown(await self.show(made.record), repeated=made.repeated)
 
     async def estimate(self, request: CreateOptimization) -> Forecast:

@@ -304,6 +304,30 @@ async def test_jobs_are_not_turned_to_another_model(premises: Premises) -> None:
     assert await premises.snapshot() == before
 
 
+async def test_a_reused_idempotency_key_names_a_job_only_to_who_may_see_it(premises: Premises) -> None:
+    client = premises.service.client
+    job: dict[str, Any] = {"queries": ["a", "b", "c"], "held_out": 0, "examples": []}
+
+    async def make(target: str, headers: dict[str, str]) -> httpx.Response:
+        sent = headers | {"idempotency-key": "mine"}
+        return await client.post("/v1/optimizations", json=job | {"target": target}, headers=sent)
+
+    made = await make(FOREIGN, ADMIN)
+    assert made.status_code == 202, made.text
+
+    told, secret = await make(OWN, ADMIN), await make(OWN, premises.key)
+    own = premises.own["optimization_id"]
+    copied = await client.post(
+        f"/v1/optimizations/{own}/clone", json={}, headers=premises.key | {"idempotency-key": "mine"}
+    )
+
+    for refused in (told, secret, copied):
+        assert refused.status_code == 422
+        assert refused.json()["error"]["code"] == "idempotency_key_reused"
+    assert made.json()["id"] in told.text
+    assert "opt_" not in secret.text + copied.text
+
+
 async def test_the_embedder_and_the_own_model_answer(premises: Premises) -> None:
     client = premises.service.client
     answer = await client.post("/v1/chat/completions", json=chat(), headers=premises.key)
