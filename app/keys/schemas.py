@@ -16,7 +16,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 Note = Annotated[str, Field(max_length=2000)]
 Scopes = Annotated[set[Scope], Field(min_length=1)]
 Models = Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=1000)]
-Moment = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_LAST_MOMENT = 253_402_300_799
+"""The end of the year 9999: later times are no dates, and most likely milliseconds."""
+Moment = Annotated[float, Field(gt=0, le=_LAST_MOMENT, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -64,7 +66,7 @@ class CreateKey(_Strict):
     Attributes:
         scopes: ``serve`` to ask models, ``optimize`` for jobs, prompts and queries, ``admin`` for everything.
         models: the targets that it may ask; null for all.
-        expires_at: Unix seconds; null for never.
+        expires_at: Unix seconds, up to the end of the year 9999; null for never.
     """
 
     name: Name

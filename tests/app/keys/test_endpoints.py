@@ -119,6 +119,8 @@ async def test_a_revoked_key_fails_in_another_process_too(postgres_url: str) -> 
         ({"name": "x", "scopes": ["root"]}, "scopes.0"),
         ({"name": "x", "models": ["nobody"]}, "models"),
         ({"name": "x", "expires_at": 1.0}, "expires_at"),
+        ({"name": "x", "expires_at": 1e300}, "expires_at"),
+        ({"name": "x", "expires_at": 253_402_300_800}, "expires_at"),
         ({"name": "x", "limits": {"requests_per_minute": 0}}, "limits.requests_per_minute"),
         ({"name": "x", "limits": {"quotas": [{"period": "day"}]}}, "limits.quotas.0"),
         ({"name": "x", "limits": {"quotas": [{"period": "week", "tokens": 1}]}}, "limits.quotas.0.period"),
