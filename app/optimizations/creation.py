@@ -59,6 +59,24 @@ class _Plan:
     asked: tuple[str, ...]
 
 
+def stored_request(stored: JsonObject) -> CreateOptimization:
+    """A request that was checked and stored earlier; what a newer version has added to it is passed over.
+
+    Raises:
+        ValidationError: it cannot be read, since it holds a value that this version does not know.
+    """
+    request = CreateOptimization.model_validate(stored, extra="ignore")
+    base: JsonObject = PRESETS[request.preset].model_dump(mode="json")
+    known: JsonObject = {}
+    for name, value in request.settings.items():
+        group = base.get(name)
+        if isinstance(group, dict) and isinstance(value, dict):
+            known[name] = {key: item for key, item in value.items() if key in group}
+        elif name in base:
+            known[name] = value
+    return request.model_copy(update={"settings": known})
+
+
 async def build_spec(request: CreateOptimization, resources: Resources) -> JobSpec:
     """Everything that the job depends on, stored where it has to be, with what it will take.
 

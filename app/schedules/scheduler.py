@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app.background import BackgroundLoop
 from app.jobs.spec import JobSpec
-from app.optimizations.creation import DEFAULT_LABEL, build_spec
+from app.optimizations.creation import DEFAULT_LABEL, build_spec, stored_request
 from app.optimizations.schemas import CreateOptimization
 from app.resources import Resources
 from app.schedules.drift import CountedFailures, FailureMeasure, look_for_drift
@@ -87,7 +87,7 @@ class Scheduler:
                 return False
             if not await self._schedules.is_due(schedule):
                 return False  # before queries are stored for a job that another process has made
-            request = CreateOptimization.model_validate(schedule.request)
+            request = stored_request(schedule.request)
             spec = await build_spec(request, self._resources)
             make = partial(self._make, schedule, request, spec)
             return await settle(outcome=RunOutcome.STARTED, reason=found.reason, make=make)
@@ -120,7 +120,7 @@ class Scheduler:
             return _Found(go=True)
         if schedule.last_started_at is not None and now - schedule.last_started_at < trigger.cooldown_seconds:
             return _Found(go=False, reason="its last job was made too short a time ago")
-        request = CreateOptimization.model_validate(schedule.request)
+        request = stored_request(schedule.request)
         served = await self._resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
         version_id = None if served is None else served.id
         verdict = await look_for_drift(trigger, self._measure, request.target, version_id)

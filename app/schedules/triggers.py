@@ -123,5 +123,5 @@ _TRIGGER: TypeAdapter[CronTrigger | DriftTrigger] = TypeAdapter(Trigger)
 
 
 def read_trigger(stored: object) -> CronTrigger | DriftTrigger:
-    """The trigger that a schedule's row holds."""
-    return _TRIGGER.validate_python(stored)
+    """The trigger that a schedule's row holds; what a newer version has added to it is passed over."""
+    return _TRIGGER.validate_python(stored, extra="ignore")

@@ -6,11 +6,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app.schedules.scheduler import Scheduler, scheduled
 from optimizer.drift import FailureCount
 from store.errors import StoreUnavailableError
+from store.models.schedule import Schedule
 from store.records.optimizations import OptimizationStatus
 from store.records.schedules import TrafficTally
 from store.repositories.schedules import ScheduleRepository
@@ -69,6 +70,29 @@ async def test_a_schedule_that_is_due_makes_one_job_however_many_times_were_miss
     assert (run["due_at"], run["outcome"], run["job_id"]) == (1000.0, "started", made)
     queued = await service.get(f"/v1/optimizations/{made}")
     assert (queued["status"], queued["target"], queued["preset"]) == ("queued", SMALL, "paper")
+
+
+async def test_what_a_newer_version_has_added_to_a_schedule_is_passed_over(service: JobService) -> None:
+    schedule = await add(service, settings={"judge": {"temperature": 0.5}}, gate={"finalists": 1})
+    newer = {
+        "request": job(
+            held_out=0,
+            later=1,
+            budget={"calls": 300, "later": 1},
+            gate={"finalists": 1, "later": 1},
+            settings={"later": 1, "depth": 4, "judge": {"temperature": 0.5, "later": 1}},
+        ),
+        "trigger": {**NIGHTLY, "later": 1},
+    }
+    async with service.resources.database.session() as session:
+        await session.execute(update(Schedule).where(Schedule.id == schedule).values(**newer))
+    assert (await service.get(f"/v1/schedules/{schedule}"))["request"] == newer["request"]
+    await make_due(service, schedule)
+    assert await Scheduler(service.resources).tick() == 1
+    (made,) = await jobs_of(service, schedule)
+    shown = await service.get(f"/v1/optimizations/{made}")
+    assert (shown["budget"]["calls"], shown["settings"]["depth"]) == (300, 4)
+    assert shown["settings"]["judge"]["temperature"] == 0.5
 
 
 async def test_many_processes_that_look_at_once_make_one_job(database_url: str) -> None:
