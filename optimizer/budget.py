@@ -5,7 +5,8 @@ state has no await inside it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -82,6 +83,7 @@ class Budget(StopCondition):
         self._closed_by: str | None = None
         self._largest = NOTHING_SPENT
         self._changed = asyncio.Event()
+        self._hearing: set[Callable[[], None]] = set()
 
     @property
     def spent(self) -> Spend:
@@ -131,11 +133,22 @@ class Budget(StopCondition):
     def change(self, limits: Limits) -> None:
         """From now on the run may use ``limits``.
 
-        Calls under way are not given up, also where there is less now than they take; what waits for room
-        looks again.
+        Calls under way are not given up where there is less of something now than they take, but whoever sees
+        to it that none goes on when the time is over hears of it; what waits for room looks again.
         """
         self.limits = limits
         self._announce()
+        for changed in tuple(self._hearing):
+            changed()
+
+    @contextmanager
+    def heard_by(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Call ``changed`` whenever the limits have changed while the block runs."""
+        self._hearing.add(changed)
+        try:
+            yield
+        finally:
+            self._hearing.discard(changed)
 
     def close(self, limit: str | None) -> None:
         """Refuse every call as ``limit`` would; None lets calls through again.

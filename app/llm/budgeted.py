@@ -97,9 +97,17 @@ class BudgetedModel(ModelWrapper):
 
     async def _in_time(self, request: CompletionRequest) -> CompletionResult:
         deadline = asyncio.timeout(self._budget.seconds_left())
+        loop = asyncio.get_running_loop()
+
+        def move() -> None:
+            left = self._budget.seconds_left()
+            if not deadline.expired():
+                deadline.reschedule(None if left is None else loop.time() + left)
+
         try:
             async with deadline:
-                return await self._model.complete(request)
+                with self._budget.heard_by(move):
+                    return await self._model.complete(request)
         except TimeoutError:
             if deadline.expired():
                 raise self._budget.refusal("seconds") from None

@@ -35,6 +35,20 @@ def test_what_waits_for_room_looks_again_when_there_is_more() -> None:
     run_virtually(run())
 
 
+def test_who_listens_hears_of_new_limits_until_it_leaves() -> None:
+    budget, heard = Budget(Limits(), clock=ManualClock()), list[float | None]()
+
+    def listen() -> None:
+        heard.append(budget.limits.seconds)
+
+    with budget.heard_by(listen):
+        budget.change(Limits(seconds=1))
+        budget.change(Limits(seconds=2))
+    budget.change(Limits(seconds=3))
+
+    assert heard == [1, 2]
+
+
 def test_a_raised_budget_is_no_longer_exhausted() -> None:
     budget = Budget(Limits(calls=2), clock=ManualClock(), spent=Spend(calls=2))
     assert budget.exhausted(1)

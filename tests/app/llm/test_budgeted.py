@@ -155,6 +155,35 @@ async def test_a_call_under_way_when_the_time_is_over_is_given_up_with_its_bound
     assert asyncio.all_tasks() == before
 
 
+@pytest.mark.parametrize("before", [60.0, None])
+async def test_a_call_under_way_is_given_up_where_the_limit_is_lowered_to_less_than_it_has_taken(
+    before: float | None,
+) -> None:
+    budget, inner = budget_of(Limits(seconds=before)), ScriptedModel(["fine"], gate=asyncio.Event())
+    asking = asyncio.create_task(BudgetedModel(inner, budget, PRICE).complete(small_request()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert inner.requests
+    budget.change(Limits(seconds=0.0))
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        await asking
+    assert (inner.cancelled, budget.spent, budget.reserved) == (1, BOUND, Spend())
+    budget.change(Limits(seconds=1.0))
+
+
+async def test_a_call_under_way_goes_on_where_the_limit_is_raised_or_taken_away() -> None:
+    gate = asyncio.Event()
+    budget, inner = budget_of(Limits(seconds=60.0)), ScriptedModel(["fine"], gate=gate)
+    asking = asyncio.create_task(BudgetedModel(inner, budget, PRICE).complete(small_request()))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert inner.requests
+    for limit in (120.0, None):
+        budget.change(Limits(seconds=limit))
+    gate.set()
+    assert (await asking).completions[0].text == "fine"
+
+
 @pytest.mark.parametrize(("limit", "waits"), [(None, [30.0]), (30.1, [30.0]), (30.0, []), (1.0, [])])
 async def test_a_wait_that_would_outlast_the_budget_is_not_begun(
     limit: float | None, waits: list[float]
