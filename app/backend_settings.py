@@ -67,10 +67,19 @@ class CircuitSettings(Group):
     max_open_seconds: Seconds = 60.0
 
 
+RequestOrder = Literal["prefix", "arrival"]
+"""In which order a job's waiting requests leave: common beginnings together, or as they came."""
+
+
 class PriceSettings(Group):
-    """Price per million tokens, in any one currency."""
+    """Price per million tokens, in any one currency.
+
+    ``cached_input_per_million`` is that of prompt tokens which the backend says it had in its cache; by
+    default they cost what the others cost.
+    """
 
     input_per_million: float = Field(default=0.0, ge=0)
+    cached_input_per_million: float | None = Field(default=None, ge=0)
     output_per_million: float = Field(default=0.0, ge=0)
 
 

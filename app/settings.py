@@ -25,6 +25,7 @@ from app.backend_settings import (
     Group,
     PriceSettings,
     RedisSettings,
+    RequestOrder,
     RetrySettings,
     Seconds,
     SimulatedSettings,
@@ -113,6 +114,8 @@ class BackendSettings(Group):
             server without keys.
         max_concurrency: most requests in flight.
         requests_per_minute / tokens_per_minute: most of a minute; by default as many as come.
+        request_order: in which order those of a job leave that have to wait for a place: ``prefix`` sends
+            those with a common beginning one after the other, for the backend's prefix cache.
         max_response_bytes: a longer response is refused.
         capabilities: what not to probe.
     """
@@ -124,6 +127,7 @@ class BackendSettings(Group):
     max_concurrency: int = Field(default=64, ge=1, le=10_000)
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
+    request_order: RequestOrder = "prefix"
     max_response_bytes: int = Field(default=32 * 2**20, ge=1024)
     timeouts: TimeoutSettings = TimeoutSettings()
     retries: RetrySettings = RetrySettings()

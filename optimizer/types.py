@@ -108,10 +108,11 @@ class CompletionRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """Tokens of one or more calls."""
+    """Tokens of calls. The cached ones are among the prompt's; None where the backend does not say them."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_prompt_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -120,9 +121,11 @@ class Usage:
 
     def __add__(self, other: "Usage") -> "Usage":
         """Sum of two usages."""
+        told = [item for item in (self.cached_prompt_tokens, other.cached_prompt_tokens) if item is not None]
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_prompt_tokens=sum(told) if told else None,
         )
 
 
@@ -160,12 +163,13 @@ class CompletionResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spend:
-    """What calls have cost. ``cost`` is in the currency of the configured prices."""
+    """What calls have cost, in the prices' currency. Sums from the store lack ``cached_prompt_tokens``."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+    cached_prompt_tokens: int = 0
 
     @property
     def tokens(self) -> int:
@@ -179,6 +183,7 @@ class Spend:
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cost=self.cost + other.cost,
+            cached_prompt_tokens=self.cached_prompt_tokens + other.cached_prompt_tokens,
         )
 
 

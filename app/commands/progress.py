@@ -99,6 +99,14 @@ def print_result(console: Console, job: JobJson) -> None:
         console.print(plain(f"\n{describe_verdict(gate)}", style="bold"))
         for line in describe_evidence(gate, result.get("judge")):
             console.print(plain(line))
+    if result.get("prompt_cache") is not None:
+        cache = result["prompt_cache"]
+        console.print(
+            plain(
+                f"{cache['cached_prompt_tokens']:,} of {cache['prompt_tokens']:,} prompt tokens came from "
+                f"backends' caches ({cache['share']:.0%})"
+            )
+        )
     if result.get("replay") is not None:
         console.print(plain(describe_replay(result["replay"])))
     if result.get("prompt_version") is not None:

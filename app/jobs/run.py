@@ -12,6 +12,7 @@ from app.jobs.event_bodies import search_body
 from app.jobs.gate_bodies import conclusion_body, judge_body
 from app.jobs.grounds import Grounds, describe_replay, own_grounds, replayed_grounds, restarted_grounds
 from app.jobs.judging import check_judging
+from app.jobs.prompt_cache import prompt_cache
 from app.jobs.recorder import RunRecorder
 from app.jobs.reserve import KeepForGate
 from app.jobs.restarts import RoundWatch, describe_restart
@@ -269,6 +270,9 @@ def _report(
         "models": models.names(),
         "rewards": scorer.provenance(),
     }
+    cached = prompt_cache(grounds.context.meter.uses)
+    if cached is not None and spec.replay is None:
+        report["prompt_cache"] = cached
     if spec.replay is not None and grounds.context.replay is not None:
         report["replay"] = describe_replay(spec.replay, grounds.context.replay)
     elif spec.restart is not None:

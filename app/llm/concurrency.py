@@ -2,9 +2,11 @@
 
 from typing_extensions import override
 
+from app.backend_settings import RequestOrder
 from app.llm.accounting import spend_without_answer
 from app.llm.budgeted import upper_bound
 from app.llm.limits.limiter import BackendLimiter, NoPlaceError, Place
+from app.llm.limits.sweep import Beginning
 from app.llm.prices import Price
 from app.llm.wrapper import ModelWrapper
 from optimizer.budget import Budget
@@ -20,7 +22,14 @@ class ConcurrencyLimitedModel(ModelWrapper):
     """
 
     def __init__(
-        self, model: ChatModel, limiter: BackendLimiter, *, job: str, budget: Budget, price: Price
+        self,
+        model: ChatModel,
+        limiter: BackendLimiter,
+        *,
+        job: str,
+        budget: Budget,
+        price: Price,
+        order: RequestOrder = "prefix",
     ) -> None:
         """``model``, which reserves in ``budget`` what a request can cost at ``price``.
 
@@ -30,20 +39,23 @@ class ConcurrencyLimitedModel(ModelWrapper):
             job: for whom places are shared out fairly.
             budget: the job's.
             price: of the model's tokens.
+            order: in which requests leave that have to wait.
         """
         super().__init__(model)
         self._limiter = limiter
         self._job = job
         self._budget = budget
         self._price = price
+        self._order = order
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
+        beginning = beginning_of(request, self.name) if self._order == "prefix" else ()
         estimate = self._price.spend(upper_bound(request))
         while True:
             try:
                 async with self._limiter.hold(
-                    self._job, estimate.tokens, patience=self._budget.seconds_left()
+                    self._job, estimate.tokens, patience=self._budget.seconds_left(), beginning=beginning
                 ) as place:
                     if not self._budget.must_wait(estimate):
                         return await self._ask(request, estimate, place)
@@ -62,6 +74,13 @@ class ConcurrencyLimitedModel(ModelWrapper):
         if result.usage is not None:
             place.tokens = result.usage.total_tokens
         return result
+
+
+def beginning_of(request: CompletionRequest, model: str) -> Beginning:
+    """What ``model`` reads of ``request``, from the first word on: other models keep other prefixes."""
+    if isinstance(request.prompt, str):
+        return (model, request.prompt)
+    return (model, *(part for turn in request.prompt for part in (turn.role, turn.text)))
 
 
 class WatchedModel(ModelWrapper):

@@ -161,12 +161,13 @@ class CallLedger:
     ) -> CompletionResult:
         recorded = await self._recorded(key, model, request, role)
         result = result_from_json(recorded.response) if recorded else None
+        first = key not in self._accounted
         if recorded is not None:
             self._count_as_spent(
                 key, recorded
             )  # also where another version's answer has to be asked for again
         if result is not None:
-            self._meter.replayed(role)
+            self._meter.replayed(role, result.usage if first else None)
             return result
         refusal = refusal_from_json(recorded.response) if recorded else None
         if refusal is not None:

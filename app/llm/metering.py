@@ -22,7 +22,7 @@ from optimizer.errors import (
     RequestRefusedError,
 )
 from optimizer.protocols import ChatModel
-from optimizer.types import CompletionRequest, CompletionResult, ModelRole, Spend
+from optimizer.types import CompletionRequest, CompletionResult, ModelRole, Spend, Usage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,7 @@ class RoleUse:
         unreported: requests that ended without token counts; ``spend`` holds the most that they can be.
         replayed: answers taken from the ledger, which cost nothing now.
         seconds: time spent waiting for answers, added up over requests that ran beside each other.
+        told: what backends have said of the tokens of all answers, those from the ledger included, each once.
     """
 
     spend: Spend = field(default_factory=Spend)
@@ -43,6 +44,7 @@ class RoleUse:
     unreported: int = 0
     replayed: int = 0
     seconds: float = 0.0
+    told: Usage = field(default_factory=Usage)
 
 
 class Meter:
@@ -62,14 +64,15 @@ class Meter:
         """What all roles have used together."""
         return sum((use.spend for use in self._uses.values()), Spend())
 
-    def answered(self, role: ModelRole, spend: Spend, *, seconds: float, reported: bool) -> None:
-        """Count an answer; ``reported`` says whether the backend counted its tokens."""
+    def answered(self, role: ModelRole, spend: Spend, *, seconds: float, usage: Usage | None) -> None:
+        """Count an answer; ``usage`` is what the backend says, or None where it does not."""
         use = self._use(role)
         self._uses[role] = dataclasses.replace(
             use,
             spend=use.spend + spend,
             seconds=use.seconds + seconds,
-            unreported=use.unreported + (not reported),
+            unreported=use.unreported + (usage is None),
+            told=use.told + (usage or Usage()),
         )
 
     def failed(self, role: ModelRole, spend: Spend, *, seconds: float) -> None:
@@ -83,10 +86,11 @@ class Meter:
             seconds=use.seconds + seconds,
         )
 
-    def replayed(self, role: ModelRole) -> None:
-        """Count an answer from the ledger."""
+    def replayed(self, role: ModelRole, usage: Usage | None = None) -> None:
+        """Count an answer from the ledger; ``usage`` where it is the first time in this attempt."""
         use = self._use(role)
-        self._uses[role] = dataclasses.replace(use, replayed=use.replayed + 1)
+        told = use.told + (usage or Usage())
+        self._uses[role] = dataclasses.replace(use, replayed=use.replayed + 1, told=told)
 
     def _use(self, role: ModelRole) -> RoleUse:
         return self._uses.get(role, RoleUse())
@@ -138,12 +142,12 @@ class MeteredModel(ModelWrapper):
             raise
         except BaseException:
             seconds = self._clock() - started
-            self._meter.answered(self._role, estimate, seconds=seconds, reported=False)
+            self._meter.answered(self._role, estimate, seconds=seconds, usage=None)
             self._tell("cancelled", estimate, seconds)
             raise
-        reported, seconds = result.usage is not None, self._clock() - started
+        seconds = self._clock() - started
         spend = estimate if result.usage is None else self._price.spend(result.usage)
-        self._meter.answered(self._role, spend, seconds=seconds, reported=reported)
+        self._meter.answered(self._role, spend, seconds=seconds, usage=result.usage)
         self._tell("answered", spend, seconds)
         return result
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from app.llm.capability_finder import ProbedModel
+from app.llm.concurrency import ConcurrencyLimitedModel
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.limits.limiter import BackendLimiter
@@ -13,6 +14,7 @@ from app.llm.passthrough import ModelUpstream, Passthrough
 from app.llm.prices import Price
 from app.llm.wire import Api, Path
 from app.settings import BackendSettings
+from optimizer.budget import Budget
 from optimizer.protocols import ChatModel
 from optimizer.types import ModelRole
 
@@ -62,6 +64,17 @@ class OpenedBackend:
         if self.tracing is None:
             return plain
         return self.tracing.upstream(plain, settings=self.settings)
+
+    def limited(self, model: ChatModel, *, job: str, budget: Budget) -> ChatModel:
+        """``model`` of a job, whose requests wait for a place here and for room in its ``budget``."""
+        return ConcurrencyLimitedModel(
+            model,
+            self.limiter,
+            job=job,
+            budget=budget,
+            price=self.price,
+            order=self.settings.request_order,
+        )
 
     def traced(self, model: ChatModel, *, role: ModelRole, origin: Origin, path: Path) -> ChatModel:
         """``model`` of a job, whose requests go to ``path``; with spans where they are wanted."""

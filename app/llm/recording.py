@@ -51,10 +51,16 @@ def result_to_json(result: CompletionResult) -> JsonObject:
             {"text": item.text, "finish_reason": item.finish_reason, "logprobs": item.logprobs}
             for item in result.completions
         ],
-        "usage": None if result.usage is None else dataclasses.asdict(result.usage),
+        "usage": None if result.usage is None else _usage_to_json(result.usage),
         "model": result.model,
         "seconds": result.seconds,
     }
+
+
+def _usage_to_json(usage: Usage) -> JsonObject:
+    """``usage``; versions that know of no prefix cache can read it where the backend says nothing of one."""
+    told: JsonObject = dataclasses.asdict(usage)
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def result_from_json(record: JsonObject) -> CompletionResult | None:
@@ -71,7 +77,9 @@ def result_from_json(record: JsonObject) -> CompletionResult | None:
         usage=None
         if stored.usage is None
         else Usage(
-            prompt_tokens=stored.usage.prompt_tokens, completion_tokens=stored.usage.completion_tokens
+            prompt_tokens=stored.usage.prompt_tokens,
+            completion_tokens=stored.usage.completion_tokens,
+            cached_prompt_tokens=stored.usage.cached_prompt_tokens,
         ),
         model=stored.model,
         seconds=stored.seconds,
@@ -105,6 +113,7 @@ class _StoredCompletion(_Stored):
 class _StoredUsage(_Stored):
     prompt_tokens: int
     completion_tokens: int
+    cached_prompt_tokens: int | None = None
 
 
 class _StoredResult(_Stored):

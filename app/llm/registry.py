@@ -9,7 +9,7 @@ from functools import partial
 from app.llm.budgeted import BudgetedModel, waiting_within
 from app.llm.capabilities import Capabilities, CapabilityRecords
 from app.llm.capability_finder import CapabilityFinder
-from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
+from app.llm.concurrency import WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import with_several
 from app.llm.errors import Origin
@@ -301,9 +301,7 @@ class ModelRegistry:
         model = BudgetedModel(model, run.budget, backend.price)
         if run.serves:
             return WatchedModel(model, backend.limiter)
-        model = ConcurrencyLimitedModel(
-            model, backend.limiter, job=run.scope, budget=run.budget, price=backend.price
-        )
+        model = backend.limited(model, job=run.scope, budget=run.budget)
         model = RetryingModel(
             model,
             backend.settings.retries,

@@ -158,7 +158,13 @@ def read_usage(usage: JsonValue) -> Usage | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     if not is_count(prompt) or not is_count(completion):
         return None
-    return Usage(prompt_tokens=int(str(prompt)), completion_tokens=int(str(completion)))
+    told = usage.get("prompt_tokens_details")
+    cached = told.get("cached_tokens") if isinstance(told, dict) else None
+    return Usage(
+        prompt_tokens=int(str(prompt)),
+        completion_tokens=int(str(completion)),
+        cached_prompt_tokens=min(int(str(cached)), int(str(prompt))) if is_count(cached) else None,
+    )
 
 
 def _parameters(request: CompletionRequest, can: Capabilities, *, limit_field: str) -> JsonObject:

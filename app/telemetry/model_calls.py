@@ -16,7 +16,11 @@ class ModelCallMetrics:
             "drpo_model_call_seconds", "From a job's request to its end.", SECONDS, "role", "backend"
         )
         self._tokens = metrics.counter(
-            "drpo_model_call_tokens", "Tokens of jobs' requests.", "role", "backend", "kind"
+            "drpo_model_call_tokens",
+            "Tokens of jobs' requests; cached ones are among the input.",
+            "role",
+            "backend",
+            "kind",
         )
         self._cost = metrics.counter(
             "drpo_model_call_cost", "What they cost, in the currency of the prices.", "role", "backend"
@@ -35,5 +39,6 @@ class ModelCallMetrics:
         self._calls.labels(role.value, backend, outcome).inc()
         self._seconds.labels(role.value, backend).observe(seconds)
         self._tokens.labels(role.value, backend, "input").inc(spend.prompt_tokens)
+        self._tokens.labels(role.value, backend, "cached_input").inc(spend.cached_prompt_tokens)
         self._tokens.labels(role.value, backend, "output").inc(spend.completion_tokens)
         self._cost.labels(role.value, backend).inc(spend.cost)

@@ -10,6 +10,7 @@ from app.llm.limits.ceiling import AdaptiveCeiling
 from app.llm.limits.exchange import MOST_WANTED, Demand, Exchange, Reply, Report
 from app.llm.limits.rates import RateLimit, Rates
 from app.llm.limits.sharing import Sharing
+from app.llm.limits.sweep import Beginning
 from app.llm.limits.turns import Line, Ticket, Turns
 from optimizer.errors import RateLimitedError
 
@@ -110,13 +111,17 @@ class BackendLimiter:
                 yield place
 
     @asynccontextmanager
-    async def hold(self, job: str, tokens: int, *, patience: float | None = None) -> AsyncIterator[Place]:
+    async def hold(
+        self, job: str, tokens: int, *, patience: float | None = None, beginning: Beginning = ()
+    ) -> AsyncIterator[Place]:
         """A place for a request of ``job`` that uses ``tokens`` at most; at the end it says what was used.
+
+        Of a job's requests that wait, those with a common ``beginning`` leave one after the other.
 
         Raises:
             NoPlaceError: there was none for ``patience`` seconds.
         """
-        ticket = await self._enter(job, tokens, patience)
+        ticket = await self._enter(job, tokens, patience, beginning)
         place = Place(tokens)
         try:
             yield place
@@ -191,8 +196,8 @@ class BackendLimiter:
         """Hand out this process's share."""
         self._admit()
 
-    async def _enter(self, job: str, tokens: int, patience: float | None) -> Ticket:
-        ticket = self._turns.join(job, tokens)
+    async def _enter(self, job: str, tokens: int, patience: float | None, beginning: Beginning) -> Ticket:
+        ticket = self._turns.join(job, tokens, beginning)
         self._pump()
         try:
             async with asyncio.timeout(None if ticket.admitted.done() else patience):

@@ -1,8 +1,9 @@
-"""Whose turn it is: jobs share what there is, and each job's requests keep their order."""
+"""Whose turn it is: jobs share what there is, and each job's requests leave in an order of their own."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
+
+from app.llm.limits.sweep import Beginning, Sweep
 
 
 class Ticket:
@@ -11,14 +12,18 @@ class Ticket:
     Attributes:
         job: who asks.
         tokens: the most that it can use.
+        beginning: what it begins with; see ``Sweep``.
+        number: its number in the line.
         admitted: done when it may start.
     """
 
-    __slots__ = ("admitted", "job", "tokens")
+    __slots__ = ("admitted", "beginning", "job", "number", "tokens")
 
-    def __init__(self, job: str, tokens: int) -> None:
+    def __init__(self, job: str, tokens: int, beginning: Beginning) -> None:
         self.job = job
         self.tokens = tokens
+        self.beginning = beginning
+        self.number = 0
         self.admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -27,7 +32,7 @@ class Line:
 
     Attributes:
         running: those under way.
-        waiting: those that wait, in the order in which they came.
+        waiting: those that wait, next first.
         turn: when one of them was last admitted; a larger number is later.
     """
 
@@ -36,14 +41,14 @@ class Line:
     def __init__(self, job: str) -> None:
         self.job = job
         self.running = 0
-        self.waiting: deque[Ticket] = deque()
+        self.waiting: Sweep[Ticket] = Sweep()
         self.turn = 0
 
     def head(self) -> Ticket | None:
-        """Who has waited longest and still waits."""
-        while self.waiting and self.waiting[0].admitted.done():  # given up, and not yet told us so
-            self.waiting.popleft()
-        return self.waiting[0] if self.waiting else None
+        """Who is next and still waits."""
+        while (ticket := self.waiting.head()) is not None and ticket.admitted.done():
+            self.waiting.leave(ticket.beginning, ticket.number, served=False)  # given up, not yet told us so
+        return ticket
 
 
 class Turns:
@@ -70,10 +75,10 @@ class Turns:
         """The lines of jobs that have requests."""
         return iter(tuple(self._lines.values()))
 
-    def join(self, job: str, tokens: int) -> Ticket:
+    def join(self, job: str, tokens: int, beginning: Beginning = ()) -> Ticket:
         """A request of ``job`` that waits from now on."""
-        ticket = Ticket(job, tokens)
-        self._lines.setdefault(job, Line(job)).waiting.append(ticket)
+        ticket = Ticket(job, tokens, beginning)
+        ticket.number = self._lines.setdefault(job, Line(job)).waiting.join(beginning, ticket)
         return ticket
 
     def give_up(self, ticket: Ticket) -> None:
@@ -81,8 +86,7 @@ class Turns:
         line = self._lines.get(ticket.job)
         if line is None:
             return  # its line was forgotten when it was found to have given up
-        if ticket in line.waiting:
-            line.waiting.remove(ticket)
+        line.waiting.leave(ticket.beginning, ticket.number, served=False)
         self._forget_if_empty(line)
 
     def next(self, job: str | None = None) -> Ticket | None:
@@ -96,7 +100,7 @@ class Turns:
     def start(self, ticket: Ticket) -> None:
         """Admit ``ticket``, which ``next`` has given."""
         line = self._lines[ticket.job]
-        line.waiting.popleft()
+        line.waiting.leave(ticket.beginning, ticket.number, served=True)
         self._turn += 1
         line.turn = self._turn
         line.running += 1

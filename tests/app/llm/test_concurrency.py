@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
+from app.backend_settings import RequestOrder
 from app.llm.budgeted import BudgetedModel, upper_bound
-from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel
+from app.llm.concurrency import ConcurrencyLimitedModel, WatchedModel, beginning_of
 from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.rates import Rates
 from app.llm.prices import Price
@@ -11,6 +12,7 @@ from optimizer.budget import Budget, Limits
 from optimizer.concurrency import run_together
 from optimizer.errors import BudgetExceededError, RateLimitedError
 from optimizer.protocols import ChatModel
+from optimizer.types import CompletionRequest, Message, Sampling
 from tests.app.llm.scripted import SilentModel, budget_of, settle, small_request, too_many
 from tests.fakes.chat_model import ScriptedModel
 from tests.fakes.virtual_time import run_virtually
@@ -19,11 +21,16 @@ PRICE = Price()
 
 
 def limited(
-    model: ChatModel, limiter: BackendLimiter, *, job: str = "job", budget: Budget | None = None
+    model: ChatModel,
+    limiter: BackendLimiter,
+    *,
+    job: str = "job",
+    budget: Budget | None = None,
+    order: RequestOrder = "prefix",
 ) -> ConcurrencyLimitedModel:
     budget = budget or budget_of()
     budgeted = BudgetedModel(model, budget, PRICE)
-    return ConcurrencyLimitedModel(budgeted, limiter, job=job, budget=budget, price=PRICE)
+    return ConcurrencyLimitedModel(budgeted, limiter, job=job, budget=budget, price=PRICE, order=order)
 
 
 async def test_models_of_one_backend_share_its_places() -> None:
@@ -36,6 +43,51 @@ async def test_models_of_one_backend_share_its_places() -> None:
     gate.set()
     await run_together([asyncio.wait_for(call, 5) for call in calls])
     assert wrapped[0].name == models[0].name
+
+
+def chat(system: str, user: str) -> CompletionRequest:
+    turns = (Message(role="system", content=system), Message(role="user", content=user))
+    return CompletionRequest(prompt=turns, sampling=Sampling(max_tokens=5))
+
+
+@pytest.mark.parametrize(
+    ("order", "left"),
+    [("prefix", ["A1", "A2", "A3", "B1", "B2", "B3"]), ("arrival", ["A1", "B1", "A2", "B2", "A3", "B3"])],
+)
+async def test_waiting_requests_with_a_common_beginning_leave_together(
+    order: RequestOrder, left: list[str]
+) -> None:
+    limiter, model = BackendLimiter(1), ScriptedModel(lambda _: "fine")
+    wrapped = limited(model, limiter, order=order)
+    async with limiter.slot("other"):
+        calls = [
+            asyncio.ensure_future(wrapped.complete(chat(system, f"{system}{number}")))
+            for number in (1, 2, 3)
+            for system in "AB"
+        ]
+        await settle()
+        assert limiter.waiting == 6
+    await asyncio.wait(calls)
+    assert [
+        request.prompt[1].text for request in model.requests if not isinstance(request.prompt, str)
+    ] == left
+
+
+async def test_nobody_waits_for_a_place_that_is_free() -> None:
+    limiter, gate = BackendLimiter(6), asyncio.Event()
+    model = ScriptedModel(lambda _: "fine", gate=gate)
+    wrapped = limited(model, limiter)
+    calls = [asyncio.ensure_future(wrapped.complete(chat("A", str(number)))) for number in range(6)]
+    await settle()
+    assert model.in_flight == 6
+    gate.set()
+    await asyncio.wait(calls)
+
+
+def test_other_models_and_texts_have_other_beginnings() -> None:
+    one = chat("A", "1")
+    assert beginning_of(one, "b/m") == ("b/m", "system", "A", "user", "1")
+    assert beginning_of(CompletionRequest(prompt="Once"), "b/m") == ("b/m", "Once")
 
 
 async def test_a_request_that_waits_for_its_budget_leaves_its_place_to_another_job() -> None:

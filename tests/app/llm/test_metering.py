@@ -40,10 +40,14 @@ async def test_roles_are_counted_apart() -> None:
     await metered(model, meter, ModelRole.TARGET).complete(small_request())
     assert meter.uses == {
         ModelRole.JUDGE: RoleUse(
-            spend=Spend(calls=2, prompt_tokens=2, completion_tokens=3, cost=8.0), seconds=2.0
+            spend=Spend(calls=2, prompt_tokens=2, completion_tokens=3, cost=8.0),
+            seconds=2.0,
+            told=Usage(prompt_tokens=2, completion_tokens=3),
         ),
         ModelRole.TARGET: RoleUse(
-            spend=Spend(calls=1, prompt_tokens=1, completion_tokens=1, cost=3.0), seconds=1.0
+            spend=Spend(calls=1, prompt_tokens=1, completion_tokens=1, cost=3.0),
+            seconds=1.0,
+            told=Usage(prompt_tokens=1, completion_tokens=1),
         ),
     }
     assert meter.spend == Spend(calls=3, prompt_tokens=3, completion_tokens=4, cost=11.0)
