@@ -21,7 +21,11 @@ class Place:
     scope: Scope
 
 
-PLACES: Final = (Place(title="Jobs", path="/dashboard/jobs", scope=Scope.OPTIMIZE),)
+PLACES: Final = (
+    Place(title="Jobs", path="/dashboard/jobs", scope=Scope.OPTIMIZE),
+    Place(title="Prompts", path="/dashboard/prompts", scope=Scope.OPTIMIZE),
+    Place(title="Playground", path="/dashboard/playground", scope=Scope.SERVE),
+)
 
 
 def places_for(principal: Principal) -> tuple[Place, ...]:

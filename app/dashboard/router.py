@@ -6,6 +6,8 @@ from fastapi.responses import Response
 from app.dashboard.assets import router as assets_router
 from app.dashboard.job_pages import router as job_router
 from app.dashboard.pages import PageRoute
+from app.dashboard.playground_pages import router as playground_router
+from app.dashboard.prompt_pages import router as prompt_router
 from app.dashboard.security_headers import PREFIX
 from app.dashboard.sign_in import router as sign_in_router
 from app.dashboard.sign_in_limits import SignInLimits
@@ -17,7 +19,7 @@ def install_dashboard(app: FastAPI) -> None:
     app.state.sign_in_limits = SignInLimits()
     elsewhere = APIRouter(include_in_schema=False, route_class=PageRoute)
     elsewhere.get(f"{PREFIX}/{{path:path}}")(no_page)
-    for router in (assets_router, sign_in_router, job_router, elsewhere):
+    for router in (assets_router, sign_in_router, job_router, prompt_router, playground_router, elsewhere):
         app.include_router(router)
 
 
