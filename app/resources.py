@@ -34,6 +34,7 @@ from app.release_control.parts import ReleaseControl, open_release_control
 from app.retrieval import Retrievers
 from app.settings import Settings
 from app.traffic import TrafficCounter
+from app.vllm.supervised import SupervisedVllm
 from rewards.catalog import packaged_catalog
 from store.calls import CallLedger
 from store.connections import Database
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What endpoints and jobs work with."""
+    """What endpoints and jobs work with; ``vllm`` is the server that this process has started, if it has."""
 
     settings: Settings
     database: Database
@@ -86,6 +87,7 @@ class Resources:
     runner: LocalRunner
     webhooks: Webhooks
     release_control: ReleaseControl
+    vllm: SupervisedVllm | None = None
 
     def control(self, kind: JobKind) -> JobControl:
         """What people may ask of jobs of ``kind``."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import gc
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -16,9 +18,12 @@ from app.main import create_app, create_probe_app
 from app.resources import Resources, open_resources
 from app.schedules.scheduler import scheduled
 from app.settings import Settings
+from app.vllm.opening import open_vllm, require_known_place
 from optimizer.errors import InvalidInputError
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -33,18 +38,26 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: Settings, on_ready: Callable[[str], None], *, tell: Callable[[str], None] = _LOGGER.info
+) -> None:
     """Serve API and jobs until SIGINT or SIGTERM; requests under way get a few seconds to end.
 
     Args:
         settings: where to listen, and everything else.
         on_ready: told the base URL as soon as the service listens.
+        tell: hears, in words, how the start of vLLM goes, where the settings ask for it.
 
     Raises:
         InvalidInputError: the settings, the address or the store cannot be used; the message says what to
             change.
     """
-    async with open_resources(settings) as resources, scheduled(resources):
+    async with (
+        open_vllm(settings, tell) as (placed, vllm),
+        open_resources(placed) as opened,
+        scheduled(opened),
+    ):
+        resources = dataclasses.replace(opened, vllm=vllm)
         await _until_stopped(resources, create_app(resources), "server", on_ready)
 
 
@@ -60,6 +73,7 @@ async def work(settings: Settings, on_ready: Callable[[str], None]) -> None:
             change.
     """
     require_shared_database(settings)
+    require_known_place(settings)
     if settings.jobs.max_running == 0:
         raise InvalidInputError(
             "jobs.max_running is 0: a worker would do nothing; set it to the number of jobs to run at once",
@@ -76,6 +90,7 @@ async def embedded_service(settings: Settings) -> AsyncIterator[str]:
     Raises:
         InvalidInputError: the settings or the store cannot be used.
     """
+    require_known_place(settings)
     async with open_resources(settings) as resources, scheduled(resources), embedded_app(resources) as url:
         yield url
 

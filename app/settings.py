@@ -46,6 +46,7 @@ from app.observability_settings import LoggingSettings, ObservabilitySettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
 from app.serving_settings import CacheSettings, ChatSettings, EmbedderSettings, TargetSettings
+from app.vllm_settings import VllmSettings, with_vllm
 from app.webhook_settings import WebhookSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
@@ -231,6 +232,7 @@ class Settings(BaseSettings):
     embedders: dict[str, EmbedderSettings] = Field(default_factory=dict)
     roles: RolesSettings
     judges: dict[Annotated[str, Field(pattern=NAME_PATTERN)], RoleSettings] = Field(default_factory=dict)
+    vllm: VllmSettings = VllmSettings()
     rewards: RewardSettings = RewardSettings()
     chat: ChatSettings = ChatSettings()
     cache: CacheSettings = CacheSettings()
@@ -263,6 +265,7 @@ class Settings(BaseSettings):
     def _embedded_defaults(cls, given: JsonValue) -> JsonValue:
         if not isinstance(given, dict):
             return given
+        given = with_vllm(given)
         backends = given.get("backends") or {}
         # One backend of the user's own replaces the simulated world as a whole: its models must not be
         # offered beside real ones unless somebody asks for them.
@@ -323,11 +326,23 @@ def read_header_variable(settings: RewardSettings, name: str) -> SecretStr:
     return check_secret(value, f"the environment variable {name}")
 
 
-def load_settings(config: Path | None = None) -> Settings:
+def environment_of_children(settings: Settings) -> dict[str, str]:
+    """The environment for a program that we start: ours, without our settings and without backends' keys."""
+    keys = {backend.api_key_env for backend in settings.backends.values()}
+    keys.update(settings.rewards.http_header_variables)
+    return {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251
+        if name not in keys and not name.upper().startswith(ENV_PREFIX)
+    }
+
+
+def load_settings(config: Path | None = None, *, above: JsonObject | None = None) -> Settings:
     """Read the settings from the TOML file and the environment.
 
     Args:
         config: the file; by default the one that ``DRPO_CONFIG`` names, else ``./drpo.toml`` if it exists.
+        above: what a command's options say, which wins over both.
 
     Raises:
         InvalidInputError: something is missing, unknown or wrong; the message names each field and what to
@@ -340,7 +355,8 @@ def load_settings(config: Path | None = None) -> Settings:
     variables = tuple(os.environ)  # noqa: TID251
     refuse_unknown(variables, ENV_PREFIX, ENV_DELIMITER, groups=tuple(Settings.model_fields))
     try:
-        return Settings.model_validate(merge(_of_opentelemetry(), merge(_read_file(config), environment)))
+        given = merge(merge(_read_file(config), environment), above or {})
+        return Settings.model_validate(merge(_of_opentelemetry(), given))
     except ValidationError as error:
         raise explain(error) from None
 

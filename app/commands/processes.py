@@ -17,9 +17,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
     no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Leave jobs to 'drpo worker'")] = False,
+    vllm: Annotated[
+        str | None, typer.Option("--vllm", help="Start vLLM with this model, and serve it")
+    ] = None,
 ) -> None:
     """Run the service: API and jobs in one process."""
-    settings = with_options(load_settings(config), "server", host=host, port=port)
+    loaded = load_settings(config, above=None if vllm is None else {"vllm": {"model": vllm}})
+    settings = with_options(loaded, "server", host=host, port=port)
     if no_jobs:
         settings = with_options(settings, "jobs", max_running=0)
     configure_logging(settings.logging)
@@ -27,7 +31,10 @@ def serve(
     def announce(base_url: str) -> None:
         errors().print(plain(f"drpo serves {base_url}/v1; Ctrl-C stops it"), soft_wrap=True)
 
-    run_work(server.serve(settings, announce))
+    def tell(progress: str) -> None:
+        errors().print(plain(f"drpo: {progress}"), soft_wrap=True)
+
+    run_work(server.serve(settings, announce, tell=tell))
 
 
 def worker(

@@ -23,11 +23,13 @@ async def livez() -> Alive:
     return Alive(version=VERSION)
 
 
-@router.get("/readyz", summary="Can it serve?", responses=_NOT_READY)
-@router.get("/health", summary="The same as /readyz", responses=_NOT_READY)
+@router.get("/readyz", summary="Can it serve?", responses=_NOT_READY, response_model_exclude_none=True)
+@router.get("/health", summary="The same as /readyz", responses=_NOT_READY, response_model_exclude_none=True)
 async def readyz(resources: CurrentResources, response: Response) -> Readiness:
-    """200 or 503, with the state of the database, its schema and the limits of backends."""
-    readiness = await check_readiness(resources.database, resources.meeting)
+    """200 or 503: the database, its schema, the limits of backends, and vLLM where it is ours."""
+    vllm = resources.vllm
+    state = None if vllm is None else vllm.state
+    readiness = await check_readiness(resources.database, resources.meeting, state)
     if readiness.status != "ok":
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     return readiness

@@ -1,9 +1,13 @@
-"""Whether this process can serve. Backends don't count: one that is down must not take the others along."""
+"""Whether this process can serve.
+
+Backends don't count, since one that is down must not take the others along; a vLLM server that this process
+has started is a part of it, and does.
+"""
 
 import asyncio
 from typing import Protocol
 
-from app.health.schemas import Checks, LimitSharing, Readiness
+from app.health.schemas import Checks, LimitSharing, Readiness, VllmHealth
 from store.connections import Database
 from store.errors import StoreError
 from store.schema import schema_state
@@ -19,10 +23,17 @@ class Meeting(Protocol):
         ...
 
 
-async def check_readiness(database: Database, meeting: Meeting | None) -> Readiness:
-    """Look at the database and at what limits are shared through; a database that hangs is unreachable."""
+async def check_readiness(
+    database: Database, meeting: Meeting | None, vllm: VllmHealth | None = None
+) -> Readiness:
+    """Look at the database, at what limits are shared through, and at the state of our own vLLM server.
+
+    A database that hangs is unreachable.
+    """
     readiness, limits = await _check_database(database), await _check_limits(meeting)
-    return readiness.model_copy(update={"checks": readiness.checks.model_copy(update={"limits": limits})})
+    checks = readiness.checks.model_copy(update={"limits": limits, "vllm": vllm})
+    status = readiness.status if vllm in {None, "ok"} else "unavailable"
+    return Readiness(status=status, checks=checks)
 
 
 async def _check_database(database: Database) -> Readiness:
