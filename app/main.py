@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from typing_extensions import override
 
+from app.audit_log.endpoints import router as audit_log_router
 from app.auth import AuthenticationMiddleware, Authenticator, required_scopes
 from app.chat.endpoints import router as chat_router
 from app.completions.endpoints import router as completions_router
@@ -12,6 +13,7 @@ from app.dashboard.security_headers import SecurityHeadersMiddleware
 from app.datasets.endpoints import router as datasets_router
 from app.embeddings.endpoints import router as embeddings_router
 from app.errors import install_error_handlers
+from app.evaluations.endpoints import router as evaluations_router
 from app.example_banks.endpoints import router as example_banks_router
 from app.feedback.endpoints import router as feedback_router
 from app.health.endpoints import router as health_router
@@ -23,6 +25,7 @@ from app.models.endpoints import router as models_router
 from app.openapi import DocumentedApi
 from app.optimizations.control_endpoints import router as optimization_control_router
 from app.optimizations.endpoints import router as optimizations_router
+from app.overview.endpoints import router as overview_router
 from app.prompts.endpoints import router as prompts_router
 from app.releases.endpoints import router as releases_router
 from app.resources import Resources
@@ -86,6 +89,9 @@ def create_app(resources: Resources) -> FastAPI:
         webhooks_router,
         schedules_router,
         routes_router,
+        evaluations_router,
+        overview_router,
+        audit_log_router,
     ):
         app.include_router(router)
     install_dashboard(app)

@@ -109,6 +109,7 @@ def body_of(place: Place, values: Mapping[str, str]) -> dict[str, Any]:
         "/v1/optimizations/{optimization_id}/restart": {"from_round": 1},
         "/v1/schedules": {"name": "x", "request": job, "trigger": {"type": "cron", "cron": "0 3 * * *"}},
         "/v1/schedules/{schedule_id}": {"name": "mine"},
+        "/v1/evaluations": {"query": "Why?", "answers": ["Because."]},
         "/v1/example-banks": {"examples": [{"query": "q", "answer": "a"}], "refine": False},
         "/v1/prompts/{model}/versions": {"system_prompt": "Be brief."},
         "/v1/prompts/{model}/import": {

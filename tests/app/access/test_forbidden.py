@@ -223,7 +223,7 @@ SPELLINGS: Final = (
     "",
     "base",
 )
-WITHOUT_MODEL: Final = {"/v1/datasets", "/v1/example-banks", "/v1/webhooks", "/v1/keys"}
+WITHOUT_MODEL: Final = {"/v1/evaluations", "/v1/datasets", "/v1/example-banks", "/v1/webhooks", "/v1/keys"}
 ODD: Final[tuple[Any, ...]] = ([FOREIGN], {"id": FOREIGN}, None, True, 0)
 
 

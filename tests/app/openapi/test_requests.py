@@ -48,6 +48,9 @@ TAGS: Final = (
     "example banks",
     "webhooks",
     "schedules",
+    "evaluations",
+    "overview",
+    "audit log",
 )
 
 

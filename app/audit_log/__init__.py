@@ -1,0 +1,1 @@
+"""All audit logs as one."""

@@ -1,0 +1,1 @@
+"""Answers that are judged on demand."""

@@ -1,0 +1,1 @@
+"""The merged audit log over HTTP."""
