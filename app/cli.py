@@ -14,6 +14,7 @@ from app.commands.chat import ask
 from app.commands.connection import open_client as _client
 from app.commands.connection import open_service as _service
 from app.commands.demo import run_demo
+from app.commands.evaluation import evaluate
 from app.commands.examples import build_bank, print_bank, read_examples
 from app.commands.invocation import (
     INTERRUPTED,
@@ -31,14 +32,16 @@ from app.commands.labels import app as labels_app
 from app.commands.ledger import show_ledger
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
-from app.commands.optimize import show_estimate
+from app.commands.optimize import queue_job, show_estimate
 from app.commands.processes import migrate, serve, worker
 from app.commands.progress import print_result
 from app.commands.prompts import show_models, show_versions
 from app.commands.reward_options import read_rewards
 from app.commands.schedules import app as schedules_app
 from app.commands.terminal import plain
+from app.commands.transfer import export, import_prompt
 from app.commands.usage import usage
+from app.commands.versions import diff, promote, rollback
 from app.commands.webhooks import app as webhooks_app
 from app.logs import log_for_command
 from optimizer.errors import DrpoError
@@ -51,8 +54,10 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold keys
 )
 
-for command in (serve, worker, migrate, usage):
+for command in (serve, worker, migrate, usage, diff, promote, rollback, export):
     app.command()(command)
+app.command("import")(import_prompt)
+app.command("eval")(evaluate)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.add_typer(labels_app, name="labels")
@@ -90,6 +95,7 @@ def optimize(
     weight: Annotated[list[str] | None, typer.Option(help="Of a criterion, e.g. Safety=2")] = None,
     rewards: Annotated[Path | None, typer.Option(help="JSON file: the rewards of the request")] = None,
     examples: Annotated[str | None, typer.Option(help="Example bank; default: the built-in one")] = None,
+    watch: Annotated[bool, typer.Option(help="Show the job until it ends")] = True,
     url: UrlOption = None,
     api_key_file: KeyOption = None,
     config: ConfigOption = None,
@@ -111,14 +117,14 @@ def optimize(
     }
 
     async def work() -> dict[str, Any]:
-        async with _client(config, url, api_key_file, for_jobs=True) as client:
+        async with _client(config, url, api_key_file, for_jobs=watch) as client:
             if queries is not None:
                 request["queries"] = await _upload(client, queries)
             console = errors() if as_json else out()
             await show_estimate(client, request, console)
-            return await run_optimize(client, request, console)
+            return await (run_optimize(client, request, console) if watch else queue_job(client, request))
 
-    _end_with(run_work(work()), as_json=as_json)
+    _end_with(run_work(work()), as_json=as_json, watched=watch)
 
 
 @app.command("examples")
@@ -263,12 +269,14 @@ def demo() -> None:
     show_next_steps(out(), sys.argv[0])
 
 
-def _end_with(job: dict[str, Any], *, as_json: bool) -> None:
+def _end_with(job: dict[str, Any], *, as_json: bool, watched: bool = True) -> None:
     if as_json:
         out().print_json(json.dumps(job))
-    else:
+    elif watched:
         print_result(out(), job)
-    raise typer.Exit(_exit_code(job["status"]))
+    else:
+        out().print(plain(f"{job['id']} is {job['status']}: 'drpo jobs watch {job['id']}' shows it"))
+    raise typer.Exit(_exit_code(job["status"]) if watched else 0)
 
 
 def _exit_code(status: str) -> int:

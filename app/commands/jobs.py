@@ -17,7 +17,7 @@ from app.commands.optimize import follow
 from app.commands.progress import describe_step, duration, print_result, render_job
 from app.commands.terminal import plain
 
-app = typer.Typer(help="Jobs: list, show, pause, resume, cancel, set, restart, clone and delete them.")
+app = typer.Typer(help="Jobs: list, show, watch, pause, resume, cancel, set, restart, clone and delete them.")
 
 JobArgument = Annotated[str, typer.Argument(help="The job's id, opt_... or ebj_...")]
 WatchOption = Annotated[bool, typer.Option("--watch", help="Show it until it ends; Ctrl-C cancels")]
@@ -68,6 +68,22 @@ def show(
     out().print(plain(describe_state(found)))
     if not _is_bank(job):
         print_result(out(), found)
+
+
+@app.command()
+def watch(
+    job: JobArgument,
+    url: UrlOption = None,
+    api_key_file: KeyOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,  # noqa: FBT002
+) -> None:
+    """Show JOB until it ends; Ctrl-C cancels it."""
+
+    async def work(client: ApiClient) -> dict[str, Any]:
+        return await _watched(client, await client.get(_place(job)))
+
+    _tell(ask_service(work, config, url, api_key_file, for_jobs=True), as_json=as_json)
 
 
 @app.command()

@@ -93,6 +93,16 @@ async def show_estimate(client: ApiClient, request: JobJson, console: Console) -
     console.print(plain(f"expected: {describe_forecast(expected)}"), soft_wrap=True)
 
 
+async def queue_job(client: ApiClient, request: JobJson) -> JobJson:
+    """Create the job that ``request`` describes, and wait for nothing.
+
+    Raises:
+        ServiceError: the service cannot be reached, or refuses the job.
+    """
+    job: JobJson = await client.post(_JOBS, request)
+    return job
+
+
 async def _cancel(client: ApiClient, path: str) -> None:
     try:
         await client.post(path)
