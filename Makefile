@@ -40,6 +40,12 @@ test: $(DEV) ## Run the tests with coverage: all of optimizer/ and rewards/, 95 
 client-tests: $(DEV) $(CLIENTS) ## Run other people's clients against the service: Node SDK, LangChain, Inspect, promptfoo (needs Node)
 	CLIENTS=$(abspath $(VENV)-clients) $(BIN)/pytest -q -n auto tests/clients/sdks.py tests/clients/evaluations.py
 
+browser-tests: $(DEV) ## Run the dashboard's tests in Debian's Chromium (apt-get install chromium)
+	$(BIN)/pytest -q --timeout 300 tests/browser/jobs.py tests/browser/access.py
+
+screenshots: $(DEV) ## Take pictures of every page of the dashboard into build/screenshots (needs chromium, too)
+	$(BIN)/python -m tests.browser.screenshots build/screenshots
+
 embeddings-tests: ## Run the tests of the local embedding model, in an environment of their own (needs a torch wheel at hand)
 	sh requirements/embeddings.sh "$(PYTHON)" $(VENV)-embeddings
 	$(VENV)-embeddings/bin/pytest -q tests/local_model/real_model.py

@@ -1,6 +1,8 @@
 """Pages of jobs."""
 
+import asyncio
 from typing import Final
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from fastapi.responses import Response
@@ -24,6 +26,21 @@ async def list_jobs(page: CurrentPage, after: str | None = None, status: str = "
     return page.render(
         "jobs.html", jobs=jobs, after=after, status=status, statuses=_STATUSES, is_moving=_any_moves(jobs)
     )
+
+
+@router.get("/new")
+async def new_job(page: CurrentPage) -> Response:
+    """The form of a new job; a module of the page asks for its estimate, and queues it."""
+    async with asyncio.TaskGroup() as group:
+        models = group.create_task(page.api.get("/v1/models"))
+        datasets = group.create_task(page.api.get("/v1/datasets"))
+    return page.render("new_job.html", models=models.result(), datasets=datasets.result())
+
+
+@router.get("/{job_id}")
+async def show_job(page: CurrentPage, job_id: str) -> Response:
+    """One job; a module of the page follows its events."""
+    return page.render("job.html", job=await page.api.get(f"/v1/optimizations/{quote(job_id, safe='')}"))
 
 
 def _any_moves(jobs: JsonObject) -> bool:

@@ -91,14 +91,25 @@ class PageRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
-            except ApiRefusedError as error:
-                return await refused(request, error.status, error.message)
-            except ApiError as error:
-                return await refused(request, error.answer.status, error.answer.message)
-            except RequestValidationError as error:
-                return await refused(request, _BAD_REQUEST, "; ".join(item["msg"] for item in error.errors()))
+            except (ApiRefusedError, ApiError, RequestValidationError, ExceptionGroup) as error:
+                return await refused(request, *_reason(error))
 
         return answer
+
+
+def _reason(error: Exception) -> tuple[int, str]:
+    """Status and message for what a page cannot be made of; of several at once, the first one's."""
+    match error:
+        case ApiRefusedError():
+            return error.status, error.message
+        case ApiError():
+            return error.answer.status, error.answer.message
+        case RequestValidationError():
+            return _BAD_REQUEST, "; ".join(item["msg"] for item in error.errors())
+        case ExceptionGroup():
+            return _reason(error.exceptions[0])
+        case _:
+            raise error
 
 
 async def refused(request: Request, status: int, message: str) -> Response:

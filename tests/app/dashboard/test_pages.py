@@ -10,11 +10,12 @@ from app.dashboard.api_reader import ApiReader, ApiRefusedError
 from app.dashboard.assets import asset_url, chart_script, chart_url, own_assets
 from app.dashboard.pages import rendered
 from app.main import create_app
+from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import MODEL, Service, open_service
 from tests.app.dashboard.browsing import JOBS
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
-PAGES = ["/dashboard/jobs", "/dashboard/nothing/here"]
+PAGES = ["/dashboard/jobs", "/dashboard/jobs/new", "/dashboard/jobs/{job}", "/dashboard/nothing/here"]
 
 
 async def queue_job(service: Service, name: str) -> str:
@@ -39,9 +40,9 @@ def check_page(answer: httpx.Response) -> None:
 
 async def test_every_page_keeps_to_its_policy_and_shows_hostile_text_as_text(sqlite_url: str) -> None:
     async with open_service(sqlite_url) as service:
-        await queue_job(service, HOSTILE)
+        job = await queue_job(service, HOSTILE)
         for path in PAGES:
-            answer = await service.client.get(path)
+            answer = await service.client.get(path.format(job=job))
             check_page(answer)
             assert answer.status_code == (404 if "nothing" in path else 200)
         shown = (await service.client.get(JOBS)).text
@@ -64,6 +65,20 @@ async def test_jobs_are_shown_in_pages_and_by_state(sqlite_url: str) -> None:
         wrong = await service.client.get(f"{JOBS}?status=lost")
         assert wrong.status_code == 400
         assert (await service.client.get(f"{JOBS}?after=opt_x")).status_code == 404
+
+
+async def test_a_job_that_is_none_and_a_form_that_a_key_may_not_fill_are_pages_that_say_so(
+    sqlite_url: str,
+) -> None:
+    async with open_service(sqlite_url, server={"api_key": "sk-admin-0123456789"}) as service:
+        key, _ = await add_key(service.resources.access.keys, "serve")
+        admin = bearer("sk-admin-0123456789")
+        missing = await service.client.get("/dashboard/jobs/opt_x", headers=admin)
+        assert missing.status_code == 404
+        assert "opt_x" in missing.text
+        refused = await service.client.get("/dashboard/jobs/new", headers=bearer(key))
+        assert refused.status_code == 403
+        assert "needs the scope optimize" in refused.text
 
 
 async def test_the_root_leads_to_the_dashboard(sqlite_url: str) -> None:

@@ -1,0 +1,1 @@
+"""The dashboard in a real Chromium: run by ``make browser-tests``, not by ``make test``."""

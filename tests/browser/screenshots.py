@@ -1,0 +1,52 @@
+"""Pictures of every page, light and dark, wide and narrow: ``python -m tests.browser.screenshots FOLDER``."""
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.browser.browser import chromium, watched
+from tests.browser.service import Running, running_service
+
+KEY = "sk-ours-0123456789abcdef"
+LOOKS = (
+    ("wide", 1200, "light"),
+    ("wide-dark", 1200, "dark"),
+    ("narrow", 390, "light"),
+    ("narrow-dark", 390, "dark"),
+)
+SETTLED = {"job": '#job[data-stream="ended"]'}
+"""By page: what is there once its modules have done their work."""
+
+
+async def picture_all(folder: Path) -> None:
+    """Run a job, and take the pictures of all pages into ``folder``."""
+    with tempfile.TemporaryDirectory() as place:
+        url = f"sqlite+aiosqlite:///{place}/drpo.db"
+        async with running_service(url, key=KEY) as service, chromium() as browser:
+            pages = await fill(service)
+            for look, width, scheme in LOOKS:
+                async with watched(browser, service.url, width=width, scheme=scheme) as tab:
+                    await tab.open("/dashboard/sign-in")
+                    await tab.page.screenshot(path=folder / f"sign-in-{look}.png", full_page=True)
+                    await tab.page.get_by_label("API key").fill(KEY)
+                    await tab.page.get_by_role("button", name="Sign in").click()
+                    for name, path in pages.items():
+                        await tab.open(path)
+                        if (settled := SETTLED.get(name)) is not None:
+                            await tab.page.wait_for_selector(settled)
+                        await tab.page.wait_for_timeout(1500)
+                        await tab.page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+
+
+async def fill(service: Running) -> dict[str, str]:
+    """Give every page something to show; gives their paths by name."""
+    job = await service.queue(name="Kinder answers", budget={"calls": 400}, held_out=30)
+    await service.client.get(f"/v1/optimizations/{job}/events", timeout=300)  # which end with the job
+    return {"jobs": "/dashboard/jobs", "new-job": "/dashboard/jobs/new", "job": f"/dashboard/jobs/{job}"}
+
+
+if __name__ == "__main__":
+    FOLDER = Path(sys.argv[1])
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    asyncio.run(picture_all(FOLDER))
