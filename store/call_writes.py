@@ -6,15 +6,18 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, func, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import UpdateBase
 
 from store.clock import db_now
 from store.compression import compress
 from store.connections import Dialect
 from store.fencing import held_seq
+from store.models.base import storable_text
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend
 from store.records.optimizations import Lease
+from store.sqlite_statements import SqliteStatement
 
 UpsertT = TypeVar("UpsertT", postgresql.Insert, sqlite.Insert)
 
@@ -63,6 +66,10 @@ class Decided(CallWrite):
     value: int
 
 
+class _Reopened(CallWrite):
+    """The response of a finished call is forgotten."""
+
+
 def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
     """Write all of ``writes`` whose lease is held.
 
@@ -80,15 +87,19 @@ def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallW
     decisions = [_decision_row(write) for write in held if isinstance(write, Decided)]
     failures = [_spend_row(write, write.spend) for write in held if isinstance(write, Failed)]
     completions = [row for lease, row in answers if lease not in lost]
-    for statement, rows in (
-        (_DECIDE[dialect], decisions),
-        (_REOPEN, reopened),
-        (_INTEND[dialect], intents),
-        (_FAIL, failures),
-        (_COMPLETE, completions),
+    for kind, rows in (
+        (Decided, decisions),
+        (_Reopened, reopened),
+        (Intended, intents),
+        (Failed, failures),
+        (Completed, completions),
     ):
-        if rows:
-            connection.execute(statement, rows)
+        if not rows:
+            continue
+        if dialect == "sqlite":
+            _ON_SQLITE[kind].execute(connection, rows)
+        else:
+            connection.execute(_ON_POSTGRESQL[kind], rows)
     return lost
 
 
@@ -130,8 +141,6 @@ _ADD_SPEND: Final = _OF_KEY.values(
     finished_at=db_now(),
 )
 # Statements are built once: there is a batch for every few calls.
-_DECIDE: Final = {"sqlite": _decide(sqlite.insert), "postgresql": _decide(postgresql.insert)}
-_INTEND: Final = {"sqlite": _intend(sqlite.insert), "postgresql": _intend(postgresql.insert)}
 # an answer that came in another attempt stays an answer
 _FAIL: Final = _ADD_SPEND.values(status=case((ModelCall.status == "done", "done"), else_="failed"))
 _COMPLETE: Final = _ADD_SPEND.values(
@@ -139,15 +148,42 @@ _COMPLETE: Final = _ADD_SPEND.values(
 )
 
 
+_DECISION_COLUMNS: Final = ("optimization_id", "name", "value")
+_INTENT_COLUMNS: Final = (
+    *("scope", "key", "optimization_id", "fence", "role", "model", "status"),
+    *("calls", "unknown_calls", "prompt_tokens", "completion_tokens", "cost"),
+    *("estimated_prompt_tokens", "estimated_completion_tokens", "estimated_cost"),
+)
+_ON_POSTGRESQL: Final[dict[type[CallWrite], UpdateBase]] = {
+    Decided: _decide(postgresql.insert),
+    _Reopened: _REOPEN,
+    Intended: _intend(postgresql.insert),
+    Failed: _FAIL,
+    Completed: _COMPLETE,
+}
+_ON_SQLITE: Final[dict[type[CallWrite], SqliteStatement]] = {
+    Decided: SqliteStatement(_decide(sqlite.insert), _DECISION_COLUMNS),
+    _Reopened: SqliteStatement(_REOPEN),
+    Intended: SqliteStatement(_intend(sqlite.insert), _INTENT_COLUMNS),
+    Failed: SqliteStatement(_FAIL),
+    Completed: SqliteStatement(_COMPLETE),
+}
+
+
 def _intent_row(write: Intended) -> dict[str, object]:
     return {
         "scope": write.lease.optimization_id,
-        "key": write.key,
+        "key": storable_text(write.key),
         "optimization_id": write.lease.optimization_id,
         "fence": write.lease.fence,
-        "role": write.role,
-        "model": write.model,
+        "role": storable_text(write.role),
+        "model": storable_text(write.model),
         "status": "open",
+        "calls": 0,
+        "unknown_calls": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "cost": 0.0,
         "estimated_prompt_tokens": write.estimate.prompt_tokens,
         "estimated_completion_tokens": write.estimate.completion_tokens,
         "estimated_cost": write.estimate.cost,
@@ -155,11 +191,15 @@ def _intent_row(write: Intended) -> dict[str, object]:
 
 
 def _decision_row(write: Decided) -> dict[str, object]:
-    return {"optimization_id": write.lease.optimization_id, "name": write.key, "value": write.value}
+    return {
+        "optimization_id": write.lease.optimization_id,
+        "name": storable_text(write.key),
+        "value": write.value,
+    }
 
 
 def _key_row(write: CallWrite) -> dict[str, object]:
-    return {"of_scope": write.lease.optimization_id, "of_key": write.key}
+    return {"of_scope": write.lease.optimization_id, "of_key": storable_text(write.key)}
 
 
 def _answer_row(write: Completed) -> dict[str, object]:

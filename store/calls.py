@@ -123,9 +123,10 @@ class CallLedger:
         is_open = True
         while is_open:
             waiting = [await self._waiting.get()]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_WINDOW_SECONDS):
-                    await self._at_once.wait()
+            if not self._at_once.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_WINDOW_SECONDS):
+                        await self._at_once.wait()
             while len(waiting) < _MAX_BATCH and not self._waiting.empty():
                 waiting.append(self._waiting.get_nowait())
             if self._waiting.empty():

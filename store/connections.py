@@ -284,21 +284,29 @@ class _DirectConnection:
 
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
-    """The only place where the driver's errors become ours."""
+    """The only place where the driver's errors become ours: as SQLAlchemy wraps them, or bare."""
     try:
         yield
-    except IntegrityError as error:
-        raise ConflictError(str(error.orig)) from error
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailableError(str(error.orig)) from error
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+    except (IntegrityError, sqlite3.IntegrityError) as error:
+        raise ConflictError(_words(error)) from error
+    except (OperationalError, InterfaceError, sqlite3.OperationalError) as error:
+        raise StoreUnavailableError(_words(error)) from error
+    except (DBAPIError, sqlite3.DatabaseError) as error:
+        if getattr(_cause(error), "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise UnusableStoreError("the file that database.url names is no SQLite database") from error
-        if not _went_away(error):
+        if not (isinstance(error, DBAPIError) and _went_away(error)):
             raise
-        raise StoreUnavailableError(str(error.orig)) from error
+        raise StoreUnavailableError(_words(error)) from error
     except PoolTimeoutError as error:
         raise StoreUnavailableError("no database connection became free in time") from error
+
+
+def _words(error: Exception) -> str:
+    return str(_cause(error))
+
+
+def _cause(error: Exception) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
 
 
 def _went_away(error: DBAPIError) -> bool:
@@ -345,7 +353,9 @@ def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        cursor = connection.connection.cursor()
+        cursor.execute(begin)
+        cursor.close()
 
 
 def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEngine:

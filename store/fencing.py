@@ -8,6 +8,7 @@ from store.connections import Session
 from store.errors import LostLeaseError
 from store.models.optimization import Optimization
 from store.records.optimizations import Lease
+from store.sqlite_statements import SqliteStatement
 
 _NEXT_SEQ = select(Optimization.next_seq).where(
     Optimization.id == bindparam("of_id"),
@@ -17,6 +18,7 @@ _NEXT_SEQ = select(Optimization.next_seq).where(
 # built once: every batch of the call ledger begins with one
 _HOLD: Final = _NEXT_SEQ.with_for_update()
 _HOLD_SHARED: Final = _NEXT_SEQ.with_for_update(read=True)
+_HOLD_ON_SQLITE: Final = SqliteStatement(_NEXT_SEQ)
 
 
 async def hold_row(session: Session, lease: Lease, *, shared: bool = False) -> int:
@@ -42,8 +44,8 @@ async def hold_row(session: Session, lease: Lease, *, shared: bool = False) -> i
 
 def held_seq(connection: Connection, lease: Lease, *, shared: bool = False) -> int | None:
     """As ``hold_row``, on a bare connection; None where the lease is lost."""
-    statement = _HOLD_SHARED if shared else _HOLD
-    next_seq: int | None = connection.scalar(
-        statement, {"of_id": lease.optimization_id, "of_fence": lease.fence}
-    )
+    row = {"of_id": lease.optimization_id, "of_fence": lease.fence}
+    if connection.dialect.name == "sqlite":
+        return _HOLD_ON_SQLITE.scalar(connection, row)
+    next_seq: int | None = connection.scalar(_HOLD_SHARED if shared else _HOLD, row)
     return next_seq
