@@ -1,10 +1,17 @@
 """What jobs cost and how fast they are, in one run: overhead, throughput, takeover, growth of the database.
 
-``python -m benchmarks.jobs`` takes a quarter of an hour; ``--quick`` is a first look. Models are simulated.
+``python -m benchmarks.jobs`` takes a quarter of an hour on a machine that does nothing else; ``--quick`` is a
+first look, ``--parts`` takes some parts alone. A part that fails is told of at the end, and the others go on.
+Models are simulated.
 """
 
 import argparse
 import os
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
 
 from app.server import run
 from benchmarks import job_takeover, ledger_size
@@ -14,7 +21,28 @@ from tests.fixtures.database import PostgresDatabases
 from tests.fixtures.postgres import postgres_server
 
 
-async def _growth() -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extent:
+    """How much is measured.
+
+    Attributes:
+        rounds / depth: of the overhead.
+        jobs / workers: of the throughput: that many jobs with each number of workers.
+        repetitions: of what takes over from what.
+    """
+
+    rounds: int
+    depth: int
+    jobs: int
+    workers: tuple[int, ...]
+    repetitions: int
+
+
+_WHOLE: Final = Extent(rounds=5, depth=20, jobs=1000, workers=(1, 2, 4), repetitions=3)
+_QUICK: Final = Extent(rounds=1, depth=6, jobs=50, workers=(1, 2), repetitions=1)
+
+
+async def _growth(_: Extent) -> None:
     """Growth for 1,000 calls, on SQLite and on PostgreSQL."""
     await ledger_size.measure_sqlite()
     with postgres_server() as server:
@@ -25,21 +53,64 @@ async def _growth() -> None:
             databases.drop_all()
 
 
-async def report(*, quick: bool) -> None:
-    """Measure and print everything."""
-    before = os.getloadavg()[0]
-    print(f"{os.cpu_count()} cores, load before the run {before:.1f}; models and providers are simulated")
-    await report_overhead(rounds=1 if quick else 5, depth=6 if quick else 20)
-    await report_throughput(jobs=50 if quick else 1000, workers=(1, 2) if quick else (1, 2, 4))
-    await job_takeover.compare(1 if quick else 3)
-    await _growth()
+async def _overhead(extent: Extent) -> None:
+    await report_overhead(rounds=extent.rounds, depth=extent.depth)
+
+
+async def _throughput(extent: Extent) -> None:
+    await report_throughput(jobs=extent.jobs, workers=extent.workers)
+
+
+async def _takeover(extent: Extent) -> None:
+    await job_takeover.compare(extent.repetitions)
+
+
+PARTS: Final[dict[str, Callable[[Extent], Awaitable[None]]]] = {
+    "overhead": _overhead,
+    "throughput": _throughput,
+    "takeover": _takeover,
+    "growth": _growth,
+}
+
+
+async def report(parts: list[str], extent: Extent) -> list[str]:
+    """Measure and print ``parts``; gives those that failed."""
+    print(f"{os.cpu_count()} cores; models and providers are simulated")
+    failed = []
+    for name in parts:
+        began, load = time.monotonic(), os.getloadavg()[0]
+        print(f"-- {name}; load {load:.1f}", flush=True)
+        try:
+            await PARTS[name](extent)
+        except Exception:  # noqa: BLE001 - a quarter of an hour must not be lost for one part
+            traceback.print_exc()
+            failed.append(name)
+        print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    return failed
 
 
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller measurements")
-    run(report(quick=parser.parse_args().quick))
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART")
+    usual = "by default as much as the figures of the README rest on"
+    parser.add_argument("--rounds", type=int, help=f"of the overhead; {usual}")
+    parser.add_argument("--depth", type=int, help="rounds of the search whose overhead is measured")
+    parser.add_argument("--jobs", type=int, help="of the throughput")
+    parser.add_argument("--workers", type=int, nargs="+", help="of the throughput")
+    parser.add_argument("--repetitions", type=int, help="of each takeover")
+    given = parser.parse_args()
+    usual_extent = _QUICK if given.quick else _WHOLE
+    extent = Extent(
+        rounds=given.rounds or usual_extent.rounds,
+        depth=given.depth or usual_extent.depth,
+        jobs=given.jobs or usual_extent.jobs,
+        workers=tuple(given.workers or usual_extent.workers),
+        repetitions=given.repetitions or usual_extent.repetitions,
+    )
+    if failed := run(report(given.parts, extent)):
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
