@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import override
 
 from app.llm.cached_embedder import CachedEmbedder, VectorRecords
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.retrieval_settings import RetrievalSettings
 from optimizer.errors import ModelError
 from optimizer.examples.embedding import EmbeddingRetriever

@@ -27,7 +27,7 @@ from app.jobs.tenure import Tenure
 from app.jobs.wiring import RunModels
 from app.jobs.worker import JobWorker, WorkerStore
 from app.llm.metering import Meter
-from app.llm.registry import RunContext
+from app.llm.run_context import RunContext
 from app.main import create_app
 from app.resources import Resources, open_resources
 from app.retrieval import Retrievers

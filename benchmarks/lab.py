@@ -17,7 +17,8 @@ from typing_extensions import override
 from app.backend_settings import USUAL_WORLD, SimulatedSettings, SimulatedWorldSettings
 from app.datasets.builtin_sets import builtin_queries
 from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.llm.simulated.banks import proposals
 from app.llm.simulated.critic_proposer import MOST_BULLETS
 from app.llm.simulated.oracle import true_quality

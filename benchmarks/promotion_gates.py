@@ -18,7 +18,8 @@ from app.jobs.scoring import ScoringModels, build_gate_scorers, build_scorer
 from app.jobs.spec import BudgetSpec, JobSpec
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.retrieval import Retrievers
 from app.retrieval_settings import RetrievalSettings
 from app.settings import Settings

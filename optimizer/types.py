@@ -153,12 +153,14 @@ class CompletionResult:
         usage: tokens of the whole request; None where the backend does not say.
         model: the model id that the backend reports.
         seconds: time from sending to the complete answer.
+        fingerprint: what the backend calls its build and configuration; None where it does not say.
     """
 
     completions: tuple[Completion, ...]
     usage: Usage | None
     model: str
     seconds: float
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

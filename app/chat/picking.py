@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from typing_extensions import override
 
 from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.llm.wire import message_from_json
 from optimizer.budget import Budget, Limits
 from optimizer.concurrency import run_together

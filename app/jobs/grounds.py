@@ -11,8 +11,8 @@ from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec, RestartSpec
 from app.jobs.tenure import Tenure
 from app.jobs.wiring import open_budget, open_context
 from app.llm.metering import Meter
-from app.llm.registry import RunContext
 from app.llm.replay import Replay, share
+from app.llm.run_context import RunContext
 from optimizer.budget import Budget, Limits
 from optimizer.errors import BudgetExceededError, InvalidInputError
 from optimizer.types import JsonObject

@@ -26,7 +26,7 @@ from app.jobs.scoring import (
 from app.jobs.serving_cost import serving_cost
 from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
-from app.jobs.wiring import RunModels, SearchParts
+from app.jobs.wiring import RunModels, SearchParts, describe_backends
 from app.llm.fresh_draws import Draws
 from app.llm.registry import ModelRegistry
 from app.retrieval import Retrievers
@@ -174,10 +174,18 @@ class OptimizationRun:
             compared = await comparison.run(found, examples, split.held_out)
             decisions.note_refusal(budget.refused_by)
         report = _report(split, models, scorer, grounds, spec)
-        if spec.replay is None:
-            price = self._models.price(ModelRole.TARGET, claim.optimization.target)
-            report["serving"] = serving_cost(found, price)
+        report |= await self._of_models(claim.optimization.target, found, models, grounds)
         return Finding(spec=spec, search=found, compared=compared, examples=examples, report=report)
+
+    async def _of_models(
+        self, target: str, found: SearchResult, models: RunModels, grounds: Grounds
+    ) -> JsonObject:
+        """Which builds have answered, and what serving would cost where the target is still there."""
+        context = grounds.context
+        told: JsonObject = {"backends": await describe_backends(self._models, target, context, models)}
+        if context.replay is None:
+            told["serving"] = serving_cost(found, self._models.price(ModelRole.TARGET, target))
+        return told
 
     async def _grounds(self, claim: Claim, tenure: Tenure, spec: JobSpec, scope: LedgerScope) -> Grounds:
         store, draws = self._store, Draws(spec.draws)

@@ -11,7 +11,8 @@ from app.jobs.reward_spec import CriterionSpec, HttpScorerSpec, Judging, RewardS
 from app.jobs.spec import JobSpec
 from app.jobs.wiring import RunModels
 from app.llm.http_scorer import ScorerPlace, scorer_name
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.llm.scorers import open_scorer
 from app.reward_settings import RewardSettings
 from app.settings import ROLE_JUDGE, read_header_variable

@@ -10,7 +10,8 @@ from app.jobs.records import StoredCalls
 from app.jobs.spec import JobSpec
 from app.jobs.tenure import Tenure
 from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.retrieval import RetrievalSpec, Retrievers
 from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget, Limits
@@ -22,7 +23,7 @@ from optimizer.proposers.rewriting import RewritingProposer
 from optimizer.protocols import ChatModel, PairwiseJudge, ReasonGiver, Scorer, SearchLimits, SearchObserver
 from optimizer.racing_search import RacingParts, RacingSearch
 from optimizer.rollout import RolloutRunner
-from optimizer.types import Example, JsonObject, ModelRole, Query, SearchResult, Spend
+from optimizer.types import Example, JsonObject, JsonValue, ModelRole, Query, SearchResult, Spend
 from store.calls import LedgerScope
 from store.records.calls import CallSpend
 from store.records.optimizations import Claim
@@ -70,6 +71,26 @@ class RunModels:
         if self.gate_judge is not None:
             names["gate_judge"] = self.gate_judge.name
         return names
+
+
+async def describe_backends(
+    registry: ModelRegistry, target: str, run: RunContext, models: RunModels
+) -> JsonObject:
+    """Role to what its backend says about its build and model, for those that say anything.
+
+    A run that replays another one asks nobody: what is known then is what the record holds. Roles whose
+    answers all jobs share are left out: who gave those is no matter of this run.
+    """
+    described: JsonObject = {}
+    for name in (name for name in models.names() if name not in _SHARED_ROLES):
+        role = ModelRole(name)
+        about: JsonObject = {}
+        if run.replay is None:
+            about = await registry.describe_backend(role, target if role is ModelRole.TARGET else None)
+        seen: list[JsonValue] = list(run.builds.seen(role))
+        if about or seen:
+            described[name] = {**about, "fingerprints": seen}
+    return described
 
 
 def open_budget(limits: Limits, scope: LedgerScope, *, elapsed: float) -> Budget:

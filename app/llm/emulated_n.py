@@ -34,6 +34,7 @@ class EmulatedNModel(ModelWrapper):
             usage=_total([result.usage for result in results]),
             model=results[0].model,
             seconds=max(result.seconds for result in results),
+            fingerprint=results[0].fingerprint,
         )
 
 

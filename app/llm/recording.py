@@ -46,6 +46,7 @@ def call_key(request: CompletionRequest, *, scope: str, backend: str, model: str
 
 def result_to_json(result: CompletionResult) -> JsonObject:
     """``result`` as a JSON object."""
+    told: JsonObject = {} if result.fingerprint is None else {"fingerprint": result.fingerprint}
     return {
         "completions": [
             {"text": item.text, "finish_reason": item.finish_reason, "logprobs": item.logprobs}
@@ -54,6 +55,7 @@ def result_to_json(result: CompletionResult) -> JsonObject:
         "usage": None if result.usage is None else _usage_to_json(result.usage),
         "model": result.model,
         "seconds": result.seconds,
+        **told,
     }
 
 
@@ -83,6 +85,7 @@ def result_from_json(record: JsonObject) -> CompletionResult | None:
         ),
         model=stored.model,
         seconds=stored.seconds,
+        fingerprint=stored.fingerprint,
     )
 
 
@@ -121,6 +124,7 @@ class _StoredResult(_Stored):
     usage: _StoredUsage | None
     model: str
     seconds: float
+    fingerprint: str | None = None
 
 
 class _Refusal(_Stored):

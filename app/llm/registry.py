@@ -7,78 +7,38 @@ from collections.abc import Callable
 from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
+from app.llm.builds import describe_backend
 from app.llm.capabilities import Capabilities, CapabilityRecords
 from app.llm.capability_finder import CapabilityFinder
 from app.llm.concurrency import WatchedModel
 from app.llm.embeddings import BackendEmbedder, EmbeddingCalls
 from app.llm.emulated_n import with_several
 from app.llm.errors import Origin
-from app.llm.fresh_draws import Draws
 from app.llm.http import BackendClient
-from app.llm.ledger import CallLedger, CallRecords, LedgeredModel
+from app.llm.ledger import LedgeredModel
 from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.opening import LimiterSource, own_limiters
 from app.llm.local_embeddings import LocalEmbedder
-from app.llm.metering import Meter, MeteredModel
+from app.llm.metering import MeteredModel
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.opened_backend import NOBODY, Assignment, CallObservers, OpenedBackend
 from app.llm.passthrough import ModelUpstream
-from app.llm.permitted import Permit, PermittedModel, always
+from app.llm.permitted import PermittedModel
 from app.llm.prices import Price
-from app.llm.replay import Replay
 from app.llm.retry import RetryingModel, Sleep
 from app.llm.routing.opening import open_routes
 from app.llm.routing.routes import Route, Routes
+from app.llm.run_context import RunContext
 from app.llm.wire import PATHS, Api, Path
 from app.reward_settings import RewardSettings
 from app.serving_settings import TargetSettings
 from app.settings import RoleSettings, Settings
-from optimizer.budget import Budget
 from optimizer.concurrency import run_together
 from optimizer.errors import InvalidInputError, MisconfiguredError
 from optimizer.protocols import ChatModel, Embedder
 from optimizer.seeds import derive_seed
 from optimizer.shared_calls import SharedCalls
-from optimizer.types import ModelRole
-
-
-class RunContext:
-    """What all models of one run share.
-
-    Attributes:
-        scope: its name, which no other run has.
-        budget: what the run may use.
-        meter: what it has used.
-        seed: the run's seed.
-        ledger: its call ledger, or None for a run that keeps none.
-        replay: the record that all its roles answer from, or None for a run that asks models.
-        serves: whether a user waits for it: then nothing queues behind searches, nor is repeated.
-        permit: asked before each request.
-        draws: which draw it is at.
-    """
-
-    def __init__(
-        self,
-        *,
-        scope: str,
-        budget: Budget,
-        meter: Meter,
-        seed: int,
-        records: CallRecords | None = None,
-        replay: Replay | None = None,
-    ) -> None:
-        """The context of the run called ``scope``; ``records`` are the rows of its ledger, if it has one."""
-        self.permit: Permit = always
-        self.scope = scope
-        self.serves = False
-        self.draws = Draws()
-        self.replay = replay
-        self.budget = budget
-        self.meter = meter
-        self.seed = seed
-        self.ledger = (
-            None if records is None else CallLedger(records, scope=scope, budget=budget, meter=meter)
-        )
+from optimizer.types import JsonObject, ModelRole
 
 
 class ModelRegistry:
@@ -170,6 +130,14 @@ class ModelRegistry:
         origin = self._assignment(role, target, judge).origin
         return f"{origin.backend}/{origin.model}"
 
+    async def describe_backend(
+        self, role: ModelRole, target: str | None = None, *, judge: str | None = None
+    ) -> JsonObject:
+        """What the backend of the model in ``role`` says about itself and that model; see ``builds``."""
+        assignment = self._assignment(role, target, judge)
+        origin = assignment.origin
+        return await describe_backend(assignment.backend.settings, model=origin.model, key=origin.key)
+
     def price(self, role: ModelRole, target: str | None = None, *, judge: str | None = None) -> Price:
         """What the tokens of the model in ``role`` cost."""
         return self._assignment(role, target, judge).backend.price
@@ -223,7 +191,7 @@ class ModelRegistry:
         """
         if run.replay is not None:
             recorded = run.replay.model(role, self._configured_name(role, target, judge))
-            return run.draws.wrap(recorded, role)
+            return run.draws.wrap(run.builds.watched(recorded, role), role)
         assignment = self._assignment(role, target, judge)
         can = await self._capabilities.find(assignment.probed())
         adapter = OpenAICompatibleModel(
@@ -235,7 +203,7 @@ class ModelRegistry:
             clock=self._clock,
         )
         model = self._in_run(adapter, assignment, role, run)
-        return run.draws.wrap(with_several(model, can), role)
+        return run.draws.wrap(with_several(run.builds.watched(model, role), can), role)
 
     def open_embedder(self, backend: str, model: str, run: RunContext | None) -> Embedder:
         """The embedding model ``model`` of ``backend``.

@@ -13,8 +13,8 @@ from app.llm.limits.limiter import BackendLimiter
 from app.llm.metering import MeteredModel
 from app.llm.permitted import PermittedModel
 from app.llm.prices import CallsOnly
-from app.llm.registry import RunContext
 from app.llm.retry import RetryingModel, Sleep
+from app.llm.run_context import RunContext
 from app.reward_settings import RewardSettings
 from optimizer.protocols import ChatModel
 from optimizer.seeds import derive_seed

@@ -28,6 +28,7 @@ PATHS: Mapping[Api, Path] = {"chat": "chat/completions", "completions": "complet
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})
 _MOST_TOKENS = 2**31
+_LONGEST_FINGERPRINT = 100
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -148,6 +149,7 @@ def read_result(
         usage=read_usage(reply.get("usage")),
         model=told if isinstance(told, str) and told else model,
         seconds=seconds,
+        fingerprint=_fingerprint(reply.get("system_fingerprint")),
     )
 
 
@@ -258,6 +260,10 @@ def _list(value: JsonValue, what: str) -> list[JsonValue]:
     if not isinstance(value, list):
         raise _NotTheProtocolError(f"{what} is no list")
     return value
+
+
+def _fingerprint(value: JsonValue) -> str | None:
+    return value[:_LONGEST_FINGERPRINT] if isinstance(value, str) and value else None
 
 
 def is_count(value: JsonValue) -> bool:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.llm.http_scorer import ScorerPlace
 from app.llm.metering import Meter
-from app.llm.registry import RunContext
+from app.llm.run_context import RunContext
 from app.llm.scorers import open_scorer
 from app.reward_settings import RewardSettings
 from optimizer.budget import Budget, Limits

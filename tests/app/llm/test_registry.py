@@ -9,7 +9,8 @@ from typing_extensions import override
 from app.llm.capabilities import Capabilities, CapabilityRecords
 from app.llm.metering import Meter
 from app.llm.prices import Price
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.settings import Settings
 from optimizer.budget import Budget, Limits
 from optimizer.concurrency import run_together
