@@ -1,6 +1,6 @@
 """A backend's answers as the caller gets them: under the name of the model that was asked for."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import orjson
 from typing_extensions import override
@@ -10,6 +10,9 @@ from app.llm.sse import DONE, payload
 from app.llm.wire import read_json, read_usage
 from optimizer.errors import MalformedResponseError, ModelError
 from optimizer.types import JsonObject, JsonValue, Usage
+
+_DATA: Final = len(b"data: ")
+_NO_REASON: Final = b'"finish_reason":null'
 
 
 class AnswerShape(Protocol):
@@ -102,6 +105,8 @@ class AnswerReader(Reader):
         self._holding = "data" if embeds else "choices"
         self._hides_usage = hides_usage
         self._writes_tokens = not embeds
+        self._marks: tuple[tuple[bytes, bytes], ...] | None = None
+        self._theirs: JsonObject = {}
 
     @override
     def whole(self, body: bytes) -> bytes:
@@ -111,13 +116,51 @@ class AnswerReader(Reader):
     def frame(self, frame: bytes) -> bytes:
         if frame == DONE:
             return frame
+        if self._marks is not None and (marked := self._marked(frame)) is not None:
+            return marked
         event = self._read(payload(frame))
         if self._hides_usage and event.get("usage") and not event.get("choices"):
             return b""
         shaped = self._shape.chunk(event)
-        if shaped is event and all(event.get(name) == value for name, value in self._ours.items()):
-            return frame
+        if shaped is event:
+            if all(event.get(name) == value for name, value in self._ours.items()):
+                return frame
+            self._learn(frame, event)
         return b"data: " + self._written(shaped) + b"\n\n"
+
+    def _learn(self, frame: bytes, event: JsonObject) -> None:
+        """Note how this stream writes what we replace: mostly all its frames do it in the same way."""
+        self._theirs = {name: event.get(name) for name in self._ours}
+        found = [_written_in(frame, name, value) for name, value in self._theirs.items()]
+        marks = [
+            (theirs, b'"%s":%s' % (name.encode(), orjson.dumps(ours)))
+            for theirs, (name, ours) in zip(found, self._ours.items(), strict=True)
+            if theirs is not None
+        ]
+        self._marks = tuple(marks) if len(marks) == len(found) else None
+
+    def _marked(self, frame: bytes) -> bytes | None:
+        """``frame`` with ours in the place of theirs, as bytes; None where it has to be read as a whole.
+
+        That is so where it is no JSON, holds token counts, or anything like what is to be replaced twice.
+        """
+        try:
+            event: JsonValue = orjson.loads(frame[_DATA:])
+        except orjson.JSONDecodeError:
+            return None
+        if not isinstance(event, dict) or event.get("usage") is not None:
+            return None
+        for name, value in self._theirs.items():
+            if event.get(name) != value:
+                return None
+        marked = frame
+        for theirs, ours in self._marks or ():
+            if frame.count(theirs) != 1:
+                return None
+            marked = marked.replace(theirs, ours)
+        if _NO_REASON not in frame:
+            self.finish_reason = _finish_reason(event.get("choices")) or self.finish_reason
+        return marked
 
     @override
     def broken(self, error: ModelError) -> bytes:
@@ -165,6 +208,17 @@ class AnswerReader(Reader):
             self.usage = read_usage(counts) or self.usage
         self.finish_reason = _finish_reason(value.get("choices")) or self.finish_reason
         return value
+
+
+def _written_in(frame: bytes, name: str, value: JsonValue) -> bytes | None:
+    """How ``frame`` writes the field ``name``, if it does so once."""
+    if not isinstance(value, str):
+        return None
+    for between in (b":", b": "):
+        written = b'"%s"%s%s' % (name.encode(), between, orjson.dumps(value))
+        if frame.count(written) == 1:
+            return written
+    return None
 
 
 def _finish_reason(choices: JsonValue) -> str | None:

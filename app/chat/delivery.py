@@ -81,7 +81,10 @@ class AnswerRecord(CallRecord):
 
     def seen(self, tokens: int) -> None:
         """About so many more tokens of the answer have come."""
-        self._seen_tokens = self._uncounted() + tokens
+        if self._call.best_of is None and self._counted is self._call.reader.usage:
+            self._seen_tokens += tokens  # nearly always, and there are very many frames
+        else:
+            self._seen_tokens = self._uncounted() + tokens
 
     def _uncounted(self) -> int:
         """The tokens seen since the backend has last said how many there are: some say so all the time."""

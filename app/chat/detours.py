@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from app.chat.headers import ATTEMPTS_HEADER, BACKEND_HEADER, FALLBACK_HEADER
 from app.errors import ApiError
 from app.llm.errors import NeverSentError
 from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
+from app.llm.passthrough import Frames, Upstream
 from app.llm.routing.routes import Route, Routes
 from app.llm.routing.trip import Trip
 from app.llm.wire import Path
@@ -168,5 +167,5 @@ class _Nobody(Upstream):
         raise self._refusal
 
     @override
-    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[Frames]:
         raise self._refusal

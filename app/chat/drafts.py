@@ -15,7 +15,7 @@ from app.chat.base_models import choices_of
 from app.chat.picking import Picker, PickLimits
 from app.llm.accounting import spend_without_answer
 from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
+from app.llm.passthrough import Frames, Upstream
 from app.llm.prices import Price
 from app.llm.sse import DONE
 from app.llm.wire import Path, read_json, read_usage
@@ -89,7 +89,7 @@ class BestOf(Upstream):
 
     @override
     @asynccontextmanager
-    async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, body: bytes, path: Path) -> AsyncIterator[Frames]:
         yield _frames(await self._answer(body, path))
 
     async def _answer(self, body: bytes, path: Path) -> JsonObject:
@@ -220,7 +220,7 @@ def _told(usage: Usage) -> JsonObject:
     }
 
 
-async def _frames(answer: JsonObject) -> AsyncIterator[bytes]:
+async def _frames(answer: JsonObject) -> Frames:
     """A whole answer as a stream: its message in one piece, why it ended, its token counts, and the end."""
     shared: JsonObject = {
         name: answer[name] for name in ("id", "created", "model", "system_fingerprint") if name in answer
@@ -232,11 +232,13 @@ async def _frames(answer: JsonObject) -> AsyncIterator[bytes]:
     end: JsonObject = {"delta": {}} if is_chat else {"text": ""}
     if "logprobs" in choice:
         piece["logprobs"] = choice["logprobs"]
-    yield _frame({**shared, "choices": [{"index": 0, **piece, "finish_reason": None}]})
-    yield _frame({**shared, "choices": [{"index": 0, **end, "finish_reason": choice.get("finish_reason")}]})
+    events: list[JsonObject] = [
+        {**shared, "choices": [{"index": 0, **piece, "finish_reason": None}]},
+        {**shared, "choices": [{"index": 0, **end, "finish_reason": choice.get("finish_reason")}]},
+    ]
     if isinstance(answer.get("usage"), dict):
-        yield _frame({**shared, "choices": [], "usage": answer["usage"]})
-    yield DONE
+        events.append({**shared, "choices": [], "usage": answer["usage"]})
+    yield [*(_frame(event) for event in events), DONE]
 
 
 def _frame(event: JsonObject) -> bytes:

@@ -13,7 +13,7 @@ from app.answer_cache.cache import AnswerCache, Found, KeptAnswer, answer_key
 from app.chat.calls import PreparedCall
 from app.chat.headers import AGE_HEADER, CACHE_HEADER
 from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
+from app.llm.passthrough import Frames, Upstream
 from app.llm.sse import FrameSplitter
 from app.llm.wire import Path
 from app.serving_settings import KeepSettings
@@ -166,10 +166,9 @@ class _Kept(Upstream):
 
     @override
     @asynccontextmanager
-    async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
-        yield _each(FrameSplitter().feed(self._content))
+    async def stream(self, body: bytes, path: Path) -> AsyncIterator[Frames]:
+        yield _at_once(FrameSplitter().feed(self._content))
 
 
-async def _each(frames: list[bytes]) -> AsyncIterator[bytes]:
-    for frame in frames:
-        yield frame
+async def _at_once(frames: list[bytes]) -> Frames:
+    yield frames

@@ -8,6 +8,7 @@ from typing_extensions import override
 from app.chat.calls import PreparedCall
 from app.chat.kept_answers import Keeping
 from app.errors import ApiError
+from app.llm.passthrough import Frames
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
 from optimizer.errors import ModelError
@@ -106,7 +107,7 @@ class Sending:
         self.call, self.content = found, content
         self._tell_way()
 
-    def collected(self, frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    def collected(self, frames: Frames) -> Frames:
         """``frames`` of the call's answer, which ``keep_frames`` keeps where that is wanted."""
         if self._keeping is None or self._keeping.most_bytes < 0:
             return frames
@@ -128,24 +129,24 @@ class Sending:
             self._headers.update(self.call.detours.headers())
 
 
-class _Collected(AsyncIterator[bytes]):
+class _Collected(AsyncIterator[list[bytes]]):
     """Passes frames on and holds them.
 
     Attributes:
         pieces: those that have come; None once they are too many.
     """
 
-    def __init__(self, frames: AsyncIterator[bytes], *, most_bytes: int) -> None:
+    def __init__(self, frames: Frames, *, most_bytes: int) -> None:
         self.pieces: list[bytes] | None = []
         self._frames = frames
         self._left = most_bytes
 
     @override
-    async def __anext__(self) -> bytes:
-        frame = await anext(self._frames)
-        self._left -= len(frame)
+    async def __anext__(self) -> list[bytes]:
+        frames = await anext(self._frames)
+        self._left -= sum(map(len, frames))
         if self._left < 0:
             self.pieces = None
         elif self.pieces is not None:
-            self.pieces.append(frame)
-        return frame
+            self.pieces += frames
+        return frames

@@ -7,7 +7,7 @@ it takes its place at once, and the search gets what is left. A 429 that a user 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import aiohttp
 import httpx
@@ -22,12 +22,15 @@ from app.llm.sse import DONE, FrameSplitter, payload
 from app.llm.stream_patience import StreamPatience
 from app.llm.wire import Path, read_json, read_usage
 from app.settings import BackendSettings
-from optimizer.errors import BackendUnavailableError, MalformedResponseError
+from optimizer.errors import BackendUnavailableError, MalformedResponseError, ModelError
 from optimizer.types import JsonValue
 
 _ERROR_KEY = b'"error"'
 _USAGE_KEY = b'"usage"'
 _BYTES_PER_TOKEN = 4
+
+Frames: TypeAlias = AsyncIterator[list[bytes]]
+"""Complete SSE frames of a stream: those that have come together, at least one, are given together."""
 
 
 class Upstream(Protocol):
@@ -44,10 +47,10 @@ class Upstream(Protocol):
         """
         ...
 
-    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[Frames]:
         """POST the JSON ``body``, which asks for a stream, and wait for the first frame.
 
-        Gives complete SSE frames, ``data: [DONE]`` last. Leaving the context closes the connection, wherever
+        Gives frames, ``data: [DONE]`` last. Leaving the context closes the connection, wherever
         the stream is.
 
         Raises:
@@ -103,7 +106,7 @@ class Passthrough(ModelUpstream):
 
     @override
     @asynccontextmanager
-    async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, body: bytes, path: Path) -> AsyncIterator[Frames]:
         patience = StreamPatience(self._settings.timeouts, backend=self.origin.backend)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(patience.close)
@@ -142,19 +145,21 @@ class Passthrough(ModelUpstream):
 
     async def _frames(
         self, response: BackendResponse, patience: StreamPatience
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[list[bytes], None]:
         backend = self.origin.backend
         splitter = FrameSplitter()
         with transport_errors(self.origin), patience.watch():
             patience.waits()
             async for chunk in response.pieces():
                 patience.has_read()
-                for frame in splitter.feed(chunk):
-                    self._refuse_error(frame, response.status, framed=True)
-                    yield frame
-                    if frame == DONE:
+                frames, error = self._good(splitter.feed(chunk), response.status)
+                if frames:
+                    yield frames
+                    if frames[-1] == DONE:
                         return
                     patience.frame_came()
+                if error is not None:
+                    raise error
                 if splitter.pending > self._settings.max_response_bytes:
                     raise MalformedResponseError(
                         f"backend {backend} sent a frame without an end "
@@ -162,12 +167,24 @@ class Passthrough(ModelUpstream):
                         backend=backend,
                     )
                 patience.waits()
-        for frame in splitter.finish():
-            yield frame
+        if last := splitter.finish():
+            yield last
             return
         raise BackendUnavailableError(
             f"backend {backend} ended a stream before [DONE]", backend=backend, status=response.status
         )
+
+    def _good(self, frames: list[bytes], status: int) -> tuple[list[bytes], ModelError | None]:
+        """The frames up to the stream's end, or up to one that is an error, which is the other result."""
+        for place, frame in enumerate(frames):
+            if frame == DONE:
+                return frames[: place + 1], None
+            if _ERROR_KEY in frame:
+                try:
+                    self._refuse_error(frame, status, framed=True)
+                except ModelError as error:
+                    return frames[:place], error
+        return frames, None
 
     def _refuse_error(self, content: bytes, status: int, *, framed: bool = False) -> None:
         if _ERROR_KEY not in content:
@@ -178,20 +195,21 @@ class Passthrough(ModelUpstream):
             raise error
 
 
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _chain(first: list[bytes], rest: Frames) -> Frames:
     yield first
-    async for frame in rest:
-        yield frame
+    async for frames in rest:
+        yield frames
 
 
-async def _counted(frames: AsyncIterator[bytes], place: Place, *, asked: int) -> AsyncIterator[bytes]:
-    """``frames``, whose tokens are counted: as the stream says, else about one for each frame."""
+async def _counted(stream: Frames, place: Place, *, asked: int) -> Frames:
+    """``stream``, whose tokens are counted: as it says itself, else about one for each frame."""
     told, guessed = 0, asked
-    async for frame in frames:
-        told = (_USAGE_KEY in frame and _tokens(payload(frame))) or told
-        guessed += 1
+    async for frames in stream:
+        for frame in frames:
+            told = (_USAGE_KEY in frame and _tokens(payload(frame))) or told
+        guessed += len(frames)
         place.tokens = told or guessed
-        yield frame
+        yield frames
 
 
 def _tokens(content: bytes) -> int:

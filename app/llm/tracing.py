@@ -10,7 +10,7 @@ from app.llm.capabilities import Capabilities
 from app.llm.errors import Origin
 from app.llm.http import RawResponse
 from app.llm.opened_backend import CallTracing
-from app.llm.passthrough import ModelUpstream
+from app.llm.passthrough import Frames, ModelUpstream
 from app.llm.sse import payload
 from app.llm.wire import PATHS, Api, Path, request_body
 from app.llm.wrapper import ModelWrapper
@@ -52,7 +52,7 @@ class TracedUpstream(ModelUpstream):
 
     @override
     @asynccontextmanager
-    async def stream(self, body: bytes, path: Path) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def stream(self, body: bytes, path: Path) -> AsyncIterator[Frames]:
         with self._spans.call(path, self._model, self._about, parent=current_parent()) as call:
             if call.is_recording:
                 call.asked(_object(body))
@@ -65,14 +65,15 @@ class TracedUpstream(ModelUpstream):
                 yield frames
 
 
-async def _watched(frames: AsyncIterator[bytes], call: CallSpan) -> AsyncGenerator[bytes, None]:
+async def _watched(stream: Frames, call: CallSpan) -> AsyncGenerator[list[bytes], None]:
     is_first = True
     try:
-        async for frame in frames:
-            if is_first or call.records_content or any(key in frame for key in _TELLING):
-                call.answered(_object(payload(frame)))
-                is_first = False
-            yield frame
+        async for frames in stream:
+            for frame in frames:
+                if is_first or call.records_content or any(key in frame for key in _TELLING):
+                    call.answered(_object(payload(frame)))
+                    is_first = False
+            yield frames
     except ModelError as error:
         call.failed(error)  # whoever reads the stream may make a last frame of it, so that nobody else hears
         raise

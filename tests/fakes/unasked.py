@@ -1,12 +1,11 @@
 """An upstream that nobody may ask."""
 
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from typing_extensions import override
 
 from app.llm.http import RawResponse
-from app.llm.passthrough import Upstream
+from app.llm.passthrough import Frames, Upstream
 from app.llm.wire import Path
 
 
@@ -18,5 +17,5 @@ class Unasked(Upstream):
         raise AssertionError("nobody was to be asked")
 
     @override
-    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+    def stream(self, body: bytes, path: Path) -> AbstractAsyncContextManager[Frames]:
         raise AssertionError("nobody was to be asked")

@@ -67,10 +67,62 @@ def test_a_completion_frame_changes_its_shape_under_the_same_name_too() -> None:
     assert event["object"] == "chat.completion.chunk"
 
 
+@pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("frame", [b"data: {\n\n", b"data: [1]\n\n", b"data: hello\n\n"])
-def test_a_frame_that_is_no_json_object_is_malformed(frame: bytes) -> None:
+def test_a_frame_that_is_no_json_object_is_malformed(frame: bytes, is_first: bool) -> None:
+    answers = reader()
+    if not is_first:
+        answers.frame(chunk())
     with pytest.raises(MalformedResponseError):
-        reader().frame(frame)
+        answers.frame(frame)
+
+
+def chunk(*, between: str = ":", text: str = "hi", **fields: object) -> bytes:
+    """A frame under their names, written with ``between`` after the names of fields."""
+    choices = [{"index": 0, "delta": {"content": text}, "finish_reason": None}]
+    event = {"id": "theirs-1", "model": "theirs", "choices": choices, **fields}
+    return f"data: {json.dumps(event, separators=(',', between))}\n\n".encode()
+
+
+def shown(frame: bytes) -> object:
+    return json.loads(frame.removeprefix(b"data: "))
+
+
+@pytest.mark.parametrize("between", [":", ": "])
+@pytest.mark.parametrize(
+    "later",
+    [
+        {},
+        {"text": 'say "id":"theirs-1" and "model":"theirs"'},
+        {"text": '"id":"theirs-1"', "tool": {"id": "theirs-1"}},
+        {"id": "theirs-2"},
+        {"id": None},
+        {"model": "others", "nested": {"model": "theirs"}},
+        {"more": 1.5e300, "wide": "é", "usage": None},
+    ],
+)
+def test_a_later_frame_is_renamed_as_the_first_one_is(between: str, later: dict[str, object]) -> None:
+    first, answers = named(), named()
+    answers.frame(chunk(between=between))
+    frame = chunk(between=between, **later)  # type: ignore[arg-type]
+    assert shown(answers.frame(frame)) == shown(first.frame(frame))
+    assert shown(answers.frame(frame)) == shown(frame) | {"id": "ours-1", "model": 'our"s'}  # type: ignore[operator]
+
+
+def named() -> AnswerReader:
+    return AnswerReader(model='our"s', backend="b", shape=SameShape(), answer_id="ours-1", hides_usage=True)
+
+
+def test_what_a_later_frame_tells_is_read() -> None:
+    answers = named()
+    answers.frame(chunk())
+    choices = [{"index": 0, "delta": {}, "finish_reason": "stop"}]
+    assert shown(answers.frame(chunk(choices=choices)))
+    assert answers.finish_reason == "stop"
+    counts = {"prompt_tokens": 3, "completion_tokens": 2}
+    assert answers.frame(chunk(choices=[], usage=counts)) == b""
+    assert answers.usage is not None
+    assert answers.usage.total_tokens == 5
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,25 @@ async def test_work_is_cancelled_and_cleaned_up_before_the_leaving_is_told() -> 
     with pytest.raises(ClientLeftError):
         await while_client_listens(client.receive, work())
     assert history == ["closed"]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0  # what goes on now is not cancelled
+
+
+async def test_a_cancellation_from_outside_goes_on_though_the_client_leaves_as_well() -> None:
+    client = Client()
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    request = asyncio.create_task(while_client_listens(client.receive, work()))
+    await begun.wait()
+    client.leaves.set()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
 
 
 async def test_a_failure_while_closing_is_not_reported_as_lost(caplog: pytest.LogCaptureFixture) -> None:

@@ -59,6 +59,21 @@ async def test_a_stream_says_who_answers_and_ends_with_done(
     assert listening.fake.requests[0].body["stream"] is True
 
 
+@pytest.mark.parametrize("place", [1, 3])
+async def test_what_came_before_a_bad_frame_is_sent_though_both_came_together(
+    listening: Listening, client: httpx.AsyncClient, place: int
+) -> None:
+    frames = [*(chunk(text) for text in "abcde"[:place]), b"data: {\n\n", chunk("z"), DONE]
+    listening.fake.push(Stream(chunks=[b"".join(frames)]))
+    response = await streamed(client)
+    assert response.status_code == 200
+    *told, last = events(response)
+    texts = [event["choices"][0]["delta"]["content"] for event in told]  # type: ignore[index]
+    assert texts == [*"abcde"[:place]]
+    assert last["error"]["code"] == "backend_malformed"  # type: ignore[index]
+    assert DONE not in response.content
+
+
 async def test_each_frame_comes_when_the_backend_sends_it(
     listening: Listening, client: httpx.AsyncClient
 ) -> None:
