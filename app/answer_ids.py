@@ -1,9 +1,10 @@
 """The ids of answers: ours, since backends give theirs twice, and feedback has to find one answer."""
 
 import re
-import secrets
 from datetime import UTC, datetime
 from typing import Final
+
+from app.random_bytes import RANDOM
 
 _TIME_BYTES: Final = 6
 _RANDOM_BYTES: Final = 8
@@ -16,7 +17,7 @@ CHAT_PREFIX, TEXT_PREFIX, RESPONSE_PREFIX = PREFIXES
 def new_token() -> bytes:
     """What the id of a new answer is made of: the time, and 64 random bits."""
     milliseconds = int(datetime.now(UTC).timestamp() * 1000)
-    return milliseconds.to_bytes(_TIME_BYTES) + secrets.token_bytes(_RANDOM_BYTES)
+    return milliseconds.to_bytes(_TIME_BYTES) + RANDOM.take(_RANDOM_BYTES)
 
 
 def token_of(answer_id: str) -> bytes | None:

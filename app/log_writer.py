@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from queue import SimpleQueue
+from collections import deque
 from typing import Final, TextIO
 
 from typing_extensions import override
@@ -10,6 +10,8 @@ from typing_extensions import override
 _MOST_WAITING: Final = 10_000
 """Lines; those beyond them are counted and lost."""
 _LAST_SECONDS: Final = 2.0
+_GATHER_SECONDS: Final = 0.05
+"""How long lines are gathered before they are written together: waking the thread for each costs the loop."""
 
 
 class LineWriter(logging.Handler):
@@ -19,14 +21,16 @@ class LineWriter(logging.Handler):
         """Write to ``stream``, which stays open."""
         super().__init__()
         self._stream = stream
-        self._lines: SimpleQueue[str | threading.Event | None] = SimpleQueue()
+        self._waiting: deque[str | threading.Event] = deque()
+        self._due, self._hurry = threading.Event(), threading.Event()
+        self._closed = False
         self._lost = 0
         self._thread = threading.Thread(target=self._write, name="log writer", daemon=True)
         self._thread.start()
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        if self._lines.qsize() >= _MOST_WAITING:
+        if len(self._waiting) >= _MOST_WAITING:
             self._lost += 1
             return
         try:
@@ -35,34 +39,58 @@ class LineWriter(logging.Handler):
                 lost, self._lost = self._lost, 0
                 told = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
                 note = logging.makeLogRecord({**told, "msg": f"{lost} lines of the log were lost"})
-                self._lines.put(self.format(note))
+                self._waiting.append(self.format(note))
         except Exception:  # noqa: BLE001 - logging's own way: a line that cannot be written stops nobody
             self.handleError(record)
         else:
-            self._lines.put(line)
+            self._waiting.append(line)
+            if not self._due.is_set():
+                self._due.set()
 
     @override
     def flush(self) -> None:
         """Wait until what was logged is written, for two seconds at most."""
         if self._thread.is_alive():
             written = threading.Event()
-            self._lines.put(written)
+            self._waiting.append(written)
+            self._write_now()
             written.wait(_LAST_SECONDS)
 
     @override
     def close(self) -> None:
         """Write what is left and stop, in two seconds at most."""
-        self._lines.put(None)
+        self._closed = True
+        self._write_now()
         self._thread.join(_LAST_SECONDS)
         super().close()
 
+    def _write_now(self) -> None:
+        self._hurry.set()
+        self._due.set()
+
     def _write(self) -> None:
-        while (item := self._lines.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
-                continue
+        while not self._closed:
+            self._due.wait()
+            self._hurry.wait(_GATHER_SECONDS)
+            self._hurry.clear()
+            self._due.clear()
+            self._write_waiting()
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        lines: list[str] = []
+        told: list[threading.Event] = []
+        while self._waiting:
+            item = self._waiting.popleft()
+            if isinstance(item, str):
+                lines.append(item)
+            else:
+                told.append(item)
+        if lines:
             try:
-                self._stream.write(f"{item}\n")
+                self._stream.write("\n".join([*lines, ""]))
                 self._stream.flush()
             except (OSError, ValueError):  # whoever read it is gone
-                self._lost += 1
+                self._lost += len(lines)
+        for written in told:
+            written.set()

@@ -107,6 +107,9 @@ def log_for_command() -> None:
 
 
 def _install(handler: logging.Handler, level: str) -> None:
+    # what our lines do not show is not looked up for each of them, as the library's manual advises
+    logging._srcfile = None  # noqa: SLF001 - as it says
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,7 +1,6 @@
 """What happens to every request around its endpoint: an id, a bound on its body, an answer to bugs."""
 
 import logging
-import secrets
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
+from app.random_bytes import RANDOM
 from app.request_reports import RequestReports
 from app.telemetry.current import ActiveRequest, answering
 from app.telemetry.propagation import TRACEPARENT, passing_on, trace_id_of
@@ -178,4 +178,4 @@ def _request_id(headers: Mapping[bytes, bytes]) -> str:
         text = given.decode()
         if text.isprintable():
             return text
-    return f"req_{secrets.token_hex(12)}"
+    return f"req_{RANDOM.take(12).hex()}"

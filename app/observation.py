@@ -83,6 +83,7 @@ class Observation:
         self.metrics.ask(
             StateMetrics(
                 limiters=models.limiters(),
+                routes=[route for name in models.target_names() for route in models.routes(name)],
                 budgets=runner.budgets,
                 store=self._store,
                 dropped_rows=lambda: usage.dropped,

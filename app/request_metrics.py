@@ -1,9 +1,10 @@
 """What is counted of requests: over HTTP, and those that models answer."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from app.outcomes import Outcome
 from app.request_reports import RequestReport
@@ -37,16 +38,40 @@ class HttpMetrics:
         self._parts: dict[Part, Histogram] = {
             part: parts.labels(part.value) for part in Part if part is not Part.CLIENT
         }
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def hear(self, report: RequestReport) -> None:
         """Count one request."""
-        method = report.method if report.method in _METHODS else OTHER
-        self._requests.labels(method, report.route, report.status).inc()
-        self._seconds.labels(report.route).observe(report.seconds)
+        key = (report.method, report.route, report.status)
+        series = self._series.get(key)
+        if series is None:
+            method = report.method if report.method in _METHODS else OTHER
+            series = (
+                self._requests.labels(method, report.route, report.status),
+                self._seconds.labels(report.route),
+            )
+            if method != OTHER:  # a caller must not be able to fill the memory
+                self._series[key] = series
+        requests, seconds = series
+        requests.inc()
+        seconds.observe(report.seconds)
         if report.parts is not None:
             self._own.observe(own_seconds(report.parts))
-            for part, seconds in report.parts.items():
-                self._parts[part].observe(seconds)
+            for part, taken in report.parts.items():
+                self._parts[part].observe(taken)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Series:
+    """What requests are counted in that have all names in common: looking labels up takes longer."""
+
+    requests: Counter
+    attempts: Counter
+    kept: Counter
+    seconds: Histogram
+    input_tokens: Counter
+    output_tokens: Counter
+    cost: Counter
 
 
 class ModelRequestMetrics:
@@ -91,25 +116,43 @@ class ModelRequestMetrics:
         self._cost = metrics.counter(
             "drpo_cost", "What they cost, in the currency of the settings' prices.", "model", "backend"
         )
+        self._series: dict[tuple[str, str, str, bool, str], _Series] = {}
 
     def hear(self, outcome: Outcome) -> None:
         """Count one request."""
         model = outcome.model if outcome.model in self._models else OTHER
         backend, ending = outcome.backend, outcome.ending
-        streamed = "true" if outcome.streamed else "false"
-        self._requests.labels(outcome.endpoint, model, backend, streamed, ending).inc()
-        self._attempts.labels(model).inc(outcome.attempts)
-        self._kept.labels(model).inc(outcome.was_kept)
+        series = self._series_of(outcome, model)
+        series.requests.inc()
+        series.attempts.inc(outcome.attempts)
+        series.kept.inc(outcome.was_kept)
+        series.seconds.observe(outcome.seconds)
+        series.input_tokens.inc(outcome.counted.prompt_tokens)
+        series.output_tokens.inc(outcome.counted.completion_tokens)
+        series.cost.inc(outcome.micros / _MICROS)
         if ending == "failed":
             self._failures.labels(model, backend, outcome.error_code or "internal_error").inc()
         if outcome.streamed and ending != "answered":
             self._aborts.labels(model, backend, ending).inc()
-        self._seconds.labels(outcome.endpoint, model).observe(outcome.seconds)
-        self._tokens.labels(model, backend, "input").inc(outcome.counted.prompt_tokens)
-        self._tokens.labels(model, backend, "output").inc(outcome.counted.completion_tokens)
-        self._cost.labels(model, backend).inc(outcome.micros / _MICROS)
         if outcome.streamed and outcome.first_seconds is not None:
             self._first.labels(model).observe(outcome.first_seconds)
             if ending == "answered" and outcome.counted.completion_tokens > 1:
                 rest = outcome.seconds - outcome.first_seconds
                 self._per_token.labels(model).observe(rest / (outcome.counted.completion_tokens - 1))
+
+    def _series_of(self, outcome: Outcome, model: str) -> _Series:
+        endpoint, backend = outcome.endpoint, outcome.backend
+        key = (endpoint, model, backend, outcome.streamed, outcome.ending)
+        series = self._series.get(key)
+        if series is None:
+            streamed = "true" if outcome.streamed else "false"
+            series = self._series[key] = _Series(
+                requests=self._requests.labels(endpoint, model, backend, streamed, outcome.ending),
+                attempts=self._attempts.labels(model),
+                kept=self._kept.labels(model),
+                seconds=self._seconds.labels(endpoint, model),
+                input_tokens=self._tokens.labels(model, backend, "input"),
+                output_tokens=self._tokens.labels(model, backend, "output"),
+                cost=self._cost.labels(model, backend),
+            )
+        return series

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from app import background
 from app.llm.limits.limiter import BackendLimiter
+from app.llm.routing.circuit import CircuitState
+from app.llm.routing.routes import Route
 from app.telemetry.metrics import OTHER
 from app.version import VERSION
 from optimizer.budget import Budget
@@ -81,12 +83,13 @@ async def _patiently(read: Callable[[], Awaitable[T]], what: str) -> T | None:
 
 
 class StateMetrics(Collector):
-    """Shows limits of backends, running jobs, the store and the background."""
+    """Shows limits and circuits of backends, running jobs, the store and the background."""
 
     def __init__(
         self,
         *,
         limiters: Mapping[str, BackendLimiter],
+        routes: Sequence[Route],
         budgets: Callable[[], tuple[Budget, ...]],
         store: StoreWatch,
         dropped_rows: Callable[[], int],
@@ -95,11 +98,15 @@ class StateMetrics(Collector):
 
         Args:
             limiters: those of the backends, by name.
+            routes: those of all targets.
             budgets: those of the jobs that run in this process.
             store: has looked at the store.
             dropped_rows: rows of usage that were lost for want of room.
         """
         self._limiters = limiters
+        self._circuits = {
+            (route.backend, route.model): route.circuit for route in routes if route.circuit is not None
+        }
         self._budgets = budgets
         self._store = store
         self._dropped_rows = dropped_rows
@@ -108,6 +115,15 @@ class StateMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _gauge("drpo_build", "The version that runs.", [((VERSION,), 1)], "version")
         yield from self._backends()
+        states = [
+            ((*of, state.value), int(circuit.state is state))
+            for of, circuit in self._circuits.items()
+            for state in CircuitState
+        ]
+        yield _gauge(
+            *("drpo_circuit", "1 at the state of the circuit of a backend's model.", states),
+            *("backend", "model", "state"),
+        )
         yield from self._jobs()
         yield from self._of_store()
         failures = CounterMetricFamily(

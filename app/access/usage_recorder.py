@@ -5,11 +5,13 @@ requests wait in a queue, those that are just being written among them; where th
 and counted.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 from app.access_settings import UsageSettings
 from app.background import BackgroundLoop
@@ -32,6 +34,10 @@ _SUMS_SPAN: Final = 60.0
 """Requests within so many seconds may share a sum: a day begins for it with an error of half of it."""
 _MOST: Final = 2**31 - 1
 _TEXT: Final = 256
+_SUMMED: Final = tuple(UsageSums.__dataclass_fields__)
+_Route: TypeAlias = tuple[str, str, str, str, str]
+_SumKey: TypeAlias = tuple[int, int, str, str, str, str, str]
+"""The span of time, the key's number, and the route."""
 
 
 class UsageRecorder:
@@ -64,7 +70,8 @@ class UsageRecorder:
         self._clock = clock
         self._rows: list[tuple[float, Outcome]] = []
         self._being_written = 0
-        self._sums: dict[tuple[int, int, RouteRecord], UsageSums] = {}
+        self._turn = asyncio.Lock()
+        self._sums: dict[_SumKey, _Sums] = {}
         self._told = 0
 
     @asynccontextmanager
@@ -82,8 +89,11 @@ class UsageRecorder:
     def hear(self, outcome: Outcome) -> None:
         """Take note of one request; nothing is waited for."""
         now = self._clock()
-        key = (int(now // _SUMS_SPAN), outcome.key_number, _route(outcome))
-        self._sums[key] = self._sums.get(key, UsageSums()) + _sums(outcome)
+        key = (int(now // _SUMS_SPAN), outcome.key_number, *_route_of(outcome))
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = _Sums()
+        sums.add(outcome)
         if self._settings.keep_days <= 0:
             return
         if len(self._rows) + self._being_written < self._settings.queue_size:
@@ -92,11 +102,15 @@ class UsageRecorder:
             self.dropped += 1
 
     async def flush(self) -> None:
-        """Write what was heard.
+        """Write what was heard, after what is just being written.
 
         Raises:
             StoreUnavailableError: the database is away; it is written the next time.
         """
+        async with self._turn:
+            await self._flush()
+
+    async def _flush(self) -> None:
         rows, self._rows = self._rows, []
         sums, self._sums = self._sums, {}
         if self.dropped > self._told:
@@ -109,20 +123,12 @@ class UsageRecorder:
         try:
             await self._usage.add(
                 [_record(outcome, now - at) for at, outcome in rows],
-                [
-                    UsageDelta(
-                        age_seconds=max(0.0, now - (span + 0.5) * _SUMS_SPAN),
-                        key_number=key_number,
-                        route=route,
-                        sums=sums_of,
-                    )
-                    for (span, key_number, route), sums_of in sums.items()
-                ],
+                [_delta(key, summed, now) for key, summed in sums.items()],
             )
         except StoreUnavailableError:
             self._rows = rows + self._rows
-            for key, sums_of in sums.items():
-                self._sums[key] = self._sums.get(key, UsageSums()) + sums_of
+            for key, summed in sums.items():
+                self._sums.setdefault(key, _Sums()).merge(summed)
             raise
         finally:
             self._being_written = 0
@@ -138,13 +144,56 @@ class UsageRecorder:
         await self._quotas.delete_before(int(await self._quotas.now() - _QUOTA_DAYS * _DAY_SECONDS))
 
 
-def _route(outcome: Outcome) -> RouteRecord:
+def _route_of(outcome: Outcome) -> _Route:
+    upstream_model, version = outcome.upstream_model[:_TEXT], outcome.version_id or ""
+    return outcome.endpoint, outcome.model, outcome.backend, upstream_model, version
+
+
+@lru_cache(maxsize=1024)
+def _route(endpoint: str, model: str, backend: str, upstream_model: str, version_id: str) -> RouteRecord:
+    """The record of what many rows share, which is made once."""
     return RouteRecord(
-        endpoint=outcome.endpoint,
-        model=outcome.model,
-        backend=outcome.backend,
-        upstream_model=outcome.upstream_model[:_TEXT],
-        version_id=outcome.version_id or "",
+        endpoint=endpoint,
+        model=model,
+        backend=backend,
+        upstream_model=upstream_model,
+        version_id=version_id,
+    )
+
+
+class _Sums:
+    """Sums that grow: one value for each request would be made only to be thrown away."""
+
+    __slots__ = _SUMMED
+
+    def __init__(self) -> None:
+        self.requests = self.failed = self.client_left = self.estimated = 0
+        self.prompt_tokens = self.completion_tokens = self.micros = 0
+
+    def add(self, outcome: Outcome) -> None:
+        self.requests += 1
+        self.failed += outcome.ending == "failed"
+        self.client_left += outcome.ending == "client_left"
+        self.estimated += outcome.estimated
+        self.prompt_tokens += outcome.counted.prompt_tokens
+        self.completion_tokens += outcome.counted.completion_tokens
+        self.micros += outcome.micros
+
+    def merge(self, other: "_Sums") -> None:
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def value(self) -> UsageSums:
+        return UsageSums(**{name: getattr(self, name) for name in _SUMMED})
+
+
+def _delta(key: _SumKey, sums: _Sums, now: float) -> UsageDelta:
+    span, key_number, *route = key
+    return UsageDelta(
+        age_seconds=max(0.0, now - (span + 0.5) * _SUMS_SPAN),
+        key_number=key_number,
+        route=_route(*route),
+        sums=sums.value(),
     )
 
 
@@ -153,7 +202,7 @@ def _record(outcome: Outcome, age: float) -> RequestRecord:
     return RequestRecord(
         age_seconds=age,
         request_id=outcome.request_id,
-        route=_route(outcome),
+        route=_route(*_route_of(outcome)),
         key_number=outcome.key_number,
         ending=_ENDINGS[outcome.ending],
         error_code=outcome.error_code,
@@ -167,16 +216,4 @@ def _record(outcome: Outcome, age: float) -> RequestRecord:
         attempts=outcome.attempts,
         token=None if outcome.ticket is None else outcome.ticket.token,
         drawn=None if outcome.ticket is None else outcome.ticket.drawn,
-    )
-
-
-def _sums(outcome: Outcome) -> UsageSums:
-    return UsageSums(
-        requests=1,
-        failed=outcome.ending == "failed",
-        client_left=outcome.ending == "client_left",
-        estimated=outcome.estimated,
-        prompt_tokens=outcome.counted.prompt_tokens,
-        completion_tokens=outcome.counted.completion_tokens,
-        micros=outcome.micros,
     )

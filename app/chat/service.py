@@ -76,13 +76,9 @@ class ChatService:
             ModelError: the model had to be asked what it can do, and did not answer.
         """
         request = await self.with_model(request)
-        drafts = best_of(
-            request.options,
-            self.target(request.model).alignment,
-            body=request.body,
-            most_drafts=self.most_drafts,
-        )
-        choice = await self.choice(request)
+        target = self.target(request.model)
+        drafts = best_of(request.options, target.alignment, body=request.body, most_drafts=self.most_drafts)
+        choice = await self.choice(request, target)
         calls = ChatCalls(
             models=self.models,
             request=request,
@@ -104,8 +100,8 @@ class ChatService:
         self.principal.check_model(model, self.models.target_names())
         return self.models.target(model)
 
-    async def choice(self, request: ChatRequest) -> Choice:
-        """What aligns a request for a configured model, and what has chosen that.
+    async def choice(self, request: ChatRequest, target: TargetSettings) -> Choice:
+        """What aligns a request for ``target``, and what has chosen that.
 
         Raises:
             ApiError: 404 for an unknown version or label; 400 for a version of another model, or where the
@@ -115,7 +111,7 @@ class ChatService:
         """
         policy = policy_of(
             request.options,
-            self.target(request.model).alignment,
+            target.alignment,
             default=self.caller_system,
             prompt=request.prompt,
         )

@@ -38,7 +38,7 @@ class CompletionsService:
         body: JsonObject = {**request.body, "model": target.model}
         if request.options is not None:
             asked = _as_chat(request, request.options, target)
-            choice = await self.chat.choice(asked)
+            choice = await self.chat.choice(asked, target)
             ticket, alignment = dataclasses.replace(ticket, drawn=choice.drawn), choice.alignment
             if alignment is not None:
                 body = completions_body(asked, alignment, model=target.model)

@@ -44,24 +44,28 @@ class CapabilityFinder:
         known = self.known(model)
         if known is not None:
             return known
-        place = _place(model)
-        self._found[place] = await self._probing.run(place, partial(self._remembered_or_probed, model))
-        return self._found[place].overridden_by(model.settings.capabilities)
+        found = await self._probing.run(_place(model), partial(self._remembered_or_probed, model))
+        return self._take(model, found)
 
     def known(self, model: ProbedModel) -> Capabilities | None:
         """What it can do, as far as that is in memory or in the settings: it is not asked."""
         settings = model.settings
         found = self._found.get(_place(model))
         if found is None and (settings.kind == "simulated" or settled_by(settings.capabilities)):
-            found = self._found[_place(model)] = Capabilities()
-        return None if found is None else found.overridden_by(settings.capabilities)
+            return self._take(model, Capabilities())
+        return found
 
     async def recall(self, model: ProbedModel) -> None:
         """Take into memory what was found before this process began; nobody is asked."""
         if self.known(model) is None:
             remembered = await self._remembered(model)
             if remembered is not None:
-                self._found[_place(model)] = remembered
+                self._take(model, remembered)
+
+    def _take(self, model: ProbedModel, found: Capabilities) -> Capabilities:
+        """Keep in memory what was found, as the settings have it: every request asks."""
+        known = self._found[_place(model)] = found.overridden_by(model.settings.capabilities)
+        return known
 
     async def _remembered(self, model: ProbedModel) -> Capabilities | None:
         origin = model.origin

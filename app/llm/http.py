@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 import orjson
+from multidict import CIMultiDict
 from pydantic import SecretStr
 from yarl import URL
 
@@ -46,12 +47,15 @@ class BackendClient:
         self.connections = open_connections(settings)
         self._base_url = SIMULATED_URL if settings.base_url is None else str(settings.base_url)
         self._urls: dict[str, URL] = {}
-        self._headers = {
-            "accept": "application/json, text/event-stream",
-            "accept-encoding": "identity",
-            "content-type": "application/json",
-            "user-agent": f"drpo/{VERSION}",
-        }
+        # as aiohttp has them, so that it copies them only once for each request
+        self._headers = CIMultiDict(
+            {
+                "accept": "application/json, text/event-stream",
+                "accept-encoding": "identity",
+                "content-type": "application/json",
+                "user-agent": f"drpo/{VERSION}",
+            }
+        )
         if key is not None:
             self._headers["authorization"] = f"Bearer {key.get_secret_value()}"
 
@@ -76,7 +80,7 @@ class BackendClient:
         if url is None:
             url = self._urls[path] = _below(self._base_url, path)
         traced = outgoing_headers()
-        headers = {**self._headers, **traced} if traced else self._headers
+        headers: Mapping[str, str] = {**self._headers, **traced} if traced else self._headers
         return await self.connections.post(url, headers, content)
 
     async def aclose(self) -> None:

@@ -68,6 +68,7 @@ class ModelRegistry:
             InvalidInputError: a backend's key cannot be read.
         """
         self._settings = settings
+        self._target_names = tuple(settings.targets)
         self._capabilities = CapabilityFinder(capability_records, sleep=sleep)
         self._watch = observers.watch
         self.tracing = observers.tracing
@@ -100,7 +101,7 @@ class ModelRegistry:
 
     def target_names(self) -> tuple[str, ...]:
         """The targets, in the order of the settings: what the public API lists as models."""
-        return tuple(self._settings.targets)
+        return self._target_names
 
     def target(self, name: str) -> TargetSettings:
         """The target called ``name``.

@@ -11,6 +11,7 @@ from optimizer.types import JsonObject
 from store.errors import StoreUnavailableError
 from store.repositories.figures import FigureRepository
 from tests.app.access.stored_keys import add_key, bearer
+from tests.app.chat.routed import FIRST_MODEL, SECOND_MODEL, serve_routed
 from tests.app.chat.serving import (
     MODEL,
     UPSTREAM_MODEL,
@@ -228,3 +229,16 @@ async def test_limits_and_the_store_are_shown(service: Service) -> None:
     }
     assert seen.value("drpo_ledger_calls") == 0
     assert isinstance(seen, Scrape)
+
+
+async def test_the_circuits_of_backends_are_shown(sqlite_url: str) -> None:
+    async with serve_routed(sqlite_url) as routed:
+        for _ in range(5):
+            routed.first.push(Drop())
+            await routed.ask()
+        seen = await scrape(routed.client)
+    for state in ("closed", "open", "half_open"):
+        names = {"backend": "first", "model": FIRST_MODEL, "state": state}
+        assert seen.value("drpo_circuit", **names) == (state == "open")
+        names = {"backend": "second", "model": SECOND_MODEL, "state": state}
+        assert seen.value("drpo_circuit", **names) == (state == "closed")
