@@ -25,6 +25,8 @@ _STREAM_SECONDS = PACED_CHUNKS * PACE_SECONDS
 _LONG_REQUESTS, _LONG_STREAMS = 20_000, 2_000
 _MEGABYTE = 1_000_000
 
+_CPU = "CPU of the process, us a request at {}"
+
 Measured = dict[str, dict[str, list[float]]]
 
 
@@ -33,8 +35,10 @@ async def measure_round(places: Mapping[str, Place], rates: dict[str, float], me
     for connections in (*_LATENCY_AT, _MANY):
         for name, place in places.items():
             count = round(min(_MOST, max(_FEWEST, rates[name] * _SECONDS_PER_LOAD)))
+            used = place.cpu_seconds()
             figures = await _load(place, "fast", connections=connections, requests=count)
             rates[name] = count / figures.seconds
+            _note(measured[name], _CPU.format(connections), 1e6 * (place.cpu_seconds() - used) / count)
             _note(measured[name], f"req/s at {connections}", rates[name])
             _note(measured[name], f"p50 ms at {connections}", 1e3 * statistics.median(figures.latencies))
             _note(measured[name], f"p99 ms at {connections}", 1e3 * _p99(figures.latencies))
@@ -110,6 +114,8 @@ def report(measured: Measured) -> None:
         if name not in {OURS, DIRECT}:
             rate = ours[f"req/s at {_MANY}"] / medians[name][f"req/s at {_MANY}"]
             print(f"requests/s at {_MANY}: {rate:.2f} x {name}")
+            cpu = ours[_CPU.format(_MANY)] / medians[name][_CPU.format(_MANY)]
+            print(f"CPU a request at {_MANY}, which a busy machine blurs less: {cpu:.2f} x {name}")
 
 
 async def main(rounds: int, *, memory: bool) -> None:
