@@ -18,7 +18,7 @@ from app.evaluations.schemas import (
     JudgingUse,
 )
 from app.llm.metering import Meter
-from app.llm.registry import RunContext
+from app.llm.run_context import RunContext
 from app.outcomes import Ending, Outcome
 from app.resources import Resources
 from optimizer.budget import Budget, Limits

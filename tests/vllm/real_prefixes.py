@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from app.llm.metering import Meter
-from app.llm.registry import ModelRegistry, RunContext
+from app.llm.registry import ModelRegistry
+from app.llm.run_context import RunContext
 from app.settings import Settings
 from optimizer.budget import Budget, Limits
 from optimizer.errors import MalformedReplyError
