@@ -13,6 +13,7 @@ from optimizer.types import JsonObject
 T = TypeVar("T", bound=BaseModel)
 
 _CREDENTIALS: Final = ("authorization", "cookie", "host", "origin", "sec-fetch-site")
+_UNREADY: Final = 503
 _OBJECT: Final = "the API has answered with something that is no object"
 
 
@@ -42,13 +43,20 @@ class ApiReader:
         self._transport = httpx.ASGITransport(app)
         self._headers = {name: headers[name] for name in _CREDENTIALS if name in headers}
 
-    async def get(self, path: str, params: Mapping[str, str | int | None] | None = None) -> JsonObject:
+    async def get(
+        self, path: str, params: Mapping[str, str | int | None] | None = None, *, unready: bool = False
+    ) -> JsonObject:
         """The object at ``path``; parameters that are None are left out.
+
+        Args:
+            path: of the API.
+            params: of the query.
+            unready: whether an answer with status 503 is one, too, as that of a probe is.
 
         Raises:
             ApiRefusedError: the API's answer is an error.
         """
-        response = await self._ask(path, params)
+        response = await self._ask(path, params, unready=unready)
         found = response.json()
         if not isinstance(found, dict):
             raise TypeError(_OBJECT)
@@ -64,13 +72,15 @@ class ApiReader:
         """
         return model.model_validate_json((await self._ask(path, params)).content)
 
-    async def _ask(self, path: str, params: Mapping[str, str | int | None] | None) -> httpx.Response:
+    async def _ask(
+        self, path: str, params: Mapping[str, str | int | None] | None, *, unready: bool = False
+    ) -> httpx.Response:
         given = {name: value for name, value in (params or {}).items() if value is not None}
         url = httpx.URL("http://dashboard").copy_with(path=path, params=given)
         request = httpx.Request("GET", url, headers=self._headers)
         response = await self._transport.handle_async_request(request)
         await response.aread()
-        if response.is_error:
+        if response.is_error and not (unready and response.status_code == _UNREADY):
             raise _refusal(response)
         return response
 

@@ -1,9 +1,12 @@
 """Numbers and times as people read them. What is not known is a dash."""
 
+import json
 from datetime import UTC, datetime
 from typing import Final
 
 from markupsafe import Markup
+
+from optimizer.types import JsonValue
 
 UNKNOWN: Final = "\u2013"
 _MINUTE: Final = 60
@@ -58,6 +61,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
+def as_json(value: JsonValue) -> str:
+    """A value as JSON that people read; it is no markup."""
+    return json.dumps(value, ensure_ascii=False, indent=1)
+
+
 def moment(seconds: float | None) -> Markup | str:
     """A time in UTC, which a module of ours turns into the reader's own."""
     if seconds is None:
@@ -70,6 +78,7 @@ def moment(seconds: float | None) -> Markup | str:
 
 FILTERS: Final = {
     "amount": amount,
+    "as_json": as_json,
     "count": count,
     "duration": duration,
     "moment": moment,

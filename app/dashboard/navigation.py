@@ -13,21 +13,24 @@ class Place:
     Attributes:
         title: as it is shown.
         path: of its page; pages below it belong to it, too.
-        scope: of which a key needs it.
+        scope: of which a key needs it; None where every key may go.
     """
 
     title: str
     path: str
-    scope: Scope
+    scope: Scope | None
 
 
 PLACES: Final = (
     Place(title="Jobs", path="/dashboard/jobs", scope=Scope.OPTIMIZE),
     Place(title="Prompts", path="/dashboard/prompts", scope=Scope.OPTIMIZE),
     Place(title="Playground", path="/dashboard/playground", scope=Scope.SERVE),
+    Place(title="Data", path="/dashboard/data", scope=Scope.OPTIMIZE),
+    Place(title="Keys", path="/dashboard/keys", scope=Scope.ADMIN),
+    Place(title="Health", path="/dashboard/health", scope=None),
 )
 
 
 def places_for(principal: Principal) -> tuple[Place, ...]:
     """The places that a caller may go to."""
-    return tuple(place for place in PLACES if principal.may(place.scope))
+    return tuple(place for place in PLACES if place.scope is None or principal.may(place.scope))

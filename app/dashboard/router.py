@@ -1,10 +1,15 @@
 """The dashboard as one router; whatever is below it and is no page is a page that says so."""
 
+from typing import Final
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from app.dashboard.assets import router as assets_router
+from app.dashboard.example_pages import router as example_router
+from app.dashboard.health_pages import router as health_router
 from app.dashboard.job_pages import router as job_router
+from app.dashboard.key_pages import router as key_router
 from app.dashboard.pages import PageRoute
 from app.dashboard.playground_pages import router as playground_router
 from app.dashboard.prompt_pages import router as prompt_router
@@ -13,13 +18,24 @@ from app.dashboard.sign_in import router as sign_in_router
 from app.dashboard.sign_in_limits import SignInLimits
 from app.errors import not_found
 
+_PAGES: Final = (
+    assets_router,
+    sign_in_router,
+    job_router,
+    prompt_router,
+    playground_router,
+    example_router,
+    key_router,
+    health_router,
+)
+
 
 def install_dashboard(app: FastAPI) -> None:
     """Add the dashboard's pages to the API, which they read."""
     app.state.sign_in_limits = SignInLimits()
     elsewhere = APIRouter(include_in_schema=False, route_class=PageRoute)
     elsewhere.get(f"{PREFIX}/{{path:path}}")(no_page)
-    for router in (assets_router, sign_in_router, job_router, prompt_router, playground_router, elsewhere):
+    for router in (*_PAGES, elsewhere):
         app.include_router(router)
 
 

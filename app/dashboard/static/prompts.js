@@ -1,30 +1,12 @@
 /* Prompt versions: moving labels, undoing that, exporting, importing, writing by hand. */
 
 import { call, get, post } from "./api.js";
+import { onSubmit } from "./forms.js";
 import { ask, notifyError } from "./notices.js";
 
 const of = (model) => `/v1/prompts/${model.split("/").map(encodeURIComponent).join("/")}`;
 const pageOf = (model, version) =>
   `/dashboard/prompts/${model.split("/").map(encodeURIComponent).join("/")}/versions/${encodeURIComponent(version)}`;
-
-/* What a form does: problems are shown in it, and nothing is sent twice. */
-function onSubmit(id, act) {
-  const form = document.getElementById(id);
-  form?.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const problem = form.querySelector(".problem");
-    const button = form.querySelector("button.primary");
-    problem.textContent = "";
-    button.disabled = true;
-    try {
-      await act(form, new FormData(form));
-    } catch (error) {
-      problem.textContent = error.message;
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
 
 onSubmit("move-label", async (form, fields) => {
   const { model, version } = form.dataset;

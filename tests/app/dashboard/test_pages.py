@@ -156,6 +156,7 @@ def test_numbers_and_times_read_well() -> None:
         "-0.25",
         "12,345",
     ]
+    assert formats.as_json({"a": "<\u00fc>"}) == '{\n "a": "<\u00fc>"\n}'
     assert str(formats.moment(0)) == '<time datetime="1970-01-01T00:00:00Z">1970-01-01 00:00 UTC</time>'
     assert [formats.reward(None), formats.signed(None), formats.count(None), formats.moment(None)] == [
         "\u2013"

@@ -1,0 +1,30 @@
+"""Pages of what jobs work with: query sets and example banks."""
+
+from typing import Final
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from app.dashboard.pages import CurrentPage, PageRoute
+
+_ON_A_PAGE: Final = 25
+_SETS: Final = 100
+_EXAMPLES: Final = 100
+
+router = APIRouter(prefix="/dashboard/data", include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("")
+async def list_sets(page: CurrentPage, after: str | None = None) -> Response:
+    """Query sets, and example banks newest first."""
+    datasets = await page.api.get("/v1/datasets")
+    banks = await page.api.get("/v1/example-banks", {"after": after, "limit": _ON_A_PAGE})
+    return page.render("sets.html", datasets=datasets, banks=banks, after=after, most_sets=_SETS)
+
+
+@router.get("/banks/{bank_id}")
+async def show_bank(page: CurrentPage, bank_id: str) -> Response:
+    """One bank with its examples: what was given, and what it has now."""
+    bank = await page.api.get(f"/v1/example-banks/{quote(bank_id, safe='')}")
+    return page.render("bank.html", bank=bank, most_examples=_EXAMPLES)
