@@ -1,6 +1,6 @@
 /* What every page does: times in the reader's zone, signing out. */
 
-import { call } from "./api.js";
+import { errorOf, headersFor } from "./api.js";
 import { notifyError, showLocalTimes } from "./notices.js";
 
 showLocalTimes(document);
@@ -8,7 +8,8 @@ showLocalTimes(document);
 document.querySelector("[data-sign-out]")?.addEventListener("click", async (event) => {
   event.target.disabled = true;
   try {
-    await call("POST", "/dashboard/sign-out");
+    const answer = await fetch("/dashboard/sign-out", { method: "POST", headers: headersFor(), redirect: "manual" });
+    if (answer.type !== "opaqueredirect") throw await errorOf(answer);
     location.assign("/dashboard/sign-in");
   } catch (error) {
     event.target.disabled = false;
