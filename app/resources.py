@@ -116,7 +116,7 @@ async def open_resources(
         retrievers = Retrievers(models, EmbeddingRepository(database), settings.retrieval)
         labelled = LabelledPrompts(stores.prompts, retrievers, settings.chat)
         runner = _runner(database, stores.prompts, _runs(stores, models, retrievers), settings.jobs, labelled)
-        for background in (*_housekeeping(database, optimizations, outcomes, settings), runner):
+        for background in (*_housekeeping(database, optimizations, outcomes, models, settings), runner):
             await stack.enter_async_context(background)
         access = await stack.enter_async_context(open_access(database, settings, outcomes, meeting))
         observation.watch(database, models, outcomes, runner=runner, usage=access.recorder)
@@ -148,7 +148,11 @@ async def open_resources(
 
 
 def _housekeeping(
-    database: Database, optimizations: OptimizationRepository, outcomes: OutcomeFeed, settings: Settings
+    database: Database,
+    optimizations: OptimizationRepository,
+    outcomes: OutcomeFeed,
+    models: ModelRegistry,
+    settings: Settings,
 ) -> tuple[HintListener, BackgroundLoop, BackendProbes, BackgroundLoop]:
     sweeper = LedgerSweeper(
         CallRetention(database),
@@ -159,7 +163,7 @@ def _housekeeping(
         keep_jobs_days=settings.jobs.keep_days,
     )
     counter = TrafficCounter(TrafficRepository(database), outcomes)
-    probes = BackendProbes(optimizations, BackendLiveness(settings), settings.jobs)
+    probes = BackendProbes(optimizations, BackendLiveness(settings, models.clients()), settings.jobs)
     return HintListener(database), sweeper.in_background(), probes, counter.in_background()
 
 

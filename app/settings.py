@@ -46,7 +46,7 @@ from app.observability_settings import LoggingSettings, ObservabilitySettings
 from app.retrieval_settings import RetrievalSettings
 from app.reward_settings import RewardSettings
 from app.serving_settings import CacheSettings, ChatSettings, EmbedderSettings, TargetSettings
-from app.vllm_settings import VllmSettings, with_vllm
+from app.vllm_settings import EngineSettings, VllmSettings, with_vllm
 from app.webhook_settings import WebhookSettings
 from optimizer.errors import InvalidInputError
 from optimizer.types import JsonObject, JsonValue
@@ -107,7 +107,7 @@ class DatabaseSettings(Group):
 
 
 class BackendSettings(Group):
-    """One server that speaks the OpenAI protocol, or the simulated one.
+    """One server that speaks the OpenAI protocol, the simulated one, or vLLM's engine in this process.
 
     Attributes:
         base_url: URL up to and including ``/v1``.
@@ -121,7 +121,7 @@ class BackendSettings(Group):
         capabilities: what not to probe.
     """
 
-    kind: Literal["openai", "simulated"] = "openai"
+    kind: Literal["openai", "simulated", "vllm"] = "openai"
     base_url: HttpUrl | None = None
     api_key_env: str | None = Field(default=None, min_length=1)
     api_key_file: Path | None = None
@@ -136,6 +136,7 @@ class BackendSettings(Group):
     price: PriceSettings = PriceSettings()
     capabilities: CapabilityOverrides = CapabilityOverrides()
     simulated: SimulatedSettings | None = None
+    engine: EngineSettings | None = None
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> Self:
@@ -143,10 +144,12 @@ class BackendSettings(Group):
             raise ValueError(
                 "base_url is missing: set it to the server's URL, such as http://127.0.0.1:8001/v1"
             )
-        if self.kind == "openai" and self.simulated is not None:
+        if self.kind != "simulated" and self.simulated is not None:
             raise ValueError("the group simulated needs kind = 'simulated'")
-        if self.kind == "simulated" and self.base_url is not None:
-            raise ValueError("a simulated backend has no base_url: remove it, or set kind = 'openai'")
+        if self.kind != "openai" and self.base_url is not None:
+            raise ValueError(f"a {self.kind} backend has no base_url: remove it, or set kind = 'openai'")
+        if (self.kind == "vllm") != (self.engine is not None):
+            raise ValueError("kind = 'vllm' and the group engine, with the model, go together")
         if self.api_key_env is not None and self.api_key_file is not None:
             raise ValueError("set api_key_env or api_key_file, not both")
         return self

@@ -1,4 +1,4 @@
-"""Settings of the vLLM server that ``drpo serve`` starts, and what they add to the rest of the settings."""
+"""Settings of vLLM where it is ours: the server that ``drpo serve`` starts, the engine in this process."""
 
 from pathlib import PurePath
 from typing import Final, Literal
@@ -46,6 +46,25 @@ class VllmSettings(Group):
     def served_name(self) -> str:
         """What clients call the model."""
         return self.name or served_name(self.model or "")
+
+
+class EngineSettings(Group):
+    """vLLM's engine in this process, for a backend of kind ``vllm``.
+
+    Attributes:
+        model: a folder, or a model's name on Hugging Face.
+        name: what targets and roles call it; by default a folder's name, else the model's own.
+        arguments: of vLLM's ``AsyncEngineArgs``, such as ``max_model_len``.
+    """
+
+    model: str = Field(min_length=1)
+    name: str | None = Field(default=None, min_length=1)
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def served_name(self) -> str:
+        """What targets and roles call the model."""
+        return self.name or served_name(self.model)
 
 
 def served_name(model: str) -> str:

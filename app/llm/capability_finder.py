@@ -51,7 +51,7 @@ class CapabilityFinder:
         """What it can do, as far as that is in memory or in the settings: it is not asked."""
         settings = model.settings
         found = self._found.get(_place(model))
-        if found is None and (settings.kind == "simulated" or settled_by(settings.capabilities)):
+        if found is None and (settings.kind != "openai" or settled_by(settings.capabilities)):
             return self._take(model, Capabilities())
         return found
 

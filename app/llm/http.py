@@ -13,15 +13,17 @@ from yarl import URL
 
 from app.backend_settings import SimulatedSettings
 from app.llm.connections import BackendResponse, Connections, NetworkConnections, TransportConnections
+from app.llm.engine.library import is_installed
+from app.llm.engine.transport import EngineTransport
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.simulated.transport import SimulatedTransport
 from app.settings import BackendSettings
 from app.telemetry.propagation import outgoing_headers
 from app.version import VERSION
-from optimizer.errors import MalformedResponseError, RequestRefusedError
+from optimizer.errors import InvalidInputError, MalformedResponseError, RequestRefusedError
 from optimizer.types import JsonObject
 
-SIMULATED_URL = "http://simulated.invalid/v1"
+IN_PROCESS_URL = "http://in-process.invalid/v1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,7 @@ class BackendClient:
     def __init__(self, settings: BackendSettings, *, key: SecretStr | None) -> None:
         """The client of the backend that ``settings`` describe; ``key`` is its API key."""
         self.connections = open_connections(settings)
-        self._base_url = SIMULATED_URL if settings.base_url is None else str(settings.base_url)
+        self._base_url = IN_PROCESS_URL if settings.base_url is None else str(settings.base_url)
         self._urls: dict[str, URL] = {}
         # as aiohttp has them, so that it copies them only once for each request
         self._headers = CIMultiDict(
@@ -154,8 +156,19 @@ def is_success(status: int) -> bool:
 
 
 def open_connections(settings: BackendSettings) -> Connections:
-    """Connections to one backend, or the simulated one in their place."""
+    """Connections to one backend, or what answers in this process in their place.
+
+    Raises:
+        InvalidInputError: it takes vLLM, which is not installed.
+    """
     if settings.kind == "simulated":
         transport = SimulatedTransport(settings.simulated or SimulatedSettings())
         return TransportConnections(transport, settings.timeouts)
+    if settings.engine is not None:
+        if not is_installed():
+            raise InvalidInputError(
+                "a backend of kind 'vllm' runs in drpo's own environment, which lacks vLLM: "
+                "install it there, or use kind = 'openai' and a server ('drpo serve --vllm' starts one)"
+            )
+        return TransportConnections(EngineTransport(settings.engine), settings.timeouts)
     return NetworkConnections(settings.timeouts)

@@ -1,6 +1,7 @@
 """Whether a backend answers again: one request that costs as little as any."""
 
 import asyncio
+from collections.abc import Mapping
 
 from app.llm.errors import Origin
 from app.llm.http import BackendClient, encode, post
@@ -17,9 +18,10 @@ _WORD = "Hi"
 class BackendLiveness:
     """Asks configured backends for a single token. What that costs belongs to no job's budget."""
 
-    def __init__(self, settings: Settings) -> None:
-        """For the backends of ``settings``."""
+    def __init__(self, settings: Settings, clients: Mapping[str, BackendClient]) -> None:
+        """For the backends of ``settings``, through the clients that all use: an engine is loaded once."""
         self._settings = settings
+        self._clients = clients
 
     async def check(self, backend: str) -> None:
         """Ask ``backend``; a refusal that concerns this request alone is an answer.
@@ -34,11 +36,14 @@ class BackendLiveness:
             return
         origin, path, body = self._question(backend, settings)
         try:
-            async with (
-                asyncio.timeout(PATIENCE_SECONDS),
-                BackendClient(settings, key=origin.key) as client,
-            ):
-                await post(client, path, encode(body, origin=origin), origin=origin, settings=settings)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await post(
+                    self._clients[backend],
+                    path,
+                    encode(body, origin=origin),
+                    origin=origin,
+                    settings=settings,
+                )
         except TimeoutError:
             message = f"backend {backend}: no word in {PATIENCE_SECONDS:.0f} seconds"
             raise BackendUnavailableError(message, backend=backend) from None

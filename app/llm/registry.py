@@ -99,6 +99,10 @@ class ModelRegistry:
         """The limits of the backends, by name."""
         return {name: backend.limiter for name, backend in self._backends.items()}
 
+    def clients(self) -> dict[str, BackendClient]:
+        """The clients of the backends, by name."""
+        return {name: backend.client for name, backend in self._backends.items()}
+
     def target_names(self) -> tuple[str, ...]:
         """The targets, in the order of the settings: what the public API lists as models."""
         return self._target_names

