@@ -22,11 +22,13 @@ class Place:
 
 
 PLACES: Final = (
+    Place(title="Models", path="/dashboard/models", scope=Scope.OPTIMIZE),
     Place(title="Jobs", path="/dashboard/jobs", scope=Scope.OPTIMIZE),
     Place(title="Prompts", path="/dashboard/prompts", scope=Scope.OPTIMIZE),
     Place(title="Playground", path="/dashboard/playground", scope=Scope.SERVE),
     Place(title="Data", path="/dashboard/data", scope=Scope.OPTIMIZE),
     Place(title="Keys", path="/dashboard/keys", scope=Scope.ADMIN),
+    Place(title="Audit log", path="/dashboard/audit-log", scope=Scope.ADMIN),
     Place(title="Health", path="/dashboard/health", scope=None),
 )
 

@@ -6,10 +6,12 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 
 from app.dashboard.assets import router as assets_router
+from app.dashboard.audit_pages import router as audit_router
 from app.dashboard.example_pages import router as example_router
 from app.dashboard.health_pages import router as health_router
 from app.dashboard.job_pages import router as job_router
 from app.dashboard.key_pages import router as key_router
+from app.dashboard.model_pages import router as model_router
 from app.dashboard.pages import PageRoute
 from app.dashboard.playground_pages import router as playground_router
 from app.dashboard.prompt_pages import router as prompt_router
@@ -21,11 +23,13 @@ from app.errors import not_found
 _PAGES: Final = (
     assets_router,
     sign_in_router,
+    model_router,
     job_router,
     prompt_router,
     playground_router,
     example_router,
     key_router,
+    audit_router,
     health_router,
 )
 

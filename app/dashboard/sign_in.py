@@ -8,11 +8,12 @@ from fastapi.responses import RedirectResponse, Response
 
 from app.access.sessions import SESSION_COOKIE, is_same_origin
 from app.auth import Authenticator
+from app.dashboard.navigation import places_for
 from app.dashboard.pages import SIGN_IN, CurrentPage, PageRoute, rendered
 from app.dashboard.sign_in_limits import SignInLimits
 from app.errors import ApiError, ErrorAnswer
 
-HOME: Final = "/dashboard/jobs"
+HOME: Final = "/dashboard/"
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
 
@@ -22,9 +23,9 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 @router.get("/")
 @router.get("/dashboard")
 @router.get("/dashboard/")
-async def home() -> RedirectResponse:
-    """To the first page."""
-    return RedirectResponse(HOME, status_code=303)
+async def home(page: CurrentPage) -> Response:
+    """To the first page that the key may see."""
+    return RedirectResponse(places_for(page.principal)[0].path, status_code=303)
 
 
 @router.get(SIGN_IN)

@@ -62,7 +62,7 @@ async def test_the_keyboard_reaches_the_content_and_every_place(browser: Browser
         await expect(tab.page.locator("#content")).to_be_focused()
         reached = set()
         await tab.open("/dashboard/jobs")
-        for _ in range(12):
+        for _ in range(16):
             await tab.page.keyboard.press("Tab")
             reached.add(await tab.page.evaluate("document.activeElement.textContent.trim()"))
-        assert {"drpo", "Jobs", "New job", "Show", "Begin one"} <= reached
+        assert {"drpo", "Models", "Jobs", "Prompts", "Health", "New job", "Show", "Begin one"} <= reached

@@ -16,6 +16,7 @@ async def test_a_job_is_begun_with_its_estimate_in_view_and_watched_to_its_end(
 ) -> None:
     page = tab.page
     await tab.open("/")
+    await page.get_by_role("navigation", name="Main").get_by_role("link", name="Jobs").click()
     await page.get_by_role("link", name="New job").click()
     await expect(page.locator("#estimate")).to_contain_text("Calls")
     await page.get_by_label("Name").fill("from the form")

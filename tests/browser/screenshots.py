@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.browser import chromium, watched
-from tests.browser.service import Running, running_service
+from tests.browser.service import TARGET, Running, running_service
 
 KEY = "sk-ours-0123456789abcdef"
 LOOKS = (
@@ -43,7 +43,26 @@ async def fill(service: Running) -> dict[str, str]:
     """Give every page something to show; gives their paths by name."""
     job = await service.queue(name="Kinder answers", budget={"calls": 400}, held_out=30)
     await service.client.get(f"/v1/optimizations/{job}/events", timeout=300)  # which end with the job
-    return {"jobs": "/dashboard/jobs", "new-job": "/dashboard/jobs/new", "job": f"/dashboard/jobs/{job}"}
+    prompts = f"/dashboard/prompts/{TARGET}"
+    body = {"system_prompt": "Answer with one practical step.", "name": "by hand"}
+    version = (await service.client.post(f"/v1/prompts/{TARGET}/versions", json=body)).json()
+    await service.client.post("/v1/keys", json={"name": "CI", "limits": {"requests_per_minute": 60}})
+    return {
+        "models": "/dashboard/models",
+        "jobs": "/dashboard/jobs",
+        "new-job": "/dashboard/jobs/new",
+        "job": f"/dashboard/jobs/{job}",
+        "prompts": "/dashboard/prompts",
+        "versions": f"{prompts}/versions",
+        "version": f"{prompts}/versions/{version['id']}",
+        "diff": f"{prompts}/diff?before=1&after={version['id']}",
+        "new-version": f"{prompts}/new",
+        "playground": f"/dashboard/playground?model={TARGET}",
+        "data": "/dashboard/data",
+        "keys": "/dashboard/keys",
+        "audit-log": "/dashboard/audit-log",
+        "health": "/dashboard/health",
+    }
 
 
 if __name__ == "__main__":

@@ -1,91 +1,17 @@
 /* The playground: one question to two or three versions at once, and a vote on their answers. */
 
+import { Answer } from "./answer.js";
 import { post } from "./api.js";
-import { streamChat } from "./chat_stream.js";
+import { element } from "./elements.js";
 import { notifyError } from "./notices.js";
 
 const form = document.getElementById("ask");
 const places = document.getElementById("answers");
 const vote = document.getElementById("vote");
+const judge = document.getElementById("judge");
 let asking = null;
 let answers = [];
-
-const OPTIONS = {
-  unaligned: () => ({ align: false }),
-  label: (name) => ({ label: name }),
-  version: (id) => ({ prompt_version: id }),
-};
-
-function optionsOf(value) {
-  const [kind, ...rest] = value.split(":");
-  return OPTIONS[kind](rest.join(":"));
-}
-
-function element(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-class Answer {
-  constructor(number, value, title, isBlind) {
-    this.number = number;
-    this.value = value;
-    this.title = title;
-    this.id = null;
-    this.card = element("article", "card answer");
-    this.name = element("span", "", isBlind ? `Answer ${number}` : title);
-    this.state = element("span", "badge running", "asked");
-    const heading = element("h2");
-    heading.append(this.name, this.state);
-    this.text = element("div", "text");
-    this.text.tabIndex = 0;
-    this.text.setAttribute("role", "region");
-    this.text.setAttribute("aria-label", `Text of answer ${number}`);
-    this.facts = element("p", "hint");
-    this.card.append(heading, this.text, this.facts);
-    places.append(this.card);
-  }
-
-  async run(model, question, isBlind, signal) {
-    const began = performance.now();
-    try {
-      const found = await streamChat(
-        { model, messages: [{ role: "user", content: question }], drpo: optionsOf(this.value) },
-        { signal, onText: (text) => this.add(text) },
-      );
-      this.id = found.id;
-      this.version = found.version;
-      this.show("succeeded", "answered");
-      const tokens = found.usage ? `, ${found.usage.completion_tokens} tokens` : "";
-      this.facts.textContent = `${((performance.now() - began) / 1000).toFixed(1)} s${tokens}`;
-      if (!isBlind) this.reveal();
-    } catch (error) {
-      if (error.name === "AbortError") this.show("", "stopped");
-      else {
-        this.show("failed", "failed");
-        this.facts.textContent = error.message || "The service cannot be reached.";
-      }
-    }
-  }
-
-  add(text) {
-    if (this.text.textContent === "") this.show("running", "writing");
-    this.text.append(text);
-  }
-
-  show(kind, text) {
-    this.state.className = `badge ${kind}`;
-    this.state.textContent = text;
-  }
-
-  reveal() {
-    this.name.textContent = this.title;
-    const who = this.version === "none" ? "unaligned" : this.version;
-    if (who) this.facts.textContent += ` \u00b7 ${who}`;
-  }
-}
+let question = "";
 
 function shuffled(items) {
   const left = [...items];
@@ -106,15 +32,41 @@ async function ask() {
   places.replaceChildren();
   vote.hidden = true;
   answers = (isBlind ? shuffled(sides) : sides).map(
-    ({ value, title }, index) => new Answer(index + 1, value, title, isBlind),
+    ({ value, title }, index) => {
+      const answer = new Answer(index + 1, value, title, isBlind);
+      places.append(answer.card);
+      return answer;
+    },
   );
   document.getElementById("stop").hidden = false;
   const { model } = form.dataset;
-  await Promise.all(answers.map((answer) => answer.run(model, fields.get("question"), isBlind, round.signal)));
+  question = fields.get("question");
+  judge.hidden = true;
+  await Promise.all(answers.map((answer) => answer.run(model, question, isBlind, round.signal)));
   if (asking !== round) return;
   asking = null;
   document.getElementById("stop").hidden = true;
+  judge.hidden = !answers.some((answer) => answer.id && answer.text.textContent);
+  judge.disabled = false;
   offerVote();
+}
+
+/* All answers are judged at once, on the same criteria, and without a word on who gave them. */
+async function score() {
+  const judged = answers.filter((answer) => answer.id && answer.text.textContent);
+  judge.disabled = true;
+  for (const answer of judged) answer.verdict.replaceChildren(element("p", { class: "muted" }, "The judge reads it."));
+  try {
+    const found = await post("/v1/evaluations", {
+      query: question,
+      answers: judged.map((answer) => answer.text.textContent),
+    });
+    for (const verdict of found.data) judged[verdict.index].showVerdict(verdict, found.judge);
+  } catch (error) {
+    for (const answer of judged) answer.verdict.replaceChildren();
+    judge.disabled = false;
+    notifyError(error);
+  }
 }
 
 function offerVote() {
@@ -131,12 +83,12 @@ function offerVote() {
 }
 
 function voteButton(number, text) {
-  const button = element("button", "", `${text} `);
-  button.type = "button";
-  button.dataset.vote = number;
-  button.append(element("kbd", "", String(number)));
-  button.addEventListener("click", () => give(number));
-  return button;
+  return element(
+    "button",
+    { type: "button", "data-vote": String(number), onclick: () => give(number) },
+    `${text} `,
+    element("kbd", {}, String(number)),
+  );
 }
 
 /* The better answer is good and the others are bad; where none is, all are neither. */
@@ -176,6 +128,7 @@ form?.addEventListener("submit", (event) => {
 form?.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
+judge?.addEventListener("click", score);
 document.getElementById("stop")?.addEventListener("click", () => asking?.abort());
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog")) return;

@@ -8,6 +8,7 @@ import httpx
 SETTINGS_KEY = "sk-admin-0123456789"
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 JOBS = "/dashboard/jobs"
+HOME = "/dashboard/"
 
 
 async def sign_in(client: httpx.AsyncClient, key: str = SETTINGS_KEY, **fields: str) -> httpx.Response:

@@ -15,7 +15,15 @@ from tests.app.chat.serving import MODEL, Service, open_service
 from tests.app.dashboard.browsing import JOBS
 
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}"
-PAGES = ["/dashboard/jobs", "/dashboard/jobs/new", "/dashboard/jobs/{job}", "/dashboard/nothing/here"]
+PAGES = [
+    "/dashboard/models",
+    "/dashboard/audit-log",
+    "/dashboard/health",
+    "/dashboard/jobs",
+    "/dashboard/jobs/new",
+    "/dashboard/jobs/{job}",
+    "/dashboard/nothing/here",
+]
 
 
 async def queue_job(service: Service, name: str) -> str:
@@ -85,10 +93,21 @@ async def test_the_root_leads_to_the_dashboard(sqlite_url: str) -> None:
     async with open_service(sqlite_url) as service:
         for path in ("/", "/dashboard", "/dashboard/"):
             answer = await service.client.get(path)
-            assert (answer.status_code, answer.headers["location"]) == (303, JOBS)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/models")
             assert "content-security-policy" in answer.headers
         assert "content-security-policy" not in (await service.client.get("/v1/models")).headers
         assert "/dashboard" not in (await service.client.get("/openapi.json")).text
+
+
+async def test_the_first_page_is_one_that_the_key_may_see(sqlite_url: str) -> None:
+    async with open_service(sqlite_url, server={"api_key": "sk-admin-0123456789"}) as service:
+        for scope, place in (("serve", "playground"), ("optimize", "models")):
+            key, _ = await add_key(service.resources.access.keys, scope)
+            answer = await service.client.get("/", headers=bearer(key))
+            assert answer.headers["location"] == f"/dashboard/{place}"
+            assert (await service.client.get(f"/dashboard/{place}", headers=bearer(key))).status_code == 200
+        away = await service.client.get("/")
+        assert (away.status_code, away.headers["location"]) == (303, "/dashboard/sign-in?next=/")
 
 
 async def test_assets_are_kept_for_good_under_addresses_that_change_with_them(sqlite_url: str) -> None:

@@ -4,7 +4,7 @@ from app.access.sessions import SESSION_COOKIE, is_same_origin
 from app.dashboard.sign_in_limits import SignInLimits
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import open_service
-from tests.app.dashboard.browsing import JOBS, SETTINGS_KEY, proof_for, sign_in
+from tests.app.dashboard.browsing import HOME, JOBS, SETTINGS_KEY, proof_for, sign_in
 
 KEYED = {"api_key": SETTINGS_KEY}
 
@@ -125,7 +125,7 @@ async def test_a_key_in_a_header_counts_for_more_than_a_cookie_and_needs_no_toke
 )
 async def test_nobody_is_sent_elsewhere_after_signing_in(sqlite_url: str, elsewhere: str) -> None:
     async with open_service(sqlite_url, server=KEYED) as service:
-        assert (await sign_in(service.client, next=elsewhere)).headers["location"] == JOBS
+        assert (await sign_in(service.client, next=elsewhere)).headers["location"] == HOME
 
 
 async def test_wrong_keys_are_counted_and_soon_refused_unread(sqlite_url: str) -> None:
@@ -157,7 +157,7 @@ async def test_without_keys_there_is_nothing_to_sign_in_to(sqlite_url: str) -> N
     async with open_service(sqlite_url) as service:
         host = {"host": "127.0.0.1"}
         answer = await service.client.get("/dashboard/sign-in", headers=host)
-        assert (answer.status_code, answer.headers["location"]) == (303, JOBS)
+        assert (answer.status_code, answer.headers["location"]) == (303, HOME)
         assert (await service.client.get(JOBS, headers=host)).status_code == 200
         outside = await service.client.get(JOBS, headers={"host": "drpo.example"})
         assert outside.status_code == 403
