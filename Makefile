@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev
 CLIENTS := $(VENV)-clients/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve migrate test client-tests embeddings-tests vllm-tests check format pins vllm-pins bench clean
+.PHONY: help demo serve migrate test client-tests embeddings-tests vllm-tests browser-tests screenshots check format pins vllm-pins bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
