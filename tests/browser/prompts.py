@@ -16,12 +16,13 @@ VERSIONS = f"/dashboard/prompts/{TARGET}/versions"
 async def store(service: Running, *prompts: str) -> list[str]:
     """Store versions by hand, the first of them in production; gives their ids."""
     ids = []
-    for prompt in prompts:
-        made = await service.client.post(f"/v1/prompts/{TARGET}/versions", json={"system_prompt": prompt})
+    for number, prompt in enumerate(prompts):
+        body = {"system_prompt": prompt, "sampling": {"temperature": number / 10}}
+        made = await service.client.post(f"/v1/prompts/{TARGET}/versions", json=body)
         assert made.status_code == 201, made.text
         ids.append(str(made.json()["id"]))
-    body = {"version": ids[0], "reason": "to begin with"}
-    moved = await service.client.put(f"/v1/prompts/{TARGET}/labels/production", json=body)
+    move = {"version": ids[0], "reason": "to begin with"}
+    moved = await service.client.put(f"/v1/prompts/{TARGET}/labels/production", json=move)
     assert moved.status_code == 200, moved.text
     return ids
 

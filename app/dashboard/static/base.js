@@ -1,9 +1,10 @@
-/* What every page does: times in the reader's zone, signing out. */
+/* What every page does: times in the reader's zone, the place where the reader is in view, signing out. */
 
 import { errorOf, headersFor } from "./api.js";
 import { notifyError, showLocalTimes } from "./notices.js";
 
 showLocalTimes(document);
+document.querySelector(".bar [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 document.querySelector("[data-sign-out]")?.addEventListener("click", async (event) => {
   event.target.disabled = true;

@@ -26,6 +26,8 @@ export async function streamChat(body, { signal, onText }) {
     signal,
     headers: headersFor({ "Content-Type": "application/json" }),
     body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+  }).catch((error) => {
+    throw error.name === "AbortError" ? error : new ApiError(0, { message: "The service cannot be reached." });
   });
   if (!response.ok) {
     leaveIfSignedOut(response.status);

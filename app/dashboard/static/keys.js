@@ -50,8 +50,16 @@ onSubmit("create-key", async (form, fields) => {
   place.focus();
 });
 
+/* Only what is another now is sent, so that the log of changes says what was meant. */
+const changing = document.getElementById("change-key");
+const before = changing ? keyOf(changing, new FormData(changing)) : {};
+
 onSubmit("change-key", async (form, fields) => {
-  await call("PATCH", `/v1/keys/${encodeURIComponent(form.dataset.key)}`, keyOf(form, fields));
+  const changed = Object.entries(keyOf(form, fields)).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(before[name]),
+  );
+  if (changed.length === 0) throw new Error("Nothing has changed.");
+  await call("PATCH", `/v1/keys/${encodeURIComponent(form.dataset.key)}`, Object.fromEntries(changed));
   location.reload();
 });
 

@@ -1,4 +1,5 @@
 import re
+from html import unescape
 
 import pytest
 
@@ -35,6 +36,11 @@ async def test_unaligned_production_and_any_version_can_be_compared(sqlite_url: 
         assert ("unaligned", " selected") in left
         assert ("label:production", " selected") in middle
         assert right[0] == ("", "")
+        version = (await service.client.get(f"/dashboard/prompts/{MODEL}/versions/{first.id}")).text
+        tried = re.search(r'href="([^"]*playground[?][^"]*)"', version)
+        assert tried is not None
+        from_there = await sides(service, unescape(tried[1]).removeprefix(PLAYGROUND))
+        assert (f"version:{first.id}", " selected") in from_there[2]
         other = await sides(service, f"?model={BASE_MODEL}&c=version:pv_old")
         assert other[2][-1] == ("version:pv_old", " selected")
         lost = await service.client.get(f"{PLAYGROUND}?model=lost")
@@ -53,7 +59,10 @@ async def test_a_key_that_only_serves_compares_what_is_in_production(sqlite_url:
         assert BASE_MODEL not in shown
         optimizing, _ = await add_key(service.resources.access.keys, "optimize")
         await sign_in(service.client, optimizing)
-        assert f'href="{PLAYGROUND}"' not in (await service.client.get("/dashboard/prompts")).text
+        for path in ("models", "prompts", f"prompts/{MODEL}/versions/production"):
+            page = await service.client.get(f"/dashboard/{path}")
+            assert page.status_code == 200
+            assert PLAYGROUND not in page.text
 
 
 async def test_a_key_without_models_is_told_so(sqlite_url: str) -> None:
