@@ -6,6 +6,7 @@ that takes longer than a small transaction on SQLite.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeAlias, TypeVar
@@ -63,7 +64,7 @@ def _do(loop: asyncio.AbstractEventLoop, done: asyncio.Future[Any], work: Callab
         result, error = work(), None
     except BaseException as failure:  # noqa: BLE001 - whatever it is, the one who waits has to hear of it
         result, error = None, failure
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop has ended, and may end at any moment: nobody waits there
         loop.call_soon_threadsafe(_tell, done, result, error)
 
 

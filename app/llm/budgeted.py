@@ -3,7 +3,8 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from typing_extensions import override
 
@@ -65,6 +66,31 @@ def waiting_within(
     return wait
 
 
+@asynccontextmanager
+async def in_time(budget: Budget) -> AsyncIterator[None]:
+    """Give up what is done inside when the seconds of ``budget`` are over, however many they are by then.
+
+    Raises:
+        BudgetExceededError: they are.
+    """
+    deadline = asyncio.timeout(budget.seconds_left())
+    loop = asyncio.get_running_loop()
+
+    def move() -> None:
+        left = budget.seconds_left()
+        if not deadline.expired():
+            deadline.reschedule(None if left is None else loop.time() + left)
+
+    try:
+        async with deadline:
+            with budget.heard_by(move):
+                yield
+    except TimeoutError:
+        if deadline.expired():
+            raise budget.refusal("seconds") from None
+        raise
+
+
 class BudgetedModel(ModelWrapper):
     """Reserves the most a request can cost before it, and settles what it did cost after it.
 
@@ -85,7 +111,8 @@ class BudgetedModel(ModelWrapper):
         estimate = self._price.spend(upper_bound(request))
         reservation = await self._budget.reserve(estimate)
         try:
-            result = await self._in_time(request)
+            async with in_time(self._budget):
+                result = await self._model.complete(request)
         except NeverSentError:
             self._budget.release(reservation)
             raise
@@ -94,24 +121,6 @@ class BudgetedModel(ModelWrapper):
             raise
         self._settle(reservation, estimate if result.usage is None else self._price.spend(result.usage))
         return result
-
-    async def _in_time(self, request: CompletionRequest) -> CompletionResult:
-        deadline = asyncio.timeout(self._budget.seconds_left())
-        loop = asyncio.get_running_loop()
-
-        def move() -> None:
-            left = self._budget.seconds_left()
-            if not deadline.expired():
-                deadline.reschedule(None if left is None else loop.time() + left)
-
-        try:
-            async with deadline:
-                with self._budget.heard_by(move):
-                    return await self._model.complete(request)
-        except TimeoutError:
-            if deadline.expired():
-                raise self._budget.refusal("seconds") from None
-            raise
 
     def _settle(self, reservation: Reservation, spend: Spend) -> None:
         self._budget.settle(reservation, spend)

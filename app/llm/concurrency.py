@@ -1,11 +1,13 @@
 """Models whose requests need a place at their backend."""
 
+from contextlib import AsyncExitStack
+
 from typing_extensions import override
 
 from app.backend_settings import RequestOrder
 from app.llm.accounting import spend_without_answer
-from app.llm.budgeted import upper_bound
-from app.llm.limits.limiter import BackendLimiter, NoPlaceError, Place
+from app.llm.budgeted import in_time, upper_bound
+from app.llm.limits.limiter import BackendLimiter, Place
 from app.llm.limits.sweep import Beginning
 from app.llm.prices import Price
 from app.llm.wrapper import ModelWrapper
@@ -53,15 +55,14 @@ class ConcurrencyLimitedModel(ModelWrapper):
         beginning = beginning_of(request, self.name) if self._order == "prefix" else ()
         estimate = self._price.spend(upper_bound(request))
         while True:
-            try:
-                async with self._limiter.hold(
-                    self._job, estimate.tokens, patience=self._budget.seconds_left(), beginning=beginning
-                ) as place:
-                    if not self._budget.must_wait(estimate):
-                        return await self._ask(request, estimate, place)
-                    place.unused = True
-            except NoPlaceError:
-                raise self._budget.refusal("seconds") from None
+            async with AsyncExitStack() as held:
+                async with in_time(self._budget):
+                    place = await held.enter_async_context(
+                        self._limiter.hold(self._job, estimate.tokens, beginning=beginning)
+                    )
+                if not self._budget.must_wait(estimate):
+                    return await self._ask(request, estimate, place)
+                place.unused = True
             await self._budget.until_room(estimate)
 
     async def _ask(self, request: CompletionRequest, estimate: Spend, place: Place) -> CompletionResult:

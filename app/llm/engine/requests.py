@@ -13,6 +13,12 @@ _PASSED_ON: Final = (
 )  # fmt: skip
 _REFUSED: Final = ("tools", "functions", "echo", "suffix", "prompt_logprobs", "use_beam_search", "audio")
 _TEMPLATE_OPTIONS: Final = ("add_generation_prompt", "continue_final_message")
+_NO_VARIABLES: Final = frozenset({
+    "conversation", "messages", "tools", "documents", "chat_template", "tokenize", "padding", "truncation",
+    "max_length", "return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs",
+})  # fmt: skip
+"""What ``apply_chat_template`` of the tokenizers takes for itself. A template of the caller's is a program
+that would run here, and a padding of theirs takes all memory."""
 _COMPLETION_TOKENS: Final = 16
 """OpenAI's default for plain completions."""
 _FORMATS: Final = ("text", "json_object", "json_schema")
@@ -85,8 +91,18 @@ def _chat_tokens(body: JsonObject, engine: Engine) -> list[int]:
             turn = {**turn, "content": message_from_json(turn).text}  # noqa: PLW2901 - the same turn
         messages.append(turn)
     options: JsonObject = {name: body[name] for name in _TEMPLATE_OPTIONS if name in body}
-    more = body.get("chat_template_kwargs")
-    return engine.chat_tokens(messages, {**options, **(more if isinstance(more, dict) else {})})
+    return engine.chat_tokens(messages, {**options, **_template_variables(body)})
+
+
+def _template_variables(body: JsonObject) -> JsonObject:
+    given = body.get("chat_template_kwargs")
+    variables = given if isinstance(given, dict) else {}
+    if refused := sorted(_NO_VARIABLES & variables.keys()):
+        raise RefusedByEngineError(
+            f"chat_template_kwargs has {', '.join(refused)}: only variables of the model's own template can "
+            "be given"
+        )
+    return variables
 
 
 def _text_tokens(body: JsonObject, engine: Engine) -> list[int]:

@@ -18,10 +18,6 @@ NO_RATES = Rates()
 BEAT_SECONDS = 1.0
 
 
-class NoPlaceError(Exception):
-    """No place became free in time."""
-
-
 class Place:
     """A request's place at a backend.
 
@@ -111,17 +107,12 @@ class BackendLimiter:
                 yield place
 
     @asynccontextmanager
-    async def hold(
-        self, job: str, tokens: int, *, patience: float | None = None, beginning: Beginning = ()
-    ) -> AsyncIterator[Place]:
+    async def hold(self, job: str, tokens: int, *, beginning: Beginning = ()) -> AsyncIterator[Place]:
         """A place for a request of ``job`` that uses ``tokens`` at most; at the end it says what was used.
 
         Of a job's requests that wait, those with a common ``beginning`` leave one after the other.
-
-        Raises:
-            NoPlaceError: there was none for ``patience`` seconds.
         """
-        ticket = await self._enter(job, tokens, patience, beginning)
+        ticket = await self._enter(job, tokens, beginning)
         place = Place(tokens)
         try:
             yield place
@@ -196,21 +187,18 @@ class BackendLimiter:
         """Hand out this process's share."""
         self._admit()
 
-    async def _enter(self, job: str, tokens: int, patience: float | None, beginning: Beginning) -> Ticket:
+    async def _enter(self, job: str, tokens: int, beginning: Beginning) -> Ticket:
         ticket = self._turns.join(job, tokens, beginning)
         self._pump()
         try:
-            async with asyncio.timeout(None if ticket.admitted.done() else patience):
-                await ticket.admitted
-        except (asyncio.CancelledError, TimeoutError) as end:
+            await ticket.admitted
+        except asyncio.CancelledError:
             if ticket.admitted.done() and not ticket.admitted.cancelled():
                 self._count(requests=-1, tokens=-tokens)
                 self._turns.end(ticket)  # the place came with the cancellation: pass it on
             else:
                 self._turns.give_up(ticket)
             self._pump()
-            if isinstance(end, TimeoutError):
-                raise NoPlaceError from None
             raise
         return ticket
 

@@ -121,6 +121,29 @@ def test_nobody_waits_for_a_place_longer_than_the_budget_s_seconds() -> None:
     assert run_virtually(main())[0] == pytest.approx(7)
 
 
+@pytest.mark.parametrize(("seconds", "asked"), [(60, True), (None, True), (3, False)])
+def test_whoever_waits_for_a_place_hears_of_other_limits(seconds: float | None, *, asked: bool) -> None:
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        limiter, model = BackendLimiter(1), ScriptedModel(lambda _: "fine")
+        budget = Budget(Limits(seconds=7), clock=loop.time)
+        async with limiter.slot("other"):
+            waiting = asyncio.ensure_future(limited(model, limiter, budget=budget).complete(small_request()))
+            await asyncio.sleep(2)
+            budget.change(Limits(seconds=seconds))
+            await asyncio.wait([waiting], timeout=8)
+            ended = loop.time()
+        if asked:
+            await waiting
+        else:
+            with pytest.raises(BudgetExceededError, match="seconds"):
+                await waiting
+        assert (len(model.requests), limiter.in_flight, limiter.waiting) == (asked, 0, 0)
+        return ended
+
+    assert run_virtually(main())[0] == pytest.approx(10 if asked else 3)
+
+
 def test_what_a_request_did_not_use_of_a_minute_s_tokens_is_given_back() -> None:
     async def main() -> float:
         # 600 a minute, 100 of them at once; a request may use 31 and uses fewer

@@ -107,6 +107,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({**CHAT, "logprobs": True, "top_logprobs": "two"}, "top_logprobs is no whole number"),
     ({**CHAT, "max_tokens": 98}, "has room for 97"),
     ({**CHAT, "messages": [{"role": "user", "content": "word " * 100}]}, "longer than the 100 tokens"),
+    (
+        {**CHAT, "chat_template_kwargs": {"chat_template": "{{ 1 }}"}},
+        "chat_template_kwargs has chat_template",
+    ),
+    ({**CHAT, "chat_template_kwargs": {"padding": "max_length", "max_length": 9}}, "has max_length, padding"),
     ({**CHAT, "response_format": {"type": "xml"}}, "none of the types text, json_object, json_schema"),
     ({**CHAT, "response_format": {"type": "json_schema"}}, "json_schema has no schema"),
 ]
@@ -198,7 +203,7 @@ async def frames_of(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, body: o
     async with client_of(engine, monkeypatch) as client:
         upstream = Passthrough(client, SETTINGS, origin=origin(MODEL, key=None), limiter=limiter())
         async with upstream.stream(orjson.dumps(body), "chat/completions") as frames:
-            return [frame async for frame in frames]
+            return [frame async for together in frames for frame in together]
 
 
 async def test_a_stream_says_the_same_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
