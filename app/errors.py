@@ -56,7 +56,9 @@ class ErrorAnswer:
 
     def body(self) -> JsonObject:
         """The envelope."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        param = None if self.param is None else _sendable(self.param)
+        message = _sendable(self.message)
+        return {"error": {"message": message, "type": self.type, "param": param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The HTTP response; it tells OpenAI's SDKs whether another try makes sense."""
@@ -68,6 +70,11 @@ class ErrorAnswer:
         if self.status == http.HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
         return JSONResponse(self.body(), status_code=self.status, headers=headers)
+
+
+def _sendable(text: str) -> str:
+    """``text`` without lone surrogates: errors repeat what was sent, and UTF-8 holds less than JSON."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class ApiError(DrpoError):

@@ -37,6 +37,8 @@ _READ: Final = "BEGIN"
 _AWAY_CLASSES: Final = frozenset({"08", "25", "53", "57"})
 """SQLSTATE classes that say nothing about the statement (appendix A of PostgreSQL's manual): connection, the
 transaction's state (it idled for too long, or the server is a standby), resources, operator."""
+_HIDE: Final = True
+"""Errors are logged: they must not tell what was to be stored."""
 _TOUCHED: Final = "touched_optimizations"
 _NETWORK: Final = {
     "connect_timeout": 5,
@@ -251,6 +253,7 @@ class _DirectConnection:
             pool_size=1,
             max_overflow=0,
             json_serializer=to_json,
+            hide_parameters=_HIDE,
             connect_args=_sqlite_arguments(busy_seconds),
         )
         _configure_sqlite(self._engine, url, begin)
@@ -322,6 +325,7 @@ def _sqlite_engine(url: URL, pool_size: int, busy_seconds: float, *, begin: str)
         max_overflow=0,
         pool_timeout=busy_seconds,
         json_serializer=to_json,
+        hide_parameters=_HIDE,
         connect_args=_sqlite_arguments(busy_seconds),
     )
     _configure_sqlite(engine.sync_engine, url, begin)
@@ -370,5 +374,6 @@ def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEn
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
         json_serializer=to_json,
+        hide_parameters=_HIDE,
         connect_args=connect_args,
     )

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Final
 
+from app.errors import unprocessable
 from app.prompts.diff_schemas import (
     ChangedAnswer,
     DiffLine,
@@ -13,15 +14,29 @@ from app.prompts.diff_schemas import (
     VersionPlace,
 )
 from app.prompts.schemas import PromptVersionObject
-from app.text_diff import line_diff, word_diff
+from app.text_diff import PairLimit, line_diff, word_diff
 from optimizer.types import JsonObject
 
+_MOST_LINES: Final = 10_000
+"""Of a system prompt: each is an object of the answer, and a row of a page."""
+_MOST_PAIRS: Final = 10_000_000
+"""Of lines and words of examples that are compared, for all of them together."""
 _SHOWN: Final = ("query", "answer", "kind")
 
 
 def compare(before: PromptVersionObject, after: PromptVersionObject) -> PromptDiff:
-    """The differences from ``before`` to ``after``, which have their examples."""
+    """The differences from ``before`` to ``after``, which have their examples.
+
+    Raises:
+        ApiError: 422, a system prompt has too many lines.
+    """
     old, new = before.system_prompt, after.system_prompt
+    if max(len(old.splitlines()), len(new.splitlines())) > _MOST_LINES:
+        raise unprocessable(
+            f"system prompts of more than {_MOST_LINES} lines are not compared: export both and compare them "
+            "elsewhere",
+            code="too_long_to_compare",
+        )
     return PromptDiff.model_validate(
         {
             "model": after.model,
@@ -44,7 +59,7 @@ def _place(version: PromptVersionObject) -> VersionPlace:
 
 def _examples(before: list[JsonObject], after: list[JsonObject]) -> ExamplesDiff:
     """Examples are the same where query and answer are, and changed where only the answer is another."""
-    old, new = _by_query(before), _by_query(after)
+    old, new, limit = _by_query(before), _by_query(after), PairLimit(_MOST_PAIRS)
     both = [query for query in new if query in old]
     return ExamplesDiff(
         added=[_shown(item) for query, item in new.items() if query not in old],
@@ -56,7 +71,7 @@ def _examples(before: list[JsonObject], after: list[JsonObject]) -> ExamplesDiff
                 after=str(new[query]["answer"]),
                 words=[
                     DiffPiece.model_validate(asdict(piece))
-                    for piece in word_diff(str(old[query]["answer"]), str(new[query]["answer"]))
+                    for piece in word_diff(str(old[query]["answer"]), str(new[query]["answer"]), limit)
                 ],
             )
             for query in both

@@ -5,14 +5,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.text_diff import Piece, line_diff, word_diff
+from app.text_diff import PairLimit, Piece, line_diff, word_diff
 
 TEXTS = st.text(alphabet=st.sampled_from("ab é,.\n\r\u2028"), max_size=60) | st.text(max_size=60)
 
 
-@given(TEXTS, TEXTS)
-def test_the_pieces_make_up_both_texts(before: str, after: str) -> None:
-    pieces = word_diff(before, after)
+@given(TEXTS, TEXTS, st.none() | st.integers(0, 30))
+def test_the_pieces_make_up_both_texts(before: str, after: str, pairs: int | None) -> None:
+    pieces = word_diff(before, after, None if pairs is None else PairLimit(pairs))
     assert "".join(piece.text for piece in pieces if piece.change != "added") == before
     assert "".join(piece.text for piece in pieces if piece.change != "removed") == after
     assert all(piece.text for piece in pieces)
@@ -54,3 +54,18 @@ def test_long_texts_that_share_nothing_are_wholly_different() -> None:
         ("removed", before),
         ("added", after),
     ]
+
+
+def test_thousands_of_lines_that_differ_are_not_compared_one_by_one() -> None:
+    shared = [f"{number}" for number in range(1500)]
+    before = ["first", *(line for number in shared for line in (f"a{number}", number)), "last"]
+    after = ["first", *(line for number in shared for line in (f"b{number}", number)), "last"]
+    changes = [line.change for line in line_diff("\n".join(before), "\n".join(after))]
+    middle = 2 * len(shared) - 1  # the last number is followed by the same last line
+    assert changes == ["same", *["removed"] * middle, *["added"] * middle, "same", "same"]
+
+
+def test_texts_share_a_limit() -> None:
+    limit = PairLimit(9)
+    assert [piece.text for piece in word_diff("a b", "a c", PairLimit(10))] == ["a ", "b", "c"]
+    assert [piece.text for piece in word_diff("a b", "a c", limit)] == ["a b", "a c"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 from sqlalchemy import Connection, Engine, select, text
@@ -84,6 +85,19 @@ async def test_a_constraint_that_refuses_is_a_conflict(database: Database) -> No
             await session.execute(
                 text("INSERT INTO dataset_queries VALUES ('no such dataset', 0, 'q', 'text', NULL)")
             )
+
+
+async def test_an_error_says_nothing_of_what_was_to_be_stored(database: Database) -> None:
+    wrong, said = text("INSERT INTO nowhere VALUES (:said)"), {"said": "between" + " us"}
+    with pytest.raises((StoreUnavailableError, ProgrammingError)) as failed:
+        async with database.session() as session:
+            await session.execute(wrong, said)
+    with pytest.raises((StoreUnavailableError, ProgrammingError)) as failed_at_once:
+        await database.write(lambda connection: connection.execute(wrong, said))
+    for error in (failed.value, failed_at_once.value):
+        logged = "".join(format_exception(error))
+        assert "nowhere" in logged
+        assert "between us" not in logged
 
 
 async def test_a_reader_cannot_write(database: Database) -> None:

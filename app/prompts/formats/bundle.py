@@ -2,12 +2,12 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.prompts.formats.content import MOST_EXAMPLES, PromptContent, unreadable
 from app.retrieval import RetrievalSpec
 from optimizer.types import Example, JsonObject
-from store.json_values import content_hash
+from store.json_values import content_hash, to_json
 
 FORMAT: Final = "drpo.prompt"
 _LONGEST: Final = 1_000_000
@@ -66,6 +66,15 @@ class Bundle(_Part):
     content_hash: str = Field(pattern="^[0-9a-f]{64}$")
     content: BundledContent
     source: JsonObject = Field(default_factory=dict)
+
+    @field_validator("source")
+    @classmethod
+    def _is_json(cls, source: JsonObject) -> JsonObject:
+        try:
+            to_json(source)
+        except ValueError:
+            raise ValueError("NaN and infinities are no JSON") from None
+        return source
 
 
 def write_bundle(content: PromptContent, source: JsonObject) -> JsonObject:

@@ -1,5 +1,6 @@
 """Versions stored by hand, exported, imported and compared, over HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -139,6 +140,27 @@ async def test_a_changed_or_unknown_bundle_is_refused(service: JobService) -> No
     failure(await service.client.post(f"{BASE}/import", json=unknown))
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+async def test_a_bundle_with_numbers_that_are_none_is_refused(service: JobService, number: str) -> None:
+    await service.client.post(f"{BASE}/versions", json=HAND)
+    bundle = {**(await export(service, "1", "bundle"))["content"], "source": {"reward": "?"}}
+    body = json.dumps({"format": "bundle", "content": bundle}).replace('"?"', number)
+    refused = await service.client.post(
+        f"{BASE}/import", content=body, headers={"content-type": "application/json"}
+    )
+    assert failure(refused)["param"] == "content.source"
+
+
+async def test_a_refusal_may_repeat_what_no_encoding_can_hold(service: JobService) -> None:
+    content = {"config": {"prompts": ["file://\ud800"]}}
+    refused = await service.client.post(
+        f"{BASE}/import",
+        content=json.dumps({"format": "promptfoo", "content": content}),
+        headers={"content-type": "application/json"},
+    )
+    assert "names ?, which is not in files" in failure(refused)["message"]
+
+
 async def test_a_version_without_anything_has_no_messages_to_export(service: JobService) -> None:
     from store.records.prompts import PromptVersionDraft  # noqa: PLC0415
 
@@ -207,3 +229,10 @@ async def test_two_versions_are_compared(service: JobService) -> None:
     assert (same["same"], same["settings"], same["examples"]["changed"]) == (True, [], [])
     failure(await service.client.get(f"{BASE}/diff", params={"from": "1", "to": "9"}), 404)
     failure(await service.client.get(f"{BASE}/diff", params={"from": "1"}))
+
+
+async def test_prompts_of_very_many_lines_are_not_compared(service: JobService) -> None:
+    await service.client.post(f"{BASE}/versions", json=HAND)
+    await service.client.post(f"{BASE}/versions", json={"system_prompt": "a" + "\n" * 10_001})
+    refused = await service.client.get(f"{BASE}/diff", params={"from": "1", "to": "2"})
+    assert failure(refused, 422)["code"] == "too_long_to_compare"
