@@ -64,7 +64,7 @@ async def sign_in(
         max_age=math.floor(request.app.state.resources.access.sessions.lasts_seconds),
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=_is_encrypted(request),
     )
     return answer
 
@@ -83,6 +83,11 @@ def _inside(path: str) -> str:
     """``path`` where it is one of ours, else the first page: nobody is sent elsewhere from here."""
     is_ours = path.startswith("/dashboard/") and path.isascii() and path.isprintable() and "\\" not in path
     return path if is_ours and not path.startswith((SIGN_IN, "/dashboard/sign-out")) else HOME
+
+
+def _is_encrypted(request: Request) -> bool:
+    """Whether the browser has asked over TLS, which a proxy before us may have ended."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
 
 
 def _refuse_elsewhere(request: Request) -> None:

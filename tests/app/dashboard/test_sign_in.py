@@ -4,7 +4,7 @@ from app.access.sessions import SESSION_COOKIE, is_same_origin
 from app.dashboard.sign_in_limits import SignInLimits
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import open_service
-from tests.app.dashboard.browsing import HOME, JOBS, SETTINGS_KEY, proof_for, sign_in
+from tests.app.dashboard.browsing import HOME, JOBS, SAME_ORIGIN, SETTINGS_KEY, proof_for, sign_in
 
 KEYED = {"api_key": SETTINGS_KEY}
 
@@ -37,6 +37,16 @@ async def test_the_cookie_is_for_encrypted_connections_alone_where_there_is_one(
     async with open_service(sqlite_url, server=KEYED) as service:
         service.client.base_url = service.client.base_url.copy_with(scheme="https")
         assert "secure" in (await sign_in(service.client)).headers["set-cookie"].lower()
+
+
+async def test_a_proxy_that_ends_tls_does_not_take_that_from_the_cookie(sqlite_url: str) -> None:
+    async with open_service(sqlite_url, server=KEYED) as service:
+        answer = await service.client.post(
+            "/dashboard/sign-in",
+            data={"key": SETTINGS_KEY},
+            headers=SAME_ORIGIN | {"origin": "https://test"},
+        )
+        assert "secure" in answer.headers["set-cookie"].lower()
 
 
 async def test_a_session_is_as_good_as_its_key_is_at_the_time_of_each_request(sqlite_url: str) -> None:
