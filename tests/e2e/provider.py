@@ -1,9 +1,10 @@
 """The simulated backend in a process of its own, which counts what it is asked and can hold its answers.
 
 ``python -m tests.e2e.provider PORT [LATENCY_MS]``. ``GET /counts`` gives ``arrived``, ``answered``,
-``repeated`` and ``by_key``: requests, those that got their answer, those that had come before word for word,
-and requests by the API key that they came with. ``POST /hold/N`` leaves every request from the N-th arrival
-on unanswered, until ``POST /release`` lets them go; ``GET /held`` answers as soon as one is held.
+``repeated`` and ``by_key``: calls of models, those that got their answer, those that had come before word
+for word, and calls by the API key that they came with. What only looks (GET) is no call and not counted.
+``POST /hold/N`` leaves every call from the N-th arrival on unanswered, until ``POST /release`` lets them go;
+``GET /held`` answers as soon as one is held.
 """
 
 import asyncio
@@ -38,6 +39,9 @@ class Gate:
         self._by_key: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "GET":
+            await self._app(scope, receive, send)
+            return
         self._arrived += 1
         self._by_key[Headers(scope=scope).get("authorization", "").removeprefix("Bearer ")] += 1
         body = await Request(scope, receive).body()

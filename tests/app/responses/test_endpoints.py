@@ -83,7 +83,7 @@ async def test_an_aligned_answer_is_a_response(service: Service) -> None:
     assert item.pop("id").startswith("msg_")
     assert item == {"type": "message", "role": "assistant", "status": "completed", "content": [part]}
     assert [(one.endpoint, one.usage) for one in outcomes] == [
-        (PATH, Usage(prompt_tokens=9, completion_tokens=6))
+        (PATH, Usage(prompt_tokens=9, completion_tokens=6, cached_prompt_tokens=4))
     ]
 
 
