@@ -1,7 +1,9 @@
 """What a judge's log-probabilities say: the expected label at each place where it wrote one."""
 
 import math
+import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from optimizer.errors import MalformedReplyError
@@ -11,6 +13,9 @@ LABELS: Final = {"1": 1.0, "2": 2.0, "3": 3.0, "4": 4.0, "5": 5.0}
 """Labels as they are written, and what they are worth."""
 LEAST_LABEL_MASS: Final = 0.5
 """The share of the probability that has to lie on labels: below it the token is no score but a slip."""
+
+_GOES_ON = re.compile(r"\d|[.,]\d|/(?!5(?!\d))")
+"""What makes a digit a part of another number: ``45``, ``4.5``, ``4/10``; as in ``4/5`` it stays a label."""
 
 
 def expected_labels(logprobs: JsonValue, count: int) -> tuple[float | None, ...]:
@@ -30,7 +35,7 @@ def expected_labels(logprobs: JsonValue, count: int) -> tuple[float | None, ...]
     Raises:
         MalformedReplyError: the reply does not begin with ``count`` labels, or has no log-probabilities.
     """
-    places = list(_label_places(logprobs))[:count]
+    places = list(islice(_label_places(_tokens(logprobs)), count))
     if len(places) < count:
         raise MalformedReplyError(
             f"the reply begins with {len(places)} labels that have log-probabilities, not with {count}"
@@ -38,14 +43,24 @@ def expected_labels(logprobs: JsonValue, count: int) -> tuple[float | None, ...]
     return tuple(map(_expected, places))
 
 
-def _label_places(logprobs: JsonValue) -> Iterator[JsonObject]:
-    """The tokens that are labels, up to the first that is neither a label nor space."""
+def _tokens(logprobs: JsonValue) -> list[tuple[str, JsonObject]]:
+    """The reply's tokens with what is known of each, up to the first that cannot be read."""
     content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    found: list[tuple[str, JsonObject]] = []
     for entry in content if isinstance(content, list) else ():
         token = entry.get("token") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(token, str):
-            return
-        if token.strip() in LABELS:
+            break
+        found.append((token, entry))
+    return found
+
+
+def _label_places(tokens: list[tuple[str, JsonObject]]) -> Iterator[JsonObject]:
+    """The tokens that are labels, up to the first that is neither a label nor space."""
+    reply, end = "".join(token for token, _ in tokens), 0
+    for token, entry in tokens:
+        end += len(token)
+        if token.strip() in LABELS and not (token[-1].isdigit() and _GOES_ON.match(reply, end)):
             yield entry
         elif token.strip():
             return

@@ -26,7 +26,7 @@ async def open_vllm(settings: Settings, tell: Tell) -> AsyncIterator[tuple[Setti
     if settings.vllm.model is None:
         yield settings, None
         return
-    placed = _at(settings, settings.vllm.port or _free_port())
+    placed = _at(settings, _free_port(settings.vllm.port))
     supervised = SupervisedVllm(placed.vllm, environment_of_children(placed), tell=tell)
     async with supervised:
         yield placed, supervised
@@ -54,8 +54,21 @@ def _at(settings: Settings, port: int) -> Settings:
     )
 
 
-def _free_port() -> int:
+def _free_port(asked: int) -> int:
+    """The port ``asked`` for, or any where that is 0.
+
+    Raises:
+        InvalidInputError: another program holds it, and would be taken for the server.
+    """
     with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the last server's may be waiting still
+        try:
+            probe.bind((LOOPBACK, asked))
+        except OSError as error:
+            raise InvalidInputError(
+                f"port {asked}, at which vLLM should listen, cannot be had ({error.strerror}): stop what "
+                "holds it, or set vllm.port to another one or to 0",
+                param="vllm.port",
+            ) from error
         port: int = probe.getsockname()[1]
         return port

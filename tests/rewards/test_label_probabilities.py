@@ -67,6 +67,34 @@ def test_space_around_labels_is_passed_over_and_what_follows_the_last_is_not_loo
 
 
 @pytest.mark.parametrize(
+    ("reply", "count"),
+    [
+        ("10/10", 1),
+        ("50", 1),
+        ("4.5", 1),
+        ("4,5", 1),
+        ("45", 2),
+        ("45", 1),
+        ("4/10", 1),
+        ("4/50", 1),
+        ("4\n5.5", 2),
+    ],
+)
+def test_a_digit_of_another_number_is_no_label(reply: str, count: int) -> None:
+    with pytest.raises(MalformedReplyError, match="begins with"):
+        expected_labels({"content": [place(token, 0.0) for token in reply]}, count)
+
+
+@pytest.mark.parametrize("reply", ["4", "4.", "4/5", "4 5", "4\n", "4, good", "4 10"])
+def test_a_label_may_be_followed_by_what_makes_no_other_number_of_it(reply: str) -> None:
+    assert one(*(place(token, 0.0) for token in reply)) == pytest.approx(4)
+
+
+def test_a_label_that_brings_its_line_break_with_it_is_one_before_a_digit() -> None:
+    assert expected_labels({"content": [place("4\n", 0.0), place("5", 0.0)]}, 2) == (4, 5)
+
+
+@pytest.mark.parametrize(
     "logprobs",
     [
         None,

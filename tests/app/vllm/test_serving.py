@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ import pytest
 
 from app.server import embedded_service, work
 from app.settings import Settings, load_settings
+from app.vllm.opening import open_vllm
+from app.vllm_settings import with_vllm
 from optimizer.errors import InvalidInputError
 from tests.app.vllm.fake_command import FakeVllm, die, is_running, until
 from tests.e2e.processes import Process, free_port
@@ -197,3 +200,16 @@ async def test_a_process_that_starts_no_server_needs_to_know_where_it_is(
     given["database"] = {"url": postgres_url}
     with pytest.raises(InvalidInputError, match=r"set vllm\.port to a fixed one"):
         await work(Settings.model_validate(given), lambda _: None)
+
+
+async def test_a_port_that_another_program_holds_is_refused(fake: FakeVllm) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        given = {"model": MODEL, "command": str(fake.command), "port": other.getsockname()[1]}
+        settings = Settings.model_validate(with_vllm({"vllm": given}))
+        with pytest.raises(InvalidInputError, match="cannot be had") as caught:
+            async with open_vllm(settings, tell=print):
+                raise AssertionError("it was started")
+    assert caught.value.param == "vllm.port"
+    assert not (fake.folder / "starts.jsonl").exists()
