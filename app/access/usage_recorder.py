@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 from app.access_settings import UsageSettings
 from app.background import BackgroundLoop
 from app.outcomes import Outcome
-from store.errors import StoreUnavailableError
 from store.records.usage import Ending, RequestRecord, RouteRecord, UsageDelta, UsageSums
 from store.repositories.quotas import QuotaRepository
 from store.repositories.usage import UsageRepository
@@ -105,7 +104,7 @@ class UsageRecorder:
         """Write what was heard, after what is just being written.
 
         Raises:
-            StoreUnavailableError: the database is away; it is written the next time.
+            Exception: it could not be written, as where the database is away; it is written the next time.
         """
         async with self._turn:
             await self._flush()
@@ -125,7 +124,7 @@ class UsageRecorder:
                 [_record(outcome, now - at) for at, outcome in rows],
                 [_delta(key, summed, now) for key, summed in sums.items()],
             )
-        except StoreUnavailableError:
+        except Exception:  # a write that is cancelled is not repeated: it may have been committed
             self._rows = rows + self._rows
             for key, summed in sums.items():
                 self._sums.setdefault(key, _Sums()).merge(summed)

@@ -36,14 +36,15 @@ OUTCOME = dataclasses.replace(
     first_seconds=0.1234,
     seconds=0.5,
 )
+AWAY = StoreUnavailableError("gone")
 
 
-class SometimesAway(UsageRepository):
-    """Counts writings; away, or hanging, when told so."""
+class SometimesFailing(UsageRepository):
+    """Counts writings; failing, or hanging, when told so."""
 
     def __init__(self, db: Database) -> None:
         super().__init__(db)
-        self.away = False
+        self.failure: Exception | None = None
         self.hanging: asyncio.Event | None = None
         self.reached = asyncio.Event()
         self.rows: list[RequestRecord] = []
@@ -54,26 +55,26 @@ class SometimesAway(UsageRepository):
         if self.hanging is not None:
             self.reached.set()
             await self.hanging.wait()
-        if self.away:
-            raise StoreUnavailableError("gone")
+        if self.failure is not None:
+            raise self.failure
         self.rows += requests
         self.deltas += deltas
         await super().add(requests, deltas)
 
 
 @pytest.fixture
-async def usage(database_url: str) -> AsyncIterator[SometimesAway]:
+async def usage(database_url: str) -> AsyncIterator[SometimesFailing]:
     db = Database(database_url)
-    yield SometimesAway(db)
+    yield SometimesFailing(db)
     await db.close()
 
 
-def recorder(usage: SometimesAway, clock: Clock | None = None, **settings: float) -> UsageRecorder:
+def recorder(usage: SometimesFailing, clock: Clock | None = None, **settings: float) -> UsageRecorder:
     chosen = UsageSettings.model_validate(settings)
     return UsageRecorder(usage, QuotaRepository(usage._db), chosen, clock=clock or Clock())
 
 
-async def test_a_request_becomes_a_row_of_numbers_and_a_sum(usage: SometimesAway) -> None:
+async def test_a_request_becomes_a_row_of_numbers_and_a_sum(usage: SometimesFailing) -> None:
     clock = Clock()
     recording = recorder(usage, clock)
     recording.hear(OUTCOME)
@@ -89,7 +90,7 @@ async def test_a_request_becomes_a_row_of_numbers_and_a_sum(usage: SometimesAway
     assert len(usage.deltas) == 1
 
 
-async def test_many_requests_are_one_sum(usage: SometimesAway) -> None:
+async def test_many_requests_are_one_sum(usage: SometimesFailing) -> None:
     recording = recorder(usage)
     for number in range(50):
         recording.hear(dataclasses.replace(OUTCOME, request_id=f"req_{number}", key_number=number % 2))
@@ -99,16 +100,16 @@ async def test_many_requests_are_one_sum(usage: SometimesAway) -> None:
 
 
 async def test_a_full_queue_drops_rows_and_counts_them_and_keeps_the_sums(
-    usage: SometimesAway, caplog: pytest.LogCaptureFixture
+    usage: SometimesFailing, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = recorder(usage, queue_size=3)
-    usage.away = True
+    usage.failure = AWAY
     for _ in range(5):
         recording.hear(OUTCOME)
     with pytest.raises(StoreUnavailableError):
         await recording.flush()
     recording.hear(OUTCOME)
-    usage.away = False
+    usage.failure = None
     with caplog.at_level(logging.WARNING):
         await recording.flush()
     assert recording.dropped == 3
@@ -118,11 +119,11 @@ async def test_a_full_queue_drops_rows_and_counts_them_and_keeps_the_sums(
 
 
 async def test_a_store_that_hangs_and_fails_again_and_again_never_makes_the_queue_longer(
-    usage: SometimesAway,
+    usage: SometimesFailing,
 ) -> None:
     recording = recorder(usage, queue_size=3)
     recording.hear(OUTCOME)
-    usage.away = True
+    usage.failure = AWAY
     for _ in range(4):
         usage.hanging, usage.reached = asyncio.Event(), asyncio.Event()
         writing = asyncio.create_task(recording.flush())
@@ -132,7 +133,7 @@ async def test_a_store_that_hangs_and_fails_again_and_again_never_makes_the_queu
         usage.hanging.set()
         with pytest.raises(StoreUnavailableError):
             await writing
-    usage.away = False
+    usage.failure = None
     await recording.flush()
     assert len(usage.rows) == 3
     assert recording.dropped == 18
@@ -142,7 +143,20 @@ async def test_a_store_that_hangs_and_fails_again_and_again_never_makes_the_queu
     assert sum(delta.sums.requests for delta in usage.deltas) == 22
 
 
-async def test_rows_can_be_left_out(usage: SometimesAway) -> None:
+async def test_a_failure_that_nobody_expected_loses_nothing(usage: SometimesFailing) -> None:
+    recording = recorder(usage)
+    usage.failure = ValueError("a bug")
+    recording.hear(OUTCOME)
+    with pytest.raises(ValueError, match="a bug"):
+        await recording.flush()
+    usage.failure = None
+    recording.hear(OUTCOME)
+    await recording.flush()
+    assert len(usage.rows) == 2
+    assert [delta.sums.requests for delta in usage.deltas] == [2]
+
+
+async def test_rows_can_be_left_out(usage: SometimesFailing) -> None:
     recording = recorder(usage, keep_days=0)
     recording.hear(OUTCOME)
     await recording.flush()
@@ -151,7 +165,7 @@ async def test_rows_can_be_left_out(usage: SometimesAway) -> None:
     assert recording.dropped == 0
 
 
-async def test_old_rows_are_swept_away(usage: SometimesAway) -> None:
+async def test_old_rows_are_swept_away(usage: SometimesFailing) -> None:
     clock = Clock()
     recording = recorder(usage, clock, keep_days=1)
     recording.hear(OUTCOME)
@@ -164,23 +178,23 @@ async def test_old_rows_are_swept_away(usage: SometimesAway) -> None:
 
 
 async def test_what_was_heard_is_written_by_itself_and_at_the_end(
-    usage: SometimesAway, caplog: pytest.LogCaptureFixture
+    usage: SometimesFailing, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = recorder(usage, flush_seconds=0.001, sweep_seconds=0.001)
     async with recording.in_background():
-        usage.away = True
+        usage.failure = AWAY
         recording.hear(OUTCOME)
         async with asyncio.timeout(20):
             while "usage: waiting for the store" not in caplog.text:  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0.001)
-            usage.away = False
+            usage.failure = None
             while not usage.rows:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
     recording = recorder(usage)
     async with recording.in_background():
         recording.hear(OUTCOME)
     assert len(usage.rows) == 2
-    usage.away = True
+    usage.failure = AWAY
     recording = recorder(usage)
     async with recording.in_background():
         recording.hear(OUTCOME)
