@@ -139,7 +139,8 @@ class Exchange:
     def _begin(self, message: Message) -> None:
         """Note that the answer begins, and say so in its headers."""
         self.status = message["status"]
-        headers = [*message.get("headers", ()), (_ID, self.request.id.encode())]
+        headers = [pair for pair in message.get("headers", ()) if pair[0] != _ID]
+        headers.append((_ID, self.request.id.encode()))
         timings = self.request.timings
         if self.request.is_served:
             self.parts = timings.parts()

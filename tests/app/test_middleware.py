@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI, UploadFile
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.errors import install_error_handlers
@@ -46,6 +46,10 @@ def edge_app() -> FastAPI:
         found: str = request.state.request_id
         return found
 
+    @app.get("/other-id")
+    async def other_id() -> Response:
+        return Response(headers={"X-Request-ID": "somebody-else"})
+
     @app.get("/bug/{place}")
     async def bug(place: str) -> None:
         raise RuntimeError(SECRET)
@@ -77,6 +81,11 @@ async def test_every_response_has_an_id_and_its_time(client: httpx.AsyncClient) 
     assert all(name.startswith("req_") for name in ids)
     assert first.json() == ids[0]
     assert int(second.headers["openai-processing-ms"]) >= 0
+
+
+async def test_a_response_has_one_id_whatever_an_endpoint_says(client: httpx.AsyncClient) -> None:
+    (found,) = (await client.get("/other-id")).headers.get_list("x-request-id")
+    assert found.startswith("req_")
 
 
 async def test_a_client_s_own_id_is_kept(client: httpx.AsyncClient) -> None:
