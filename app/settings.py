@@ -141,9 +141,7 @@ class BackendSettings(Group):
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> Self:
         if self.kind == "openai" and self.base_url is None:
-            raise ValueError(
-                "base_url is missing: set it to the server's URL, such as http://127.0.0.1:8001/v1"
-            )
+            raise ValueError("base_url is missing: set the server's, such as http://127.0.0.1:8001/v1")
         if self.kind != "simulated" and self.simulated is not None:
             raise ValueError("the group simulated needs kind = 'simulated'")
         if self.kind != "openai" and self.base_url is not None:
@@ -152,6 +150,9 @@ class BackendSettings(Group):
             raise ValueError("kind = 'vllm' and the group engine, with the model, go together")
         if self.api_key_env is not None and self.api_key_file is not None:
             raise ValueError("set api_key_env or api_key_file, not both")
+        has_key = self.api_key_env or self.api_key_file
+        if has_key and self.base_url and (self.base_url.username or self.base_url.password):
+            raise ValueError("base_url names a user, and there is an API key too: remove one of them")
         return self
 
     def read_api_key(self, name: str) -> SecretStr | None:

@@ -107,6 +107,10 @@ def test_a_real_backend_needs_its_own_targets_and_roles(tmp_path: Path) -> None:
             r"backends\.x: the group simulated needs kind",
         ),
         (
+            "[backends.x]\nbase_url = 'http://me:word@x/v1'\napi_key_env = 'A'",
+            r"backends\.x: base_url names a user, and there is an API key too",
+        ),
+        (
             "[backends.x]\nbase_url = 'http://x/v1'\napi_key_env = 'A'\napi_key_file = 'b'",
             r"backends\.x: set api_key_env or api_key_file, not both",
         ),
