@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import aiohttp
 import orjson
 from multidict import CIMultiDict
 from pydantic import SecretStr
@@ -49,6 +50,7 @@ class BackendClient:
         self.connections = open_connections(settings)
         self._base_url = IN_PROCESS_URL if settings.base_url is None else str(settings.base_url)
         self._urls: dict[str, URL] = {}
+        self._closed = False
         # as aiohttp has them, so that it copies them only once for each request
         self._headers = CIMultiDict(
             {
@@ -78,6 +80,8 @@ class BackendClient:
         Raises:
             Exception: no response; see ``Connections``.
         """
+        if self._closed:
+            raise aiohttp.ClientConnectionError("the client is closed")
         url = self._urls.get(path)
         if url is None:
             url = self._urls[path] = _below(self._base_url, path)
@@ -86,7 +90,8 @@ class BackendClient:
         return await self.connections.post(url, headers, content)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; who sends something after that meets a connection that broke."""
+        self._closed = True
         await self.connections.aclose()
 
 

@@ -50,6 +50,17 @@ async def test_a_body_goes_in_and_the_server_s_bytes_come_out() -> None:
     assert response.headers["x-upstream"] == "1"
 
 
+@pytest.mark.parametrize("has_asked", [False, True])
+async def test_who_asks_after_the_end_meets_a_backend_that_is_away(has_asked: bool) -> None:
+    async with opened() as (fake, passthrough):
+        if has_asked:
+            await passthrough.send(BODY, PATH)
+        await passthrough._client.aclose()
+        with pytest.raises(BackendUnavailableError):
+            await passthrough.send(BODY, PATH)
+    assert len(fake.requests) == has_asked
+
+
 async def test_frames_come_out_as_they_are() -> None:
     async with opened() as (fake, passthrough):
         fake.push(Stream(chunks=[b'data: {"a": 1}\n', b'\ndata: {"b":2}\n\n: ping\n\nda', b"ta: [DONE]\n\n"]))
