@@ -71,7 +71,7 @@ def history(
     config: ConfigOption = None,
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
-    """Show who moved the labels of MODEL, and why; newest first."""
+    """Show who moved the labels of MODEL, and why; newest first, the last thousand at most."""
     path = f"/v1/prompts/{quote(model)}/label-moves"
     moves = ask_service(lambda client: client.get(path), config, url, api_key_file)["data"]
     if as_json:

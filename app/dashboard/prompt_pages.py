@@ -38,9 +38,10 @@ class LabelMove(BaseModel):
 
 
 class LabelMoves(BaseModel):
-    """The moves of a model's labels, newest first."""
+    """The moves of a model's labels, newest first; the last thousand where there are more."""
 
     data: list[LabelMove]
+    has_more: bool
 
     def last(self) -> dict[str, LabelMove]:
         """The last move of each label that points somewhere, by label."""
@@ -82,7 +83,7 @@ async def list_versions(page: CurrentPage, model: str, before: int | None = None
         before=before,
         labels=moves.last(),
         moves=moves.data[:_MOVES],
-        all_moves=len(moves.data),
+        all_moves=f"more than {len(moves.data)}" if moves.has_more else len(moves.data),
     )
 
 

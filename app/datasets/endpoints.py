@@ -1,6 +1,8 @@
 """``/v1/datasets``."""
 
-from fastapi import APIRouter, UploadFile
+from typing import Annotated
+
+from fastapi import APIRouter, Query, UploadFile
 
 from app.auth import OptimizingPrincipal
 from app.datasets.schemas import DatasetList, DatasetObject
@@ -19,9 +21,14 @@ async def upload_dataset(
 
 
 @router.get("")
-async def list_datasets(resources: CurrentResources, _: OptimizingPrincipal) -> DatasetList:
-    """All stored query sets."""
-    return DatasetList(data=await DatasetService(resources).list())
+async def list_datasets(
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    after: Annotated[str | None, Query(description="The id of the last one already seen")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> DatasetList:
+    """Stored query sets, newest first."""
+    return await DatasetService(resources).list(after=after, limit=limit)
 
 
 @router.get("/{dataset_id}")

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from app.jobs.schemas import ListPage
+
 
 class DatasetObject(BaseModel):
     """A stored query set; it never changes."""
@@ -16,8 +18,7 @@ class DatasetObject(BaseModel):
     created_at: float
 
 
-class DatasetList(BaseModel):
-    """All query sets, newest first."""
+class DatasetList(ListPage):
+    """A page of query sets, newest first."""
 
-    object: Literal["list"] = "list"
     data: list[DatasetObject]

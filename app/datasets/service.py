@@ -3,7 +3,7 @@
 import asyncio
 
 from app.datasets.parsing import parse_jsonl
-from app.datasets.schemas import DatasetObject
+from app.datasets.schemas import DatasetList, DatasetObject
 from app.resources import Resources
 from store.records.datasets import DatasetRecord, QueryRecord
 
@@ -25,9 +25,20 @@ class DatasetService:
         queries = [QueryRecord(id=query.id, text=query.text, kind=query.kind) for query in parsed]
         return _show(await self._datasets.add(name, queries))
 
-    async def list(self) -> list[DatasetObject]:
-        """All query sets."""
-        return [_show(record) for record in await self._datasets.list()]
+    async def list(self, *, after: str | None, limit: int) -> DatasetList:
+        """A page of query sets, newest first.
+
+        Raises:
+            NotFoundError: there is none ``after``.
+        """
+        found = await self._datasets.list(after=after, limit=limit + 1)
+        data = [_show(record) for record in found[:limit]]
+        return DatasetList(
+            data=data,
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=len(found) > limit,
+        )
 
     async def get(self, dataset_id: str) -> DatasetObject:
         """One query set.

@@ -26,6 +26,7 @@ from app.prompts.service import PromptService, unknown_model
 from app.prompts.storing import VersionStore
 from app.prompts.storing_schemas import CreateVersion, ExportedPrompt, FormatName, ImportBody
 from app.resources import Resources
+from store.records.prompts import PromptVersionRecord
 
 KNOWN: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "There is a version with this content already."}
@@ -74,11 +75,9 @@ async def create_version(
     response: Response,
 ) -> PromptVersionObject:
     """Store a version written by hand; where there is one with this content, it is given. No label moves."""
-    service = PromptService(resources)
-    service.check_target(model)
-    version, is_new = await VersionStore(resources).write(model, request, actor=principal.name)
-    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-    return await service.shown(version)
+    PromptService(resources).check_target(model)
+    stored = await VersionStore(resources).write(model, request, actor=principal.name)
+    return await _show_stored(stored, resources, response)
 
 
 @router.post("/{model:path}/import", status_code=201, responses=KNOWN)
@@ -90,11 +89,9 @@ async def import_version(
     response: Response,
 ) -> PromptVersionObject:
     """Store what was exported here or elsewhere, or what other programs keep. No label moves."""
-    service = PromptService(resources)
-    service.check_target(model)
-    version, is_new = await VersionStore(resources).take_over(model, request, actor=principal.name)
-    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
-    return await service.shown(version)
+    PromptService(resources).check_target(model)
+    stored = await VersionStore(resources).take_over(model, request, actor=principal.name)
+    return await _show_stored(stored, resources, response)
 
 
 @router.get("/{model:path}/diff")
@@ -163,6 +160,21 @@ async def undo_label_move(
 
 
 @router.get("/{model:path}/label-moves")
-async def list_label_moves(model: str, resources: CurrentResources, _: OptimizingPrincipal) -> LabelMoveList:
+async def list_label_moves(
+    model: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    before: Annotated[int | None, Query(ge=1, lt=2**63, description="Only those with lower ids")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> LabelMoveList:
     """The audit log of a model's labels, newest first."""
-    return LabelMoveList(data=await PromptService(resources).history(model))
+    found = await PromptService(resources).history(model, before=before, limit=limit + 1)
+    return LabelMoveList(data=found[:limit], has_more=len(found) > limit)
+
+
+async def _show_stored(
+    stored: tuple[PromptVersionRecord, bool], resources: Resources, response: Response
+) -> PromptVersionObject:
+    version, is_new = stored
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return await PromptService(resources).shown(version)

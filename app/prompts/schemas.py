@@ -17,7 +17,7 @@ class Provenance(BaseModel):
         by: the name of the key; null where a job has stored it.
         format: of what was imported.
         left_out: what that said beside, and a version has no place for.
-        source: where a bundle was exported, with the gate's verdict there, which proves nothing here.
+        source: where a bundle was exported first, with the gate's verdict there, which proves nothing here.
     """
 
     how: Literal["optimization", "by_hand", "imported"]
@@ -147,7 +147,8 @@ class LabelMoveObject(BaseModel):
 
 
 class LabelMoveList(BaseModel):
-    """The moves of a model's labels, newest first."""
+    """Moves of a model's labels, newest first; ``has_more`` says to ask again ``before`` the last id."""
 
     object: Literal["list"] = "list"
     data: list[LabelMoveObject]
+    has_more: bool = False

@@ -143,13 +143,13 @@ class PromptService:
         self._resources.labelled.invalidate(model)
         await self._resources.release_control.book.refresh()
 
-    async def history(self, model: str) -> list[LabelMoveObject]:
-        """The audit log of a model's labels, newest first.
+    async def history(self, model: str, *, before: int | None, limit: int) -> list[LabelMoveObject]:
+        """The audit log of a model's labels, newest first: moves ``before`` one of them, ``limit`` at most.
 
         Raises:
             ApiError: 404, there is no such target and none of its labels was ever moved.
         """
-        moves = await self._prompts.label_history(model)
+        moves = await self._prompts.label_history(model, before=before, limit=limit)
         if not moves:
             self._refuse_unknown(model)
         return [LabelMoveObject.model_validate(asdict(move)) for move in moves]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, tuple_
 
 from store.connections import Database, Session
 from store.errors import NotFoundError
@@ -63,15 +63,19 @@ class DatasetRepository:
             NotFoundError: there is none.
         """
         async with self._db.read() as session:
-            row = await session.get(Dataset, dataset_id)
-            if row is None:
-                raise NotFoundError(f"there is no dataset {dataset_id}")
-            return _dataset(row)
+            return _dataset(await _find(session, dataset_id))
 
-    async def list(self) -> tuple[DatasetRecord, ...]:
-        """All datasets, newest first."""
-        statement = select(Dataset).order_by(Dataset.at.desc(), Dataset.id.desc())
+    async def list(self, *, after: str | None = None, limit: int) -> tuple[DatasetRecord, ...]:
+        """Datasets, newest first: those that follow the dataset ``after``, ``limit`` at most.
+
+        Raises:
+            NotFoundError: there is no dataset ``after``.
+        """
+        statement = select(Dataset).order_by(Dataset.at.desc(), Dataset.id.desc()).limit(limit)
         async with self._db.read() as session:
+            if after is not None:
+                seen = await _find(session, after)
+                statement = statement.where(tuple_(Dataset.at, Dataset.id) < (seen.at, seen.id))
             return tuple(_dataset(row) for row in await session.scalars(statement))
 
     async def queries(self, dataset_id: str) -> tuple[QueryRecord, ...]:
@@ -82,6 +86,13 @@ class DatasetRepository:
         async with self._db.read() as session:
             rows = await session.execute(statement.order_by(DatasetQuery.position))
             return tuple(QueryRecord(id=row.query_id, text=row.text, kind=row.kind) for row in rows)
+
+
+async def _find(session: Session, dataset_id: str) -> Dataset:
+    row = await session.get(Dataset, dataset_id)
+    if row is None:
+        raise NotFoundError(f"there is no dataset {dataset_id}")
+    return row
 
 
 def _dataset(row: Dataset) -> DatasetRecord:

@@ -296,11 +296,13 @@ class PromptRepository:
             await session.execute(update(PromptLabel).where(row).values(**to))
 
     async def label_history(
-        self, model: str, label: str | None = None, *, limit: int | None = None
+        self, model: str, label: str | None = None, *, before: int | None = None, limit: int | None = None
     ) -> tuple[LabelMoveRecord, ...]:
-        """The moves of a model's labels, or of one, newest first; all of them, or the last ``limit``."""
+        """Moves of a model's labels, or of one, newest first: ids below ``before``, ``limit`` at most."""
         statement = select(LabelMove).where(LabelMove.model == model).order_by(LabelMove.id.desc())
         statement = statement.limit(limit)
+        if before is not None:
+            statement = statement.where(LabelMove.id < before)
         if label is not None:
             statement = statement.where(LabelMove.label == label)
         async with self._db.read() as session:

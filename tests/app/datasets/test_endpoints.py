@@ -24,8 +24,20 @@ async def test_an_uploaded_file_is_stored_and_listed(service: JobService) -> Non
         "created_at": 0,
     }
     assert len(dataset["sha256"]) == 64
-    assert await service.get("/v1/datasets") == {"object": "list", "data": [dataset]}
+    ends = {"first_id": dataset["id"], "last_id": dataset["id"], "has_more": False}
+    assert await service.get("/v1/datasets") == {"object": "list", "data": [dataset], **ends}
     assert await service.get(f"/v1/datasets/{dataset['id']}") == dataset
+
+
+async def test_sets_come_in_pages_that_hold_each_once(service: JobService) -> None:
+    stored = {(await upload(service, b'"a"', name=f"{number}.jsonl")).json()["id"] for number in range(3)}
+    newest = await service.get("/v1/datasets", limit=2)
+    rest = await service.get("/v1/datasets", limit=2, after=newest["last_id"])
+    assert (newest["has_more"], rest["has_more"]) == (True, False)
+    assert [len(newest["data"]), len(rest["data"])] == [2, 1]
+    assert {item["id"] for item in (*newest["data"], *rest["data"])} == stored
+    unknown = await service.client.get("/v1/datasets", params={"after": "ds_none"})
+    assert "there is no dataset ds_none" in failure(unknown, 404)["message"]
 
 
 async def test_the_same_file_under_the_same_name_is_stored_once(service: JobService) -> None:
