@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.text_diff import Change
 from optimizer.types import JsonObject, JsonValue
-
-Change = Literal["same", "added", "removed"]
 
 
 class DiffPiece(BaseModel):

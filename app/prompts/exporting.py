@@ -53,6 +53,9 @@ def _written(
 
 
 def _source(version: PromptVersionObject) -> JsonObject:
+    """Where ``version`` comes from; of one that came in a bundle what that said, or each hop would add."""
+    if version.provenance.source is not None:
+        return version.provenance.source
     return {
         "model": version.model,
         "version": version.id,

@@ -3,7 +3,7 @@
 from app.errors import invalid_request
 from app.jobs.banks.inputs import BankReference, ExampleInput
 from app.jobs.banks.lookup import find_bank
-from app.prompts.formats.bundle import Bundle, read_bundle
+from app.prompts.formats.bundle import read_bundle
 from app.prompts.formats.content import PromptContent, ReadPrompt
 from app.prompts.formats.dspy_state import read_state
 from app.prompts.formats.openai_messages import read_messages
@@ -124,16 +124,12 @@ class VersionStore:
 
 def _read(request: ImportPrompt) -> tuple[ReadPrompt, JsonObject | None]:
     if isinstance(request, ImportBundle):
-        return ReadPrompt(content=read_bundle(request.content)), _source(request.content)
+        return ReadPrompt(content=read_bundle(request.content)), request.content.source or None
     if isinstance(request, ImportOpenai):
         return read_messages(request.content), None
     if isinstance(request, ImportDspy):
         return read_state(request.content), None
     return read_promptfoo(request.content), None
-
-
-def _source(bundle: Bundle) -> JsonObject | None:
-    return bundle.source or None
 
 
 def _note(request: CreateVersion | ImportPrompt) -> JsonObject:

@@ -39,7 +39,7 @@ class BundledContent(_Part):
 
     system_prompt: str = Field(max_length=_LONGEST)
     examples: list[BundledExample] = Field(max_length=MOST_EXAMPLES)
-    k: int = Field(ge=0, le=MOST_EXAMPLES)
+    k: int = Field(ge=0, le=MOST_EXAMPLES)  # conversations come in whole, and have to come out again
     retrieval: RetrievalSpec | None
     sampling: Sampling
 
@@ -57,8 +57,8 @@ class Bundle(_Part):
     Attributes:
         format_version: of this format; readers refuse what they do not know.
         content_hash: SHA-256, in hex, of ``content`` as JSON with sorted keys and without spaces.
-        source: where it comes from, with the gate's verdict there; it is kept with what is imported, and
-            proves nothing.
+        source: where it was exported first, with the gate's verdict there; it is kept with what is imported,
+            and proves nothing.
     """
 
     format: Literal["drpo.prompt"]

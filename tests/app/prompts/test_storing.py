@@ -106,10 +106,20 @@ async def test_a_bundle_makes_the_same_version_elsewhere(service: JobService, ot
         "from there",
     )
     assert told["source"]["version"] == version["id"]
-    assert (await export(other, version["id"], "bundle"))["content"]["content"] == exported["content"][
-        "content"
-    ]
+    # bit for bit, its source as well: what a bundle says must not grow with each service that it passes
+    assert (await export(other, version["id"], "bundle"))["content"] == exported["content"]
     assert (await other.client.post(f"{BASE}/import", json=body)).status_code == 200
+
+
+async def test_a_long_conversation_that_came_in_whole_goes_on_as_a_bundle(
+    service: JobService, other: JobService
+) -> None:
+    turns = [{"role": role, "content": f"{role} {at}"} for at in range(20) for role in ("user", "assistant")]
+    made = await service.client.post(f"{BASE}/import", json={"format": "openai", "content": turns})
+    assert made.json()["k"] == 20
+    bundle = (await export(service, "1", "bundle"))["content"]
+    again = await other.client.post(f"{BASE}/import", json={"format": "bundle", "content": bundle})
+    assert again.status_code == 201, again.text
 
 
 @pytest.mark.parametrize("wanted", ["openai", "dspy", "promptfoo"])
@@ -187,6 +197,17 @@ async def test_versions_come_in_pages(service: JobService) -> None:
     assert ([item["number"] for item in first["data"]], first["has_more"]) == ([5, 4], True)
     rest = await service.get(f"{BASE}/versions", before=4)
     assert ([item["number"] for item in rest["data"]], rest["has_more"]) == ([3, 2, 1], False)
+
+
+async def test_moves_of_labels_come_in_pages(service: JobService) -> None:
+    versions = [await add_version(service.resources, f"prompt {number}") for number in range(3)]
+    for version in versions:
+        await move(service, version)
+    newest = await service.get(f"{BASE}/label-moves", limit=2)
+    assert [item["to_version"] for item in newest["data"]] == versions[:0:-1]
+    rest = await service.get(f"{BASE}/label-moves", before=newest["data"][-1]["id"])
+    assert [item["to_version"] for item in rest["data"]] == versions[:1]
+    assert (newest["has_more"], rest["has_more"]) == (True, False)
 
 
 async def test_two_versions_are_compared(service: JobService) -> None:
