@@ -52,6 +52,15 @@ def test_a_job_s_later_life_on_the_command_line(run: Run) -> None:
     assert run("jobs", "show", job).code == 1
 
 
+def test_a_job_that_was_only_queued_is_watched_to_its_end_later(run: Run) -> None:
+    queued = json.loads(run(*SEARCH, "--no-watch").out)
+    assert (queued["status"], queued["usage"]["calls"]) == ("queued", 0)
+    ended = run("jobs", "watch", queued["id"], "--json")
+    job = json.loads(ended.out)
+    assert (ended.code, job["id"], job["status"]) == (0, queued["id"], "succeeded")
+    assert "is succeeded" in run("jobs", "watch", queued["id"]).out
+
+
 def test_a_bank_s_job_is_controlled_by_the_same_commands(run: Run) -> None:
     built = json.loads(run("examples", "--no-refine", "--json").out)
     bank = built["id"]
