@@ -86,6 +86,10 @@ class _Answer(BackendResponse):
         yield self._body
 
     @override
+    def finish(self) -> None:
+        """Nothing is left."""
+
+    @override
     async def aclose(self) -> None:
         """Nothing is held."""
 

@@ -4,6 +4,8 @@ aiohttp is spoken to directly. Its connections behind httpx's interface cost twi
 and more for each piece of a stream: both make requests and responses of their own.
 """
 
+import asyncio
+import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -21,6 +23,9 @@ _KEEP_ALIVE_SECONDS: Final = 4.0
 """For idle connections. Common servers (uvicorn, and with it vLLM) close theirs after 5 s. A request that
 goes out just then is lost, and nobody can tell whether it was answered and billed."""
 _DNS_SECONDS: Final = 60
+_REST_SECONDS: Final = 1.0
+_REST_BYTES: Final = 65_536
+"""For what follows the end of a stream, usually nothing but HTTP's own end: a connection is cheaper."""
 
 
 class BackendResponse(Protocol):
@@ -41,8 +46,15 @@ class BackendResponse(Protocol):
         """The body as it comes, once."""
         ...
 
+    def finish(self) -> None:
+        """What is left of the body is not needed; nothing is waited for.
+
+        A little that comes soon is read all the same, so that the connection can be used again.
+        """
+        ...
+
     async def aclose(self) -> None:
-        """Give the connection back, or close it where the body was not read to its end."""
+        """Give the connection back, or close it where the body was not read to its end nor finished."""
         ...
 
 
@@ -67,26 +79,32 @@ class NetworkConnections(Connections):
             sock_connect=timeouts.connect_seconds, sock_read=timeouts.read_seconds
         )
         self._session: aiohttp.ClientSession | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
 
     @override
     async def post(self, url: URL, headers: Mapping[str, str], content: bytes) -> BackendResponse:
         if self._session is None:
             self._session = open_session()
-        return _NetworkResponse(
-            await self._session.post(
-                url, data=content, headers=headers, allow_redirects=False, timeout=self._timeout
-            )
+        response = await self._session.post(
+            url, data=content, headers=headers, allow_redirects=False, timeout=self._timeout
         )
+        return _NetworkResponse(response, self._finishing)
 
     @override
     async def aclose(self) -> None:
+        for task in self._finishing:
+            task.cancel()
+        if self._finishing:
+            await asyncio.wait(self._finishing)
         if self._session is not None:
             await self._session.close()
 
 
 class _NetworkResponse(BackendResponse):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, finishing: set[asyncio.Task[None]]) -> None:
         self._response = response
+        self._finishing = finishing
+        self._is_finishing = False
 
     @property
     @override
@@ -103,9 +121,29 @@ class _NetworkResponse(BackendResponse):
         return self._response.content.iter_any()
 
     @override
+    def finish(self) -> None:
+        if not self._response.content.at_eof():
+            self._is_finishing = True
+            task = asyncio.create_task(_read_rest(self._response), name="end of a stream")
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
+
+    @override
     async def aclose(self) -> None:
-        self._response.release()
-        await self._response.wait_for_close()
+        if not self._is_finishing:
+            self._response.release()
+            await self._response.wait_for_close()
+
+
+async def _read_rest(response: aiohttp.ClientResponse) -> None:
+    left = _REST_BYTES
+    try:
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(_REST_SECONDS):
+                while left > 0 and (piece := await response.content.readany()):
+                    left -= len(piece)
+    finally:
+        response.release()
 
 
 class TransportConnections(Connections):
@@ -156,6 +194,10 @@ class _TransportResponse(BackendResponse):
     @override
     def pieces(self) -> AsyncIterator[bytes]:
         return self._response.aiter_bytes()
+
+    @override
+    def finish(self) -> None:
+        pass  # there is no connection that could be used again
 
     @override
     async def aclose(self) -> None:

@@ -154,8 +154,11 @@ class Passthrough(ModelUpstream):
                 patience.has_read()
                 frames, error = self._good(splitter.feed(chunk), response.status)
                 if frames:
+                    is_last = frames[-1] == DONE
+                    if is_last:
+                        response.finish()
                     yield frames
-                    if frames[-1] == DONE:
+                    if is_last:
                         return
                     patience.frame_came()
                 if error is not None:

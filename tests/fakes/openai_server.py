@@ -142,6 +142,7 @@ class FakeOpenAIServer:
     Attributes:
         url: its base URL, up to and including ``/v1``.
         requests: what arrived, in order.
+        clients: the other ends of the connections that they came over.
         left: requests whose client went away before the answer was complete.
         in_flight / most_in_flight: requests being answered now, and the most there ever were at once.
         script: what to answer when nothing was pushed.
@@ -150,6 +151,7 @@ class FakeOpenAIServer:
     def __init__(self) -> None:
         self.url = ""
         self.requests: list[Exchange] = []
+        self.clients: set[tuple[str, int]] = set()
         self.left = 0
         self.in_flight = 0
         self.most_in_flight = 0
@@ -177,6 +179,7 @@ class FakeOpenAIServer:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         exchange = Exchange(path=scope["path"], headers=headers, body=json.loads(content or b"{}"))
         self.requests.append(exchange)
+        self.clients.add(tuple(scope["client"]))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self._announce()

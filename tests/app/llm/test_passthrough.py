@@ -77,6 +77,46 @@ async def test_a_stream_whose_end_has_no_blank_line_has_ended_well() -> None:
             assert [frame async for together in frames for frame in together] == [sse({"a": 1}), DONE]
 
 
+async def streamed(passthrough: Passthrough, then: asyncio.Event | None = None) -> list[bytes]:
+    """The frames of a stream, whose connection is done with; ``then`` is set after the last one."""
+    async with passthrough.stream(STREAMED, PATH) as frames:
+        seen = [frame async for together in frames for frame in together]
+    if then is not None:
+        then.set()
+    if ending := [task for task in asyncio.all_tasks() if task.get_name() == "end of a stream"]:
+        await asyncio.wait(ending)
+    return seen
+
+
+async def test_streams_that_end_a_little_after_their_last_frame_use_one_connection() -> None:
+    async with opened() as (fake, passthrough):
+        for _ in range(5):
+            gate = asyncio.Event()
+            fake.push(Stream(chunks=[DONE, b": so much for that\n\n"], gate=gate))
+            assert await streamed(passthrough, gate) == [DONE]
+    assert len(fake.clients) == 1
+
+
+async def test_too_much_after_the_end_is_not_read() -> None:
+    async with opened() as (fake, passthrough):
+        for _ in range(2):
+            fake.push(Stream(chunks=[DONE, b"x" * 2**22]))
+            assert await streamed(passthrough) == [DONE]
+    assert len(fake.clients) == 2
+
+
+async def test_nobody_waits_for_what_comes_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened() as (fake, passthrough):
+        fake.push(Stream(chunks=[DONE, b": late\n\n"], gate=asyncio.Event()))
+        async with passthrough.stream(STREAMED, PATH) as frames:
+            assert [together async for together in frames] == [[DONE]]
+        assert fake.left == 0
+        monkeypatch.setattr("app.llm.connections._REST_SECONDS", 0.01)
+        fake.push(Stream(chunks=[DONE, b": late\n\n"], gate=asyncio.Event()))
+        assert await streamed(passthrough) == [DONE]
+        await fake.until(lambda: fake.left > 0)
+
+
 async def test_the_first_frame_comes_before_the_second_is_written() -> None:
     gate = asyncio.Event()
     async with opened() as (fake, passthrough):
