@@ -222,7 +222,7 @@ def requirement_of(dependant: Dependant) -> Requires:
     """What a route with these dependencies requires of its callers.
 
     Raises:
-        ValueError: nothing.
+        ValueError: it requires nothing.
     """
     found = next(_requirements(dependant), None)
     if found is None:

@@ -23,12 +23,15 @@ from app.dashboard.api_reader import ApiReader, ApiRefusedError
 from app.dashboard.assets import asset_url, chart_script, chart_url
 from app.dashboard.formats import FILTERS
 from app.dashboard.navigation import places_for
-from app.errors import ApiError
+from app.errors import ApiError, answer_to
 from app.version import VERSION
+from store.errors import StoreUnavailableError
 
 SIGN_IN: Final = "/dashboard/sign-in"
 _UNAUTHORIZED: Final = 401
 _BAD_REQUEST: Final = 400
+_REFUSALS: Final = (ApiError, StoreUnavailableError)
+"""For what no page can be opened."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +70,7 @@ async def open_page(request: Request) -> Page:
 
     Raises:
         ApiError: 401, they have to sign in; 403, without keys, a page elsewhere asks.
+        StoreUnavailableError: the database is away.
     """
     authenticator: Authenticator = request.app.state.authenticator
     principal = await authenticator.authenticate(request.headers, request.method)
@@ -91,7 +95,7 @@ class PageRoute(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
-            except (ApiRefusedError, ApiError, RequestValidationError, ExceptionGroup) as error:
+            except (*_REFUSALS, ApiRefusedError, RequestValidationError, ExceptionGroup) as error:
                 return await refused(request, *_reason(error))
 
         return answer
@@ -102,12 +106,12 @@ def _reason(error: Exception) -> tuple[int, str]:
     match error:
         case ApiRefusedError():
             return error.status, error.message
-        case ApiError():
-            return error.answer.status, error.answer.message
         case RequestValidationError():
             return _BAD_REQUEST, "; ".join(item["msg"] for item in error.errors())
         case ExceptionGroup():
             return _reason(error.exceptions[0])
+        case _ if (answer := answer_to(error)) is not None:
+            return answer.status, answer.message
         case _:
             raise error
 
@@ -121,7 +125,7 @@ async def refused(request: Request, status: int, message: str) -> Response:
         )
     try:
         page = await open_page(request)
-    except ApiError:
+    except _REFUSALS:
         return rendered("refused_outside.html", status_code=status, message=message)
     return page.render("refused.html", status_code=status, problem=status, message=message)
 

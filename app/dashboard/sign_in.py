@@ -43,7 +43,7 @@ async def sign_in(
     key: Annotated[str, Form(max_length=1000)] = "",
     next: Annotated[str, Form(max_length=2000)] = HOME,  # noqa: A002
 ) -> Response:
-    """Begin a session for whoever knows a key."""
+    """Begin a session for whoever knows a key; that which the browser had until now ends."""
     _refuse_elsewhere(request)
     limits: SignInLimits = request.app.state.sign_in_limits
     authenticator: Authenticator = request.app.state.authenticator
@@ -57,6 +57,8 @@ async def sign_in(
         limits.note_wrong_key(address)
         problem = error.answer.message.partition(":")[0].capitalize() + "."
         return rendered("sign_in.html", status_code=_UNAUTHORIZED, next=_inside(next), problem=problem)
+    if (former := authenticator.session_token(request.headers)) is not None:
+        await authenticator.sign_out(former)  # its cookie goes now, and nobody could end it afterwards
     answer = RedirectResponse(_inside(next), status_code=303)
     answer.set_cookie(
         SESSION_COOKIE,

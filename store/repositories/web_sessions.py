@@ -27,14 +27,17 @@ class WebSessionRepository:
 
     async def find(self, digest: str) -> WebSessionRecord | None:
         """The session, or None where there is none or it has ended."""
-        statement = select(WebSession).where(WebSession.digest == digest, WebSession.expires_at > db_now())
+        statement = (
+            select(WebSession.proof, WebSession.key_number, ApiKey, db_now())
+            .outerjoin(ApiKey, ApiKey.number == WebSession.key_number)
+            .where(WebSession.digest == digest, WebSession.expires_at > db_now())
+        )
         async with self._db.read() as session:
-            row = await session.scalar(statement)
-            if row is None or row.key_number is None:
-                return None if row is None else WebSessionRecord(key=None, proof=row.proof)
-            of_key = select(ApiKey, db_now()).where(ApiKey.number == row.key_number)
-            key, now = (await session.execute(of_key)).one()
-            return WebSessionRecord(key=key_record(key, now), proof=row.proof)
+            found = (await session.execute(statement)).one_or_none()
+        if found is None:
+            return None
+        proof, number, key, now = found
+        return WebSessionRecord(key=None if number is None else key_record(key, now), proof=proof)
 
     async def end(self, digest: str) -> None:
         """Drop a session; nothing happens where it has ended already."""

@@ -2,6 +2,8 @@ import pytest
 
 from app.access.sessions import SESSION_COOKIE, is_same_origin
 from app.dashboard.sign_in_limits import SignInLimits
+from store.errors import StoreUnavailableError
+from store.repositories.web_sessions import WebSessionRepository
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import open_service
 from tests.app.dashboard.browsing import HOME, JOBS, SAME_ORIGIN, SETTINGS_KEY, proof_for, sign_in
@@ -31,6 +33,34 @@ async def test_with_the_key_of_the_settings_a_browser_signs_in_goes_on_and_signs
         assert SESSION_COOKIE not in browser.cookies
         browser.cookies.set(SESSION_COOKIE, token)  # whoever has copied it
         assert (await browser.get("/v1/keys")).json()["error"]["code"] == "session_ended"
+
+
+async def test_who_signs_in_again_ends_the_session_that_the_browser_had(sqlite_url: str) -> None:
+    async with open_service(sqlite_url, server=KEYED) as service:
+        browser = service.client
+        await sign_in(browser)
+        former = browser.cookies[SESSION_COOKIE]
+        await sign_in(browser, "wrong")
+        assert (await browser.get("/v1/keys")).status_code == 200
+        await sign_in(browser)
+        assert (await browser.get("/v1/keys")).status_code == 200
+        browser.cookies.clear()
+        browser.cookies.set(SESSION_COOKIE, former)
+        assert (await browser.get("/v1/keys")).json()["error"]["code"] == "session_ended"
+
+
+async def test_without_its_database_the_dashboard_says_so_on_a_page(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(*_: object) -> None:
+        raise StoreUnavailableError("the test took the database away")
+
+    async with open_service(sqlite_url, server=KEYED) as service:
+        await sign_in(service.client)
+        monkeypatch.setattr(WebSessionRepository, "find", find)
+        answer = await service.client.get(JOBS)
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+        assert "the database cannot be reached right now" in answer.text
 
 
 async def test_the_cookie_is_for_encrypted_connections_alone_where_there_is_one(sqlite_url: str) -> None:
