@@ -12,7 +12,8 @@ UNKNOWN: Final = "\u2013"
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
-_THOUSANDS: Final = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
+_SHORT: Final = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+"""From which number on which unit is used, its size and its sign."""
 
 
 def count(value: float | None) -> str:
@@ -24,9 +25,9 @@ def amount(value: float | None) -> str:
     """A large count in short: 12.3k."""
     if value is None:
         return UNKNOWN
-    for size, unit in _THOUSANDS:
-        if value >= size:
-            return f"{value / (1000 if unit == 'k' else size):.1f}{unit}"
+    for least, size, unit in _SHORT:
+        if value >= least:
+            return f"{value / size:.1f}{unit}"
     return f"{value:,.0f}"
 
 

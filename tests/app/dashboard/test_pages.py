@@ -1,4 +1,5 @@
 import re
+from html import unescape
 
 import httpx
 import pytest
@@ -66,8 +67,10 @@ async def test_jobs_are_shown_in_pages_and_by_state(sqlite_url: str) -> None:
         assert ids[0] not in first
         older = re.search(r'href="([^"]+)" rel="next"', first)
         assert older is not None
-        second = (await service.client.get(older[1])).text
+        second = (await service.client.get(unescape(older[1]))).text
         assert ids[0] in second
+        filtered = (await service.client.get(f"{JOBS}?status=queued")).text
+        assert re.search(r'href="/dashboard/jobs\?status=queued&amp;after=opt_\w+" rel="next"', filtered)
         assert ids[25] not in second
         assert "No jobs that are failed yet" in (await service.client.get(f"{JOBS}?status=failed")).text
         wrong = await service.client.get(f"{JOBS}?status=lost")
