@@ -15,7 +15,7 @@ LOOKS = (
     ("narrow", 390, "light"),
     ("narrow-dark", 390, "dark"),
 )
-SETTLED = {"job": '#job[data-stream="ended"]'}
+SETTLED = {"job": '#job[data-stream="ended"] #tree-chart .main-svg'}
 """By page: what is there once its modules have done their work."""
 
 

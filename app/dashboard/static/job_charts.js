@@ -111,10 +111,13 @@ export function showHeat(items) {
   place.replaceChildren(element("table", { class: "heat" }, caption, element("thead", {}, head), element("tbody", {}, ...rows)));
 }
 
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
+
 export async function showGate(gate, judge) {
   document.getElementById("gate").hidden = false;
   const agreement = typeof judge?.agreement === "number" ? ` The judge agreed with itself to ${(judge.agreement * 100).toFixed(0)} %.` : "";
-  document.getElementById("gate-text").textContent = `${gate.verdict}: ${gate.reason}.${agreement}${gate.warnings.map((text) => ` ${text}`).join("")}`;
+  const [verdict, ...warnings] = [`${gate.verdict.replaceAll("_", " ")}: ${gate.reason}`, ...gate.warnings].map(sentence);
+  document.getElementById("gate-text").textContent = `${verdict}${agreement}${warnings.map((text) => ` ${text}`).join("")}`;
   const finalists = gate.finalists.filter((one) => typeof one.difference === "number");
   const signed = (value) => (typeof value === "number" ? `${value >= 0 ? "+" : ""}${value.toFixed(2)}` : "\u2013");
   const rows = gate.finalists.map((one) => [one.candidate_id, reward(one.baseline_reward), reward(one.candidate_reward), signed(one.difference), `${signed(one.low)} to ${signed(one.high)}`, count(one.queries), one.obstacle ?? ""]);
