@@ -145,7 +145,7 @@ export async function showGate(gate, judge) {
       },
     ],
     {
-      xaxis: { title: { text: "difference in reward to the prompt in use, with its interval" }, zeroline: true, zerolinewidth: 2, zerolinecolor: colour("muted"), rangemode: "tozero" },
+      xaxis: { title: { text: "difference in reward, with its interval" }, zeroline: true, zerolinewidth: 2, zerolinecolor: colour("muted"), rangemode: "tozero" },
       yaxis: { type: "category", range: [-0.6, finalists.length - 0.4] },
     },
   );

@@ -77,7 +77,7 @@ function showEstimate(found) {
     fact("Time", found.seconds ? duration(found.seconds.expected) : "not known yet", found.seconds ? range(found.seconds, duration) : "No job on this target has been measured."),
   );
   const ends = found.cut_by.length ? element("p", { class: "hint" }, `Its limit of ${found.cut_by.join(" and ")} will end the search.`) : "";
-  const from = found.jobs_measured ? `From ${found.jobs_measured} earlier jobs on these models.` : "Guessed from the lengths of the texts.";
+  const from = found.jobs_measured ? `From ${found.jobs_measured} earlier ${found.jobs_measured === 1 ? "job" : "jobs"} on these models.` : "Guessed from the lengths of the texts.";
   document.getElementById("estimate").replaceChildren(facts, ends, element("p", { class: "hint" }, from));
 }
 
