@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -53,6 +54,7 @@ class FakeEngine(Engine):
         aborted: how many were left before their end.
         hangs: whether it never answers.
         failure: what each request meets instead.
+        threads: those in which conversations became tokens.
         dies_after: words of a stream after which it dies.
     """
 
@@ -65,10 +67,12 @@ class FakeEngine(Engine):
     failure: Exception | None = None
     dies_after: int | None = None
     templated: list[tuple[list[JsonObject], JsonObject]] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
 
     @override
     def chat_tokens(self, messages: list[JsonObject], options: JsonObject) -> list[int]:
         self.templated.append((messages, options))
+        self.threads.add(threading.get_ident())
         if messages[0]["role"] == "nobody":
             raise RefusedByEngineError("the model's chat template does not take it")
         return list(range(sum(len(str(turn["content"]).split()) for turn in messages)))

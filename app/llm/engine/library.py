@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import uuid
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, Final, cast
 
 from typing_extensions import override
@@ -78,8 +79,10 @@ class VllmEngine(Engine):
         try:
             params = self._sampling(sampling, streams=streams)
             prompt = {"prompt_token_ids": tokens}
-            async for output in self._engine.generate(prompt, params, request_id=name, priority=priority):
-                yield output
+            outputs = self._engine.generate(prompt, params, request_id=name, priority=priority)
+            async with aclosing(outputs):  # else it ends whenever it is collected, and computes until then
+                async for output in outputs:
+                    yield output
         except self._refusals as error:
             raise RefusedByEngineError(str(error)) from error
         except self._dead as error:

@@ -51,7 +51,7 @@ class Engine(Protocol):
     defaults: JsonObject
 
     def chat_tokens(self, messages: list[JsonObject], options: JsonObject) -> list[int]:
-        """The conversation by the model's own template.
+        """The conversation by the model's own template; called in a thread, by one at a time.
 
         Raises:
             RefusedByEngineError: the template does not take it.
@@ -59,7 +59,7 @@ class Engine(Protocol):
         ...
 
     def text_tokens(self, text: str) -> list[int]:
-        """Plain text."""
+        """Plain text; called as ``chat_tokens`` is."""
         ...
 
     def generate(

@@ -5,7 +5,9 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import partial
 from typing import Final, TypeAlias
 
 import httpx
@@ -38,6 +40,8 @@ class EngineTransport(httpx.AsyncBaseTransport):
         self._open_with = open_with
         self._opening: SharedCalls[str, Engine] = SharedCalls()
         self._engine: Engine | None = None
+        # one thread: tokenizers cannot be used by two at once
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="requests to the engine")
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -55,6 +59,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
     @override
     async def aclose(self) -> None:
         """End the engine."""
+        self._reading.shutdown(wait=False)
         engine, self._engine = self._engine, None
         if engine is not None:
             await asyncio.to_thread(engine.close)
@@ -81,7 +86,8 @@ class EngineTransport(httpx.AsyncBaseTransport):
 
     async def _asked(self, request: httpx.Request, engine: Engine, api: Api) -> httpx.Response:
         body = orjson.loads(await request.aread())
-        asked = read_request(body, api=api, name=self._settings.served_name, engine=engine)
+        read = partial(read_request, body, api=api, name=self._settings.served_name, engine=engine)
+        asked = await asyncio.get_running_loop().run_in_executor(self._reading, read)
         outputs = engine.generate(
             asked.tokens, asked.sampling, streams=asked.streams, priority=asked.priority
         )

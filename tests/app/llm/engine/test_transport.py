@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -66,6 +67,15 @@ async def test_chat_may_fill_the_context_and_text_gets_the_usual_sixteen_tokens(
     assert [sampling["max_tokens"] for _, sampling, _ in engine.asked] == [37, 16, 4]
     assert engine.asked[2][1]["logit_bias"] == {"3": 1}
     assert engine.asked[2][2] == 7
+
+
+async def test_one_other_thread_makes_tokens_of_conversations() -> None:
+    engine = FakeEngine()
+    transport = EngineTransport(EngineSettings(model=MODEL), open_with=lambda _: engine)
+    async with httpx.AsyncClient(transport=transport, base_url="http://in-process.invalid/v1/") as client:
+        await asyncio.gather(*(client.post("chat/completions", json=CHAT) for _ in range(20)))
+    (thread,) = engine.threads
+    assert thread != threading.get_ident()
 
 
 async def test_answers_count_their_tokens_and_those_that_were_cached() -> None:
