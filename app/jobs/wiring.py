@@ -15,6 +15,7 @@ from app.llm.run_context import RunContext
 from app.retrieval import RetrievalSpec, Retrievers
 from optimizer.beam_search import BeamSearch
 from optimizer.budget import Budget, Limits
+from optimizer.concurrency import run_together
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
 from optimizer.proposers.reasoned import ReasonedProposer, ReasonedReflector
@@ -81,15 +82,15 @@ async def describe_backends(
     A run that replays another one asks nobody: what is known then is what the record holds. Roles whose
     answers all jobs share are left out: who gave those is no matter of this run.
     """
+    roles = [ModelRole(name) for name in models.names() if name not in _SHARED_ROLES]
+    said: list[JsonObject] = [{} for _ in roles]
+    if run.replay is None:  # together, so that each backend is asked once
+        said = await run_together(registry.describe_backend(role, target) for role in roles)
     described: JsonObject = {}
-    for name in (name for name in models.names() if name not in _SHARED_ROLES):
-        role = ModelRole(name)
-        about: JsonObject = {}
-        if run.replay is None:
-            about = await registry.describe_backend(role, target if role is ModelRole.TARGET else None)
+    for role, about in zip(roles, said, strict=True):
         seen: list[JsonValue] = list(run.builds.seen(role))
         if about or seen:
-            described[name] = {**about, "fingerprints": seen}
+            described[role.value] = {**about, "fingerprints": seen}
     return described
 
 

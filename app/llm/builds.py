@@ -1,11 +1,12 @@
 """Which build of a backend has answered a run, and with which model: for the record, nothing depends on it.
 
 Answers name it themselves (``system_fingerprint``; vLLM's holds its version and a hash of its flags). The
-rest is asked once an attempt: OpenAI's list of models, in which vLLM says where the weights are from, of what
-an adapter is one, and how long a context may be; and vLLM's version.
+rest is asked once an attempt, of each backend: OpenAI's list of models, in which vLLM says where the weights
+are from, of what an adapter is one, and how long a context may be; and vLLM's version.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -20,7 +21,8 @@ from app.settings import BackendSettings
 from optimizer.protocols import ChatModel
 from optimizer.types import CompletionRequest, CompletionResult, JsonObject, JsonValue, ModelRole
 
-_SECONDS: Final = 5.0
+_SECONDS: Final = 2.0
+"""The end of a job waits for it."""
 _MOST_BYTES: Final = 1_000_000
 _LONGEST: Final = 300
 _OF_A_MODEL: Final = ("root", "parent", "max_model_len")
@@ -55,13 +57,26 @@ class _WatchedModel(ModelWrapper):
         return result
 
 
-async def describe_backend(settings: BackendSettings, *, model: str, key: SecretStr | None) -> JsonObject:
-    """What a backend says about itself and ``model``: ``version``, ``root``, ``parent``, ``max_model_len``.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackendSaid:
+    """What a backend says about itself, as it came; None where it says nothing."""
 
-    What it does not name is left out, and everything where it does not answer or is simulated.
-    """
+    models: JsonValue = None
+    version: JsonValue = None
+
+    def of(self, model: str) -> JsonObject:
+        """``version``, and ``root``, ``parent`` and ``max_model_len`` of ``model``, where it names them."""
+        found: JsonObject = {}
+        if isinstance(self.version, dict):
+            found["version"] = self.version.get("version")
+        found |= {name: value for name, value in _listed(self.models, model).items() if name in _OF_A_MODEL}
+        return {name: value for name, value in found.items() if _is_short(value)}
+
+
+async def ask_backend(settings: BackendSettings, *, key: SecretStr | None) -> BackendSaid:
+    """What a backend says about itself: nothing where it does not answer soon, or is no server."""
     if settings.base_url is None:
-        return {}
+        return BackendSaid()
     base_url = URL(str(settings.base_url))
     headers = {} if key is None else {"authorization": f"Bearer {key.get_secret_value()}"}
     try:
@@ -69,12 +84,8 @@ async def describe_backend(settings: BackendSettings, *, model: str, key: Secret
             listed = await _get(session, base_url / "models", headers)
             told = await _get(session, base_url.parent / "version", headers)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-        return {}
-    found: JsonObject = {}
-    if isinstance(told, dict):
-        found["version"] = told.get("version")
-    found |= {name: value for name, value in _listed(listed, model).items() if name in _OF_A_MODEL}
-    return {name: value for name, value in found.items() if _is_short(value)}
+        return BackendSaid()
+    return BackendSaid(models=listed, version=told)
 
 
 def _listed(answer: JsonValue, model: str) -> JsonObject:

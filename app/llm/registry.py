@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from app.llm.budgeted import BudgetedModel, waiting_within
-from app.llm.builds import describe_backend
+from app.llm.builds import BackendSaid, ask_backend
 from app.llm.capabilities import Capabilities, CapabilityRecords
 from app.llm.capability_finder import CapabilityFinder
 from app.llm.concurrency import WatchedModel
@@ -75,6 +75,7 @@ class ModelRegistry:
         self._clock = clock
         self._sleep = sleep
         self._opening: SharedCalls[str, LocalEmbedder] = SharedCalls()
+        self._describing: SharedCalls[str, BackendSaid] = SharedCalls()
         self._local: dict[str, LocalEmbedder] = {}
         keys = {name: backend.read_api_key(name) for name, backend in settings.backends.items()}
         self._keys = keys
@@ -138,10 +139,14 @@ class ModelRegistry:
     async def describe_backend(
         self, role: ModelRole, target: str | None = None, *, judge: str | None = None
     ) -> JsonObject:
-        """What the backend of the model in ``role`` says about itself and that model; see ``builds``."""
+        """What the backend of the model in ``role`` says about itself and that model; see ``builds``.
+
+        Who asks at the same time about others of its models shares the answer.
+        """
         assignment = self._assignment(role, target, judge)
         origin = assignment.origin
-        return await describe_backend(assignment.backend.settings, model=origin.model, key=origin.key)
+        ask = partial(ask_backend, assignment.backend.settings, key=origin.key)
+        return (await self._describing.run(origin.backend, ask)).of(origin.model)
 
     def price(self, role: ModelRole, target: str | None = None, *, judge: str | None = None) -> Price:
         """What the tokens of the model in ``role`` cost."""

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from typing_extensions import override
 
-from app.llm.builds import Builds, describe_backend
+from app.llm.builds import Builds, ask_backend
 from app.llm.recording import result_from_json, result_to_json
 from app.settings import BackendSettings
 from optimizer.types import CompletionRequest, CompletionResult, JsonObject, ModelRole
@@ -56,7 +56,7 @@ async def backend(
 
 async def test_a_backend_says_its_version_and_what_a_model_is() -> None:
     async with backend(key="sk-1") as settings:
-        found = await describe_backend(settings, model="m", key=SecretStr("sk-1"))
+        found = (await ask_backend(settings, key=SecretStr("sk-1"))).of("m")
     assert found == {"version": "0.32.0", "root": "org/m", "max_model_len": 4096}
 
 
@@ -71,21 +71,21 @@ async def test_a_backend_says_its_version_and_what_a_model_is() -> None:
 )
 async def test_what_it_does_not_say_is_left_out(model: str, models: Response | None) -> None:
     async with backend(models=models) as settings:
-        assert await describe_backend(settings, model=model, key=None) == {"version": "0.32.0"}
+        assert (await ask_backend(settings, key=None)).of(model) == {"version": "0.32.0"}
 
 
 async def test_what_is_too_long_to_be_a_name_is_left_out() -> None:
     async with backend() as settings:
-        found = await describe_backend(settings, model="long", key=None)
+        found = (await ask_backend(settings, key=None)).of("long")
     assert found == {"version": "0.32.0", "max_model_len": "many"}
 
 
 async def test_nonsense_and_silence_say_nothing_and_raise_nothing() -> None:
     async with backend(models=PlainTextResponse("<html>")) as settings:
-        assert await describe_backend(settings, model="m", key=None) == {}
-    assert await describe_backend(settings, model="m", key=None) == {}
+        assert (await ask_backend(settings, key=None)).of("m") == {}
+    assert (await ask_backend(settings, key=None)).of("m") == {}
     simulated = BackendSettings.model_validate({"kind": "simulated"})
-    assert await describe_backend(simulated, model="m", key=None) == {}
+    assert (await ask_backend(simulated, key=None)).of("m") == {}
 
 
 async def test_the_builds_that_answer_are_kept_by_role() -> None:

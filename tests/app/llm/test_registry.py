@@ -239,6 +239,13 @@ async def test_a_wrong_key_is_found_before_a_run_begins_and_not_remembered() -> 
     assert len(records.rows) == 1
 
 
+async def test_a_backend_is_asked_once_about_all_of_its_models() -> None:
+    async with serve() as fake, opened(settings_for(fake)) as registry:
+        roles = (ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
+        assert await run_together(registry.describe_backend(role) for role in roles) == [{}, {}, {}]
+    assert [exchange.path for exchange in fake.requests] == ["/v1/models", "/version"]
+
+
 async def test_a_simulated_backend_is_never_probed() -> None:
     records = MemoryCapabilities()
     async with opened(Settings.model_validate({}), capability_records=records) as registry:
