@@ -5,12 +5,9 @@ import contextlib
 import dataclasses
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable
 
-import uvloop
 from fastapi import FastAPI
-from threadpoolctl import threadpool_limits
 
 from app.database import require_shared_database
 from app.listening import Server, listen, running, stopped_by_signals, url_of
@@ -21,21 +18,7 @@ from app.settings import Settings
 from app.vllm.opening import open_vllm, require_known_place
 from optimizer.errors import InvalidInputError
 
-T = TypeVar("T")
-
 _LOGGER = logging.getLogger(__name__)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work`` to its end on uvloop, which needs less CPU per call than asyncio's own loop.
-
-    Matrices here are small: more than one thread for each would only have them wait for each other.
-    """
-    with (
-        threadpool_limits(limits=1, user_api="blas"),
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        return runner.run(work)
 
 
 async def serve(

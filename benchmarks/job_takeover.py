@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from app.server import run
+from app.event_loop import run
 from benchmarks.provider_process import provider
 from store.schema import upgrade
 from tests.chaos.cluster import Worker, running, until

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
-from app.server import run
+from app.event_loop import run
 from benchmarks import job_takeover, ledger_size
 from benchmarks.job_overhead import report_overhead
 from benchmarks.job_throughput import report_throughput

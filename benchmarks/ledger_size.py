@@ -17,8 +17,8 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.datasets.builtin_sets import builtin_queries
+from app.event_loop import run
 from app.jobs.software import this_software
-from app.server import run
 from store.calls import CallLedger, LedgerScope
 from store.connections import Database
 from store.json_values import JsonObject

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from app.server import run
+from app.event_loop import run
 from benchmarks.vllm_shadow import JobRun, JobsOnVllm, NotInstalledError, vllm_server
 
 ORDERS = ("arrival", "prefix")

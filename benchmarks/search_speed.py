@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 
 from app.commands.api_client import ApiClient, api_client
-from app.server import embedded_service, run
+from app.event_loop import run
+from app.server import embedded_service
 from app.settings import Settings
 from benchmarks.provider_process import provider
 

@@ -10,7 +10,6 @@ from app.commands.api_client import ApiClient, api_client, is_running, local_url
 from app.commands.invocation import run_work
 from app.configuration import read_secret
 from app.logs import log_for_command
-from app.server import embedded_service
 from app.settings import load_settings, with_options
 
 
@@ -45,6 +44,9 @@ async def open_service(
         return
     if not for_jobs:
         settings = with_options(settings, "jobs", max_running=0)
+    # The service is most of the program, and commands for one elsewhere do without it.
+    from app.server import embedded_service  # noqa: PLC0415
+
     async with embedded_service(settings) as base_url:
         yield Service(base_url=base_url, api_key=key)
 

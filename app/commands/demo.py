@@ -17,7 +17,6 @@ from app.commands.evidence import describe_evidence
 from app.commands.optimize import optimize
 from app.commands.progress import JobJson, describe_verdict, print_result
 from app.commands.terminal import plain
-from app.server import embedded_service
 from app.settings import Settings
 from optimizer.concurrency import run_together
 
@@ -57,6 +56,8 @@ async def run_demo(console: Console) -> str:
     Returns:
         How its job ended: ``succeeded``, ``failed`` or ``cancelled``.
     """
+    from app.server import embedded_service  # noqa: PLC0415 - as in ``commands.connection``
+
     with tempfile.TemporaryDirectory(prefix="drpo-demo-") as folder:
         async with embedded_service(demo_settings(Path(folder))) as base_url:
             _introduce(console, base_url)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.server import run
+from app.event_loop import run
 
 INTERRUPTED = 130
 

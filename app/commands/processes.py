@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from app import migrate as migrations
-from app import server
 from app.commands.invocation import ConfigOption, errors, out, run_work
 from app.commands.terminal import plain
 from app.logs import configure_logging
@@ -22,6 +20,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run the service: API and jobs in one process."""
+    from app import server  # noqa: PLC0415 - as in ``commands.connection``
+
     loaded = load_settings(config, above=None if vllm is None else {"vllm": {"model": vllm}})
     settings = with_options(loaded, "server", host=host, port=port)
     if no_jobs:
@@ -44,6 +44,8 @@ def worker(
     jobs: Annotated[int | None, typer.Option(min=1, max=1000, help="Jobs to run at once")] = None,
 ) -> None:
     """Run jobs beside services on the same PostgreSQL database; any number of workers may."""
+    from app import server  # noqa: PLC0415 - as in ``commands.connection``
+
     settings = with_options(load_settings(config), "worker", host=host, port=port)
     settings = with_options(settings, "jobs", max_running=jobs)
     configure_logging(settings.logging)
@@ -56,6 +58,8 @@ def worker(
 
 def migrate(config: ConfigOption = None) -> None:
     """Bring the database schema up to date."""
+    from app import migrate as migrations  # noqa: PLC0415 - as in ``commands.connection``
+
     settings = load_settings(config)
     configure_logging(settings.logging)
     run_work(migrations.migrate(settings))
