@@ -45,7 +45,7 @@ class Watched:
         left = [
             text for text in self.complaints if not any(re.search(pattern, text) for pattern in self.expected)
         ]
-        assert left == []
+        assert left == [], "\n".join(left)
 
     async def check_accessible(self) -> None:
         """Fail where axe finds a serious fault.
@@ -59,7 +59,7 @@ class Watched:
             if fault["impact"] in SERIOUS
             for node in fault["nodes"]
         ]
-        assert faults == []
+        assert faults == [], "\n".join(faults)
 
 
 @asynccontextmanager
