@@ -17,6 +17,7 @@ def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in CHATTY}
+    filters = {name: logging.getLogger(name).filters[:] for name in CHATTY}
     yield
     for handler in root.handlers:
         if handler not in handlers:
@@ -25,6 +26,7 @@ def restored_logging() -> Iterator[None]:
     root.setLevel(level)
     for name, before in levels.items():
         logging.getLogger(name).setLevel(before)
+        logging.getLogger(name).filters[:] = filters[name]
 
 
 class Printed(NamedTuple):

@@ -124,6 +124,18 @@ def test_chatty_libraries_speak_from_warnings_on(name: str, capsys: pytest.Captu
     assert "a request" not in told
 
 
+def test_a_library_that_is_loaded_later_and_sets_its_own_level_stays_quiet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(LoggingSettings(format="text", level="DEBUG"))
+    logger = logging.getLogger("bm25s")
+    logger.setLevel(logging.DEBUG)
+    logger.debug("a detail")
+    logger.warning("a problem")
+    assert "a problem" in (told := written(capsys).err)
+    assert "a detail" not in told
+
+
 def test_configuring_again_does_not_double_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(JSON)
     log_for_command()
