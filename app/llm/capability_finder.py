@@ -1,7 +1,10 @@
 """What models can do: from the settings, from memory, from the store, or by asking them once."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
 from app.llm.errors import Origin
@@ -12,6 +15,10 @@ from app.llm.retry import Sleep
 from app.llm.wire import Api
 from app.settings import BackendSettings
 from optimizer.shared_calls import SharedCalls
+
+_USER: Final = re.compile(r"(?<=://)[^/?#]*@")
+_DIGEST_LENGTH: Final = 8
+"""Enough to notice another query, too little to find out a secret by."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +101,13 @@ class CapabilityFinder:
 
 
 def _source(model: ProbedModel) -> str:
-    """Where answers come from, which is kept with them: a backend that moved is asked again."""
-    return f"{model.api} {model.settings.base_url}"
+    """Where answers come from, which is kept with them: a backend that moved is asked again.
+
+    A URL's user and password are left out, and of its query, which may hold a key, there is a digest.
+    """
+    place, mark, query = str(model.settings.base_url).partition("?")
+    digest = hashlib.sha256(query.encode()).hexdigest()[:_DIGEST_LENGTH] if mark else ""
+    return f"{model.api} {_USER.sub('', place, count=1)}{mark}{digest}"
 
 
 def _place(model: ProbedModel) -> tuple[str, str, Api]:

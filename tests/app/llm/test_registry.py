@@ -226,6 +226,24 @@ async def test_a_record_of_another_server_or_program_is_probed_anew(record: Json
     assert records.rows["local", "critic"]["source"] == f"chat {fake.url}"
 
 
+@pytest.mark.parametrize("query", ["", "?api-key=a-secret"])
+async def test_what_is_remembered_of_an_address_has_no_secret_in_it(query: str) -> None:
+    records = MemoryCapabilities()
+    async with serve() as fake:
+        place = fake.url.replace("://", "://someone:a-secret@") + query
+        settings = settings_for(fake, capabilities={}, base_url=place)
+        async with opened(settings, capability_records=records) as registry:
+            await registry.capabilities(ModelRole.JUDGE)
+        probes = len(fake.requests)
+        async with opened(settings, capability_records=records) as registry:
+            await registry.capabilities(ModelRole.JUDGE)
+        assert len(fake.requests) == probes
+    source = str(records.rows["local", "critic"]["source"])
+    assert source.startswith(f"chat {fake.url}{query[:1]}")
+    assert "someone" not in source
+    assert "secret" not in source
+
+
 async def test_a_wrong_key_is_found_before_a_run_begins_and_not_remembered() -> None:
     records = MemoryCapabilities()
     async with serve() as fake:
