@@ -9,7 +9,7 @@ from app.backend_settings import Group, Seconds
 MOST_EXAMPLES = 64
 
 CallerSystemName: TypeAlias = Literal["after", "before", "replace", "drop"]
-ExamplePlaceName: TypeAlias = Literal["first", "last", "system"]
+ExamplePlaceName: TypeAlias = Literal["first", "last", "system", "system_first"]
 
 
 MOST_DRAFTS = 16
@@ -40,7 +40,8 @@ class AlignmentSettings(Group):
         label / prompt_version: the version that serves it; the label may point to none.
         caller_system: what becomes of the caller's own system message; by default as for all models.
         k: examples shown; by default as many as the version was tuned with.
-        examples: they stand ``first``, before the ``last`` question, or in the ``system`` message.
+        examples: they stand ``first``, before the ``last`` question, in the ``system`` message after all
+            else, or at its beginning (``system_first``). Jobs search with them in the same place.
         best_of: how answers are chosen from several drafts; by default there is one.
     """
 

@@ -6,6 +6,9 @@ words, see ``benchmarks/vllm_shadow.py``; the job, its prompts and its calls are
 is checked. The share is of all roles' prompt tokens, by what the server says with each answer, and beside it
 by the server's own counters (which count a prompt once for each of its ``n`` answers).
 
+``--examples`` is where the target has its in-context examples, in search and service alike
+(``targets.NAME.alignment.examples``).
+
 ``--memory`` is the room for keys and values, 2 KB a token. It decides what there is to win: where all
 prefixes of a wave fit in beside the requests under way, the order makes no difference.
 """
@@ -87,15 +90,25 @@ async def main() -> None:
     parser.add_argument("--held-out", type=int, default=20, help="queries of the gate; default: %(default)s")
     parser.add_argument("--concurrency", type=int, default=16, help="default: %(default)s")
     parser.add_argument("--memory", default="256M", help="for keys and values; default: %(default)s")
+    parser.add_argument(
+        "--examples",
+        nargs="+",
+        choices=("first", "system", "system_first"),
+        default=["first", "system_first"],
+        help="default: %(default)s",
+    )
     parser.add_argument("--rounds", type=int, default=1, help="default: %(default)s")
     options = parser.parse_args()
     try:
         with vllm_server(memory=options.memory) as server:
-            jobs = JobsOnVllm(server, concurrency=options.concurrency)
-            found = await measure(jobs, calls=options.calls, held_out=options.held_out, rounds=options.rounds)
+            for examples in options.examples:
+                jobs = JobsOnVllm(server, concurrency=options.concurrency, examples=examples)
+                found = await measure(
+                    jobs, calls=options.calls, held_out=options.held_out, rounds=options.rounds
+                )
+                print(f"\nexamples: {examples}\n\n{table(found)}", flush=True)
     except NotInstalledError as error:
         sys.exit(str(error))
-    print(table(found))
 
 
 if __name__ == "__main__":

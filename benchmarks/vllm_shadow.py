@@ -167,10 +167,11 @@ class JobRun:
 class JobsOnVllm:
     """Runs the same job again and again."""
 
-    def __init__(self, server: VllmServer, *, concurrency: int) -> None:
-        """Jobs on ``server``, with so many requests in flight at most."""
+    def __init__(self, server: VllmServer, *, concurrency: int, examples: str = "first") -> None:
+        """Jobs on ``server``, with so many requests in flight at most, examples standing as they say."""
         self._server = server
         self._concurrency = concurrency
+        self._examples = examples
         self._replies: dict[bytes, dict[str, Any]] = {}
 
     async def run(self, job: dict[str, Any], *, order: str) -> JobRun:
@@ -243,7 +244,13 @@ class JobsOnVllm:
                         "request_order": order,
                     }
                 },
-                "targets": {TARGET: {"backend": "vllm", "model": TARGET}},
+                "targets": {
+                    TARGET: {
+                        "backend": "vllm",
+                        "model": TARGET,
+                        "alignment": {"examples": self._examples},
+                    }
+                },
                 "roles": {"proposer": critic, "selector": critic, "judge": critic},
                 "jobs": {"max_running": jobs},
             }

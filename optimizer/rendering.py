@@ -16,6 +16,7 @@ from optimizer.types import Example, Message
 SYSTEM_ROLES = frozenset({"system", "developer"})
 COMPLETION_STOP = ("\n# Query:",)
 TurnT = TypeVar("TurnT")
+_INSTRUCTION = "# Instruction:"
 _HEADING = re.compile(r"(?:^|(?<=[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]))(?=# (?:Instruction|Query|Answer):)")
 
 
@@ -29,11 +30,22 @@ class CallerSystem(StrEnum):
 
 
 class ExamplePlace(StrEnum):
-    """Where examples stand: before the conversation, before its last question, or in the system message."""
+    """Where examples stand.
+
+    Before the conversation, before its last question, or in the system message: at its end, or at its
+    beginning, ahead of all instructions. A search asks the same queries under one prompt after the other, so
+    that at the beginning is where a backend's prefix cache holds most of what it is sent.
+    """
 
     FIRST = "first"
     LAST = "last"
     SYSTEM = "system"
+    SYSTEM_FIRST = "system_first"
+
+    @property
+    def is_in_system(self) -> bool:
+        """Whether the examples are text in the system message, and no turns of the conversation."""
+        return self in {ExamplePlace.SYSTEM, ExamplePlace.SYSTEM_FIRST}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +93,10 @@ def assemble_chat(
     rest = conversation[leading:]
     system = join_system(system_prompt, [form.text(turn) for turn in conversation[:leading]], caller_system)
     turns: tuple[Message, ...] = ()
-    if place is not ExamplePlace.SYSTEM:
+    if not place.is_in_system:
         turns = example_turns(examples)
     elif examples:
-        system = f"{system}\n\n{examples_as_text(examples)}".strip()
+        system = _system_with_examples(system, examples, place)
     head = (Message(role="system", content=system),) if system else ()
     at = position_of_examples([form.role(turn) for turn in rest], place)
     ours, shown = map(form.write, head), map(form.write, turns)
@@ -92,10 +104,13 @@ def assemble_chat(
 
 
 def render_chat(
-    system_prompt: str, examples: Sequence[Example], conversation: Sequence[Message]
+    system_prompt: str,
+    examples: Sequence[Example],
+    conversation: Sequence[Message],
+    place: ExamplePlace = ExamplePlace.FIRST,
 ) -> tuple[Message, ...]:
     """Messages for a model with a chat template, as the search sends them; see ``assemble_chat``."""
-    return assemble_chat(system_prompt, examples, conversation, MESSAGES)
+    return assemble_chat(system_prompt, examples, conversation, MESSAGES, place=place)
 
 
 def count_leading_system(roles: Iterable[str]) -> int:
@@ -159,7 +174,7 @@ def render_text(
         system_prompt: ours; the caller's system messages follow it.
         examples: in-context pairs, most similar first; they are shown in reverse, the nearest last.
         conversation: the caller's messages; the last is the one to answer.
-        place: where the examples stand; in the system message means first, as there is none.
+        place: where the examples stand; at the end of the system message means first, as there is none.
     """
     texts = (system_prompt, *(turn.text for turn in conversation if turn.role in SYSTEM_ROLES))
     system = "\n\n".join(_section_text(text) for text in texts if text.strip())
@@ -168,10 +183,22 @@ def render_text(
         f"{'# Answer:' if turn.role == 'assistant' else '# Query:'}\n{_section_text(turn.text)}"
         for turn in turns
     ]
-    at = position_of_examples([turn.role for turn in turns], place)
-    sections[at:at] = _example_sections(examples)
-    head = [f"# Instruction:\n{system}"] if system else []
+    head = [f"{_INSTRUCTION}\n{system}"] if system else []
+    shown = _example_sections(examples)
+    if place is ExamplePlace.SYSTEM_FIRST:
+        head[:0] = shown
+    else:
+        at = position_of_examples([turn.role for turn in turns], place)
+        sections[at:at] = shown
     return "\n\n".join([*head, *sections, "# Answer:\n"])
+
+
+def _system_with_examples(system: str, examples: Sequence[Example], place: ExamplePlace) -> str:
+    shown = examples_as_text(examples)
+    if place is ExamplePlace.SYSTEM:
+        return f"{system}\n\n{shown}".strip()
+    # without a heading the instructions would read as the end of the last answer
+    return f"{shown}\n\n{_INSTRUCTION}\n{_section_text(system)}" if system else shown
 
 
 def _example_sections(examples: Sequence[Example]) -> list[str]:

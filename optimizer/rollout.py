@@ -4,7 +4,7 @@ import dataclasses
 
 from optimizer.errors import MisconfiguredError, RequestRefusedError
 from optimizer.protocols import ChatModel, Retriever
-from optimizer.rendering import COMPLETION_STOP, render_chat, render_text
+from optimizer.rendering import COMPLETION_STOP, ExamplePlace, render_chat, render_text
 from optimizer.seeds import content_seed
 from optimizer.types import Candidate, CompletionRequest, Example, Message, Query, Rollout, Sampling
 
@@ -13,7 +13,14 @@ class RolloutRunner:
     """Asks the target under a candidate, in the form in which the service would ask it."""
 
     def __init__(
-        self, target: ChatModel, retriever: Retriever, *, k: int, sampling: Sampling, base_model: bool
+        self,
+        target: ChatModel,
+        retriever: Retriever,
+        *,
+        k: int,
+        sampling: Sampling,
+        base_model: bool,
+        place: ExamplePlace = ExamplePlace.FIRST,
     ) -> None:
         """A runner for one target.
 
@@ -23,12 +30,14 @@ class RolloutRunner:
             k: how many of them.
             sampling: the target's sampling parameters.
             base_model: whether the target has no chat template and completes plain text.
+            place: where the examples stand.
         """
         self._target = target
         self._retriever = retriever
         self._k = k
         self._sampling = sampling
         self._base_model = base_model
+        self._place = place
 
     async def run(self, candidate: Candidate, query: Query, *, seed: int, draw: int = 0) -> Rollout:
         """The target's answer to ``query`` under ``candidate``.
@@ -81,11 +90,11 @@ class RolloutRunner:
     ) -> CompletionRequest:
         conversation = (Message(role="user", content=query.text),)
         if not self._base_model:
-            prompt = render_chat(system_prompt, examples, conversation)
+            prompt = render_chat(system_prompt, examples, conversation, self._place)
             return CompletionRequest(prompt=prompt, sampling=self._sampling, seed=seed)
         stop = tuple(dict.fromkeys(self._sampling.stop + COMPLETION_STOP))
         return CompletionRequest(
-            prompt=render_text(system_prompt, examples, conversation),
+            prompt=render_text(system_prompt, examples, conversation, self._place),
             sampling=dataclasses.replace(self._sampling, stop=stop),
             seed=seed,
         )

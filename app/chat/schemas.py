@@ -46,7 +46,8 @@ class AlignmentOptions(BaseModel):
     )
     examples: ExamplePlaceName | None = Field(
         default=None,
-        description="Examples stand first, before the last question, or in the system message.",
+        description="Examples stand first, before the last question, or in the system message, at its end "
+        "or (system_first) at its beginning.",
     )
     best_of: int | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from optimizer.budget import Limits
 from optimizer.config import SearchConfig
 from optimizer.estimate import USUAL_RATES, CallRates, GateSize
 from optimizer.gate_config import GateConfig
+from optimizer.rendering import ExamplePlace
 from optimizer.types import JsonObject
 
 
@@ -96,6 +97,7 @@ class JobSpec(BaseModel):
         restart: the job whose first rounds this one takes; None for one that begins at its beginning.
         target_api: how the target was spoken to, for replays of a target that has left the settings; None
             where the settings say it.
+        example_place: where the target's in-context examples stand.
         rewards: what answers are scored by; None for the paper's dynamic reward.
         forecast: what it was expected to take when it was made, as the API says it.
         gate: how the finalists are compared.
@@ -121,6 +123,7 @@ class JobSpec(BaseModel):
     replay: ReplaySpec | None = None
     restart: RestartSpec | None = None
     target_api: Literal["chat", "completions"] | None = None
+    example_place: ExamplePlace = ExamplePlace.FIRST
     rewards: RewardSpec | None = None
     forecast: JsonObject | None = None
     gate: GateConfig = GateConfig()
@@ -161,10 +164,13 @@ class JobSpec(BaseModel):
 
     @property
     def version(self) -> int:
-        """What a process has to know to run it: 1, or 2 for scores read from log-probabilities.
+        """What a process has to know to run it: 1, or 2 or 3 for what came later.
 
-        It goes up where an older version would run such a job wrongly; all other jobs keep the lower number.
+        2 are scores read from log-probabilities, 3 examples that stand elsewhere than first. It goes up where
+        an older version would run such a job wrongly; all other jobs keep the lower number.
         """
+        if self.example_place is not ExamplePlace.FIRST:
+            return 3
         return 1 if self.rewards is None or self.rewards.judging is Judging.TEXT else 2
 
     def to_json(self) -> JsonObject:

@@ -176,6 +176,7 @@ class SearchParts:
             k=k,
             sampling=self.spec.config.target.to_sampling(),
             base_model=self.base_model,
+            place=self.spec.example_place,
         )
         return Evaluator(runner, self.scorer, self.observer, seed=self.spec.config.seed)
 

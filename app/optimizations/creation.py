@@ -26,12 +26,14 @@ from app.optimizations.schemas import (
 )
 from app.resources import Resources
 from app.retrieval import RetrievalSpec
+from app.serving_settings import TargetSettings
 from app.settings import ROLE_JUDGE
 from app.stored_examples import example_from_json, example_to_json
 from optimizer.config import BEAM_SETTINGS, PRESETS, SearchConfig
 from optimizer.errors import InvalidInputError
 from optimizer.estimate import USUAL_RATES, GateSize
 from optimizer.plan import least_calls
+from optimizer.rendering import ExamplePlace
 from optimizer.splitting import QuerySplit, split_queries
 from optimizer.types import Example, JsonObject, ModelRole, Query
 from store.errors import NotFoundError
@@ -117,7 +119,7 @@ async def _forecast(plan: _Plan, target: str, resources: Resources) -> Forecast:
 
 
 async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
-    _check_target(request.target, resources)
+    target = _target(request.target, resources)
     config = merged_config(request.preset, request.settings)
     _check_budget(request, config)
     dataset_id, dataset_name, queries = await _queries(request, resources)
@@ -146,7 +148,8 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
         budget=BudgetSpec.model_validate(request.budget.model_dump()),
         label=request.label,
         incumbent_version_id=None if incumbent is None else incumbent.id,
-        target_api=resources.models.target(request.target).api,
+        target_api=target.api,
+        example_place=ExamplePlace(target.alignment.examples),
         rewards=request.rewards,
         gate=request.gate,
         gate_judge=resources.models.has_gate_judge,
@@ -220,9 +223,9 @@ def merged_config(preset: str, settings: JsonObject) -> SearchConfig:
         raise InvalidInputError(f"{param}: {first['msg']}", param=param) from error
 
 
-def _check_target(name: str, resources: Resources) -> None:
+def _target(name: str, resources: Resources) -> TargetSettings:
     try:
-        resources.models.target(name)
+        return resources.models.target(name)
     except InvalidInputError as error:
         raise InvalidInputError(str(error), param="target") from error
 

@@ -101,6 +101,37 @@ class TestChat:
         assert str(system.content).endswith("s.\n\n# Query:\nnear question\n\n# Answer:\nnear answer")
         assert asked == conversation[1]
 
+    @pytest.mark.parametrize("policy", [CallerSystem.AFTER, CallerSystem.BEFORE])
+    def test_examples_may_stand_before_all_instructions(self, policy: CallerSystem) -> None:
+        conversation = (say("system", "Theirs."), say("user", "question"))
+        system, asked = assemble_chat(
+            OURS, (NEAREST,), conversation, MESSAGES, caller_system=policy, place=ExamplePlace.SYSTEM_FIRST
+        )
+        joined = {"after": "Ours.\n\nTheirs.", "before": "Theirs.\n\nOurs."}[policy.value]
+        assert system.content == (
+            f"# Query:\nnear question\n\n# Answer:\nnear answer\n\n# Instruction:\n{joined}"
+        )
+        assert asked == conversation[1]
+
+    def test_before_the_instructions_one_query_has_one_beginning_under_any_prompt(self) -> None:
+        one, other = (
+            render_chat(prompt, (NEAREST,), (say("user", "question"),), ExamplePlace.SYSTEM_FIRST)[0].content
+            for prompt in ("One.", "Two.")
+        )
+        assert str(one).removesuffix("One.") == str(other).removesuffix("Two.")
+
+    def test_examples_alone_are_a_system_message_without_instructions(self) -> None:
+        system, _ = render_chat(" ", (NEAREST,), (say("user", "question"),), ExamplePlace.SYSTEM_FIRST)
+        assert system.content == "# Query:\nnear question\n\n# Answer:\nnear answer"
+
+    @given(hostile)
+    def test_no_instruction_opens_a_section_of_its_own_after_the_examples(self, text: str) -> None:
+        system, *_ = render_chat(
+            f"x{text}", (NEAREST,), (say("user", "question"),), ExamplePlace.SYSTEM_FIRST
+        )
+        lines = str(system.content).splitlines()
+        assert sum(line.startswith(HEADINGS) for line in lines) == 3
+
     def test_examples_stand_before_the_last_question_where_that_is_wanted(self) -> None:
         conversation = (say("user", "one"), say("assistant", "two"), say("user", "three"))
         messages = assemble_chat(OURS, (NEAREST,), conversation, MESSAGES, place=ExamplePlace.LAST)
@@ -115,9 +146,8 @@ class TestChat:
 
     def test_no_examples_add_nothing_to_the_system_message(self) -> None:
         conversation = (say("user", "question"),)
-        assert assemble_chat(OURS, (), conversation, MESSAGES, place=ExamplePlace.SYSTEM) == render_chat(
-            OURS, (), conversation
-        )
+        for place in ExamplePlace:
+            assert render_chat(OURS, (), conversation, place) == render_chat(OURS, (), conversation)
 
     def test_turns_of_the_conversation_are_passed_on_untouched(self) -> None:
         conversation = (
@@ -141,6 +171,13 @@ class TestText:
             "# Query:\nfar question\n\n# Answer:\nfar answer\n\n"
             "# Query:\nnear question\n\n# Answer:\nnear answer\n\n"
             "# Query:\none\n\n# Answer:\ntwo\n\n# Query:\nthree\n\n# Answer:\n"
+        )
+
+    def test_examples_may_stand_before_the_instructions(self) -> None:
+        text = render_text(OURS, (NEAREST,), (say("user", "q"),), ExamplePlace.SYSTEM_FIRST)
+        assert text == (
+            "# Query:\nnear question\n\n# Answer:\nnear answer\n\n"
+            "# Instruction:\nOurs.\n\n# Query:\nq\n\n# Answer:\n"
         )
 
     def test_without_a_system_text_there_is_no_instruction(self) -> None:

@@ -3,7 +3,7 @@ from typing_extensions import override
 
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
 from optimizer.examples.retrieval import LexicalRetriever
-from optimizer.rendering import COMPLETION_STOP, render_chat, render_text
+from optimizer.rendering import COMPLETION_STOP, ExamplePlace, render_chat, render_text
 from optimizer.rollout import RolloutRunner
 from optimizer.seeds import content_seed
 from optimizer.types import Candidate, Completion, Example, Message, Query, Rollout, Sampling, Usage
@@ -20,7 +20,12 @@ CONVERSATION = (Message(role="user", content=QUERY.text),)
 
 
 def make_runner(
-    target: ScriptedModel, *, k: int = 2, sampling: Sampling | None = None, base_model: bool = False
+    target: ScriptedModel,
+    *,
+    k: int = 2,
+    sampling: Sampling | None = None,
+    base_model: bool = False,
+    place: ExamplePlace = ExamplePlace.FIRST,
 ) -> RolloutRunner:
     return RolloutRunner(
         target,
@@ -28,7 +33,20 @@ def make_runner(
         k=k,
         sampling=sampling or Sampling(temperature=0, max_tokens=64),
         base_model=base_model,
+        place=place,
     )
+
+
+@pytest.mark.parametrize("place", list(ExamplePlace))
+async def test_examples_stand_where_the_service_would_show_them(place: ExamplePlace) -> None:
+    target = ScriptedModel(["Flat bread.", "Flat bread."])
+    shown = (BANK[0], BANK[2])
+    await make_runner(target, place=place).run(CANDIDATE, QUERY, seed=5)
+    await make_runner(target, place=place, base_model=True).run(CANDIDATE, QUERY, seed=5)
+    assert [request.prompt for request in target.requests] == [
+        render_chat("Be brief.", shown, CONVERSATION, place),
+        render_text("Be brief.", shown, CONVERSATION, place),
+    ]
 
 
 async def test_a_chat_target_is_asked_as_the_service_would_ask_it() -> None:

@@ -1,7 +1,7 @@
-"""How a simulated base model reads plain text, and how it goes on: an answer, then more of the same."""
+"""How a simulated model reads text of labelled parts, and how a base model goes on: an answer, then more."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.llm.simulated.target import Conversation
 
@@ -25,6 +25,25 @@ class TextLayout:
 
     conversation: Conversation
     query_label: str
+
+
+def with_examples_read(conversation: Conversation) -> Conversation:
+    """The conversation with the examples that stand in its system message read as its first turns."""
+    if not _shows_examples(conversation.system):
+        return conversation
+    # a last label makes the whole a text whose query is asked and not yet answered
+    shown = read_text(f"{conversation.system}\n\n# Query:\n").conversation
+    return replace(
+        conversation,
+        system=shown.system,
+        shown_answers=(*shown.shown_answers, *conversation.shown_answers),
+        earlier=(*shown.earlier, *conversation.earlier),
+    )
+
+
+def _shows_examples(system: str) -> bool:
+    lines = system.splitlines()
+    return "# Query:" in lines and "# Answer:" in lines
 
 
 def read_text(text: str) -> TextLayout:

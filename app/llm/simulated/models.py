@@ -13,7 +13,7 @@ from app.llm.simulated import (
     critic_selector,
 )
 from app.llm.simulated.banks import load_all
-from app.llm.simulated.base_text import as_completion, read_text
+from app.llm.simulated.base_text import as_completion, read_text, with_examples_read
 from app.llm.simulated.draws import Draw
 from app.llm.simulated.target import Conversation, Target
 from app.llm.simulated.world import World
@@ -76,7 +76,7 @@ class SimulatedModels:
         conversation = as_conversation(prompted.prompt)
         task = _task(prompted)
         if task is None:
-            return self._target.answer(prompted.model, conversation, draw)
+            return self._target.answer(prompted.model, with_examples_read(conversation), draw)
         # A repair request comes after the material, which stays the first user turn.
         message = (*conversation.earlier, conversation.query)[0]
         if task == critic_selector.TASK:

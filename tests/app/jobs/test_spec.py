@@ -56,7 +56,9 @@ def test_a_row_of_a_newer_version_is_read_and_what_is_new_in_it_passed_over() ->
 def test_a_row_names_no_feature_that_its_job_does_without() -> None:
     """Or a version that does not know the feature would refuse all jobs of one that does."""
     stored = SPEC.to_json()
-    unused = {"replay", "restart", "target_api", "rewards", "forecast", "gate_judge", "seed_is_incumbent"}
+    unused = {"replay", "restart", "target_api", "rewards", "forecast", "gate_judge", "seed_is_incumbent"} | {
+        "example_place"
+    }
     assert unused.isdisjoint(stored)
     used = SPEC.model_copy(update={"gate_judge": True, "target_api": "completions"})
     assert {"gate_judge", "target_api"} <= used.to_json().keys()

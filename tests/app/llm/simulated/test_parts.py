@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.llm.simulated.base_text import as_completion, read_text
+from app.llm.simulated.base_text import as_completion, read_text, with_examples_read
 from app.llm.simulated.draws import digest, share
 from app.llm.simulated.json_instance import json_reply
 from app.llm.simulated.malformed import spoil
+from app.llm.simulated.models import as_conversation
 from app.llm.simulated.plain import as_cue, plain
 from app.llm.simulated.sections import items, quoted, section
 from app.llm.simulated.traits import Trait, match_trait
 from optimizer.quoting import quote
-from optimizer.rendering import COMPLETION_STOP, render_text
+from optimizer.rendering import COMPLETION_STOP, ExamplePlace, render_chat, render_text
 from optimizer.types import Example, Message
 
 
@@ -74,6 +75,22 @@ def test_the_base_model_reads_what_is_rendered_for_it() -> None:
     assert layout.conversation.shown_answers == ("A two.", "A one.", "Before.")
     assert layout.conversation.query.startswith("Now?")
     assert COMPLETION_STOP[0] in as_completion("Answer.", layout)
+
+
+@pytest.mark.parametrize("place", list(ExamplePlace))
+def test_examples_are_read_alike_wherever_they_stand(place: ExamplePlace) -> None:
+    examples = (
+        Example(id="1", query="Q one?", answer="A one."),
+        Example(id="2", query="Q two?", answer="A two."),
+    )
+    asked = (Message(role="user", content="Now?"),)
+    read = with_examples_read(as_conversation(render_chat("Be kind.\n\n- Be brief.", examples, asked, place)))
+    assert read == as_conversation(render_chat("Be kind.\n\n- Be brief.", examples, asked))
+
+
+def test_a_system_message_that_shows_no_example_is_read_as_it_is() -> None:
+    conversation = as_conversation((Message(role="system", content="# Query:\nWhat?"),))
+    assert with_examples_read(conversation) is conversation
 
 
 def test_a_text_without_labels_is_the_query() -> None:
