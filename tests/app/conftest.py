@@ -1,9 +1,7 @@
 """What tests of the service share."""
 
 import logging
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -41,11 +39,3 @@ def written(capsys: pytest.CaptureFixture[str]) -> Printed:
     for handler in logging.getLogger().handlers:
         handler.flush()
     return Printed(*capsys.readouterr())
-
-
-@pytest.fixture
-def other_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
-    """A second fresh store, for an undisturbed run to compare with."""
-    path = tmp_path / "other.db"
-    shutil.copyfile(migrated_sqlite_file, path)
-    return f"sqlite:///{path}"

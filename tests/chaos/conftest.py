@@ -1,8 +1,6 @@
 """Servers that may be killed."""
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -37,11 +35,3 @@ async def chaos_url(postgres: PostgresServer) -> str:
     url = postgres.url.removesuffix("/postgres") + "/chaos"
     await upgrade(url)
     return url
-
-
-@pytest.fixture
-def other_sqlite_url(migrated_sqlite_file: Path, tmp_path: Path) -> str:
-    """A second fresh SQLite store."""
-    path = tmp_path / "other.db"
-    shutil.copyfile(migrated_sqlite_file, path)
-    return f"sqlite:///{path}"
