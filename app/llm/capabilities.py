@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
@@ -78,6 +79,13 @@ class Capabilities:
 
 
 _ADAPTER = TypeAdapter(Capabilities)
+
+DECLARED: Final[Mapping[str, Capabilities]] = {
+    "simulated": Capabilities(),
+    # vLLM draws several answers only above temperature 0; ours schedules by priority
+    "vllm": Capabilities(greedy_n=False, priority=True),
+}
+"""What backends in this process can do, by kind: they are ours, so nobody has to ask them."""
 
 
 class CapabilityRecords(Protocol):

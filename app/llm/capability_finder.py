@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from app.llm.capabilities import Capabilities, CapabilityRecords, settled_by
+from app.llm.capabilities import DECLARED, Capabilities, CapabilityRecords, settled_by
 from app.llm.errors import Origin
 from app.llm.http import BackendClient
 from app.llm.limits.limiter import BackendLimiter
@@ -58,9 +58,12 @@ class CapabilityFinder:
         """What it can do, as far as that is in memory or in the settings: it is not asked."""
         settings = model.settings
         found = self._found.get(_place(model))
-        if found is None and (settings.kind != "openai" or settled_by(settings.capabilities)):
-            return self._take(model, Capabilities())
-        return found
+        if found is not None:
+            return found
+        declared = DECLARED.get(settings.kind)
+        if declared is None and settled_by(settings.capabilities):
+            declared = Capabilities()
+        return None if declared is None else self._take(model, declared)
 
     async def recall(self, model: ProbedModel) -> None:
         """Take into memory what was found before this process began; nobody is asked."""

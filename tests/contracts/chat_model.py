@@ -33,7 +33,7 @@ QUESTION = CompletionRequest(
     seed=7,
 )
 
-JUDGEMENT = CompletionRequest(
+JUDGEMENT = CompletionRequest(  # short enough, whoever writes it: random weights end nothing by themselves
     prompt=(
         Message(role="system", content="# Task: score an answer\n\nReply with JSON."),
         Message(
@@ -53,12 +53,14 @@ JUDGEMENT = CompletionRequest(
             "properties": {
                 "scores": {
                     "type": "array",
+                    "minItems": 1,
+                    "maxItems": 3,
                     "items": {
                         "type": "object",
                         "properties": {
-                            "criterion": {"type": "string"},
-                            "rationale": {"type": "string"},
-                            "score": {"type": "number"},
+                            "criterion": {"type": "string", "maxLength": 40},
+                            "rationale": {"type": "string", "maxLength": 40},
+                            "score": {"type": "integer", "enum": [1, 2, 3, 4, 5]},
                         },
                         "required": ["criterion", "rationale", "score"],
                         "additionalProperties": False,

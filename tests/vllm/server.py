@@ -46,7 +46,7 @@ _FLAGS = (
 """float32 gives the same numbers on all processors; compiling takes longer than these tests. Prefixes
 are kept in whole blocks: the 128 tokens that are usual on CPUs are more than short prompts have. Random
 weights fill JSON with blanks where they may."""
-_ENVIRONMENT = {
+ENVIRONMENT = {
     # One process starts sooner than two, but threads of OpenMP would slow each other down in it, twentyfold.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "OMP_NUM_THREADS": "1",
@@ -70,7 +70,7 @@ def tiny_model(seed: int = 0) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as making:
-            environment = {**os.environ, **_ENVIRONMENT}
+            environment = {**os.environ, **ENVIRONMENT}
             command = [
                 str(part) for part in (installed() / "bin" / "python", _PROGRAM, f"{making}/made", seed)
             ]
@@ -140,7 +140,7 @@ class VllmServer:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own server
                 self._command,
-                env={**os.environ, **_ENVIRONMENT},
+                env={**os.environ, **ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -262,6 +263,19 @@ async def test_a_backend_is_asked_once_about_all_of_its_models() -> None:
         roles = (ModelRole.PROPOSER, ModelRole.SELECTOR, ModelRole.JUDGE)
         assert await run_together(registry.describe_backend(role) for role in roles) == [{}, {}, {}]
     assert [exchange.path for exchange in fake.requests] == ["/v1/models", "/version"]
+
+
+async def test_the_engine_in_this_process_is_known_without_asking_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.llm.http.is_installed", lambda: True)
+    engine = {"kind": "vllm", "engine": {"model": "tiny"}, "capabilities": {"seed": False}}
+    role = {"backend": "engine", "model": "tiny"}
+    roles = dict.fromkeys(("proposer", "selector", "judge"), role)
+    settings = Settings.model_validate(
+        {"backends": {"engine": engine}, "targets": {"t": role}, "roles": roles}
+    )
+    async with opened(settings) as registry:
+        can = await registry.capabilities(ModelRole.TARGET, "t")
+    assert can == dataclasses.replace(Capabilities(), greedy_n=False, priority=True, seed=False)
 
 
 async def test_a_simulated_backend_is_never_probed() -> None:
