@@ -17,6 +17,8 @@ _USUAL: Final[Mapping[str, Any]] = {
     "enable_prefix_caching": True,
     "scheduling_policy": "priority",
 }
+_USUAL_ON_CPU: Final[Mapping[str, Any]] = {"enable_chunked_prefill": False}
+"""vLLM 0.32 on the CPU dies of a request with a seed whose prompt is read in several steps."""
 _STRUCTURED: Final[Mapping[str, Any]] = {"backend": "xgrammar", "disable_any_whitespace": True}
 
 
@@ -32,7 +34,8 @@ def open_engine(settings: EngineSettings) -> Engine:
         Exception: whatever vLLM raises where it cannot.
     """
     vllm, config = importlib.import_module("vllm"), importlib.import_module("vllm.config")
-    given: dict[str, Any] = {**_USUAL, **settings.arguments}
+    on_cpu = importlib.import_module("vllm.platforms").current_platform.is_cpu()
+    given: dict[str, Any] = {**_USUAL, **(_USUAL_ON_CPU if on_cpu else {}), **settings.arguments}
     structured = given.pop("structured_outputs_config", _STRUCTURED)
     arguments = vllm.AsyncEngineArgs(
         model=settings.model,

@@ -32,6 +32,7 @@ def test_the_server_listens_on_loopback_under_the_name_that_clients_use(tmp_path
     assert values_of(built.arguments, "--host") == ["127.0.0.1"]
     assert values_of(built.arguments, "--port") == ["8123"]
     assert "--dtype" not in built.arguments
+    assert "--no-enable-chunked-prefill" not in built.arguments
     assert "OMP_NUM_THREADS" not in built.environment
     assert not built.is_cpu
 
@@ -46,6 +47,7 @@ def test_a_build_for_the_cpu_gets_what_it_needs_and_ours_may_be_overruled(
     built = build_command(settings, {"PATH": "", "OMP_NUM_THREADS": "8"})
     assert built.is_cpu
     assert values_of(built.arguments, "--dtype") == ["float32"]
+    assert "--no-enable-chunked-prefill" in built.arguments
     assert values_of(built.arguments, "--block-size") == ["32", "64"]  # the last one counts
     assert built.environment["OMP_NUM_THREADS"] == "8"
     assert built.environment["TORCHDYNAMO_DISABLE"] == "1"
