@@ -95,6 +95,7 @@ class CapabilityOverrides(Group):
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     json_schema: bool | None = None
     json_mode: bool | None = None
+    structured_outputs: bool | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     usage: bool | None = None
     usage_in_stream: bool | None = None

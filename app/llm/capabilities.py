@@ -32,6 +32,7 @@ class Capabilities:
         top_logprobs: alternatives that it gives with each token, 0 to 20.
         json_schema: makes the reply follow a JSON schema.
         json_mode: makes the reply a JSON object.
+        structured_outputs: makes it follow a JSON schema by vLLM's own field of that name.
         max_tokens_field: what it calls the limit of the completion's length.
         usage: says how many tokens were used.
         usage_in_stream: says so at the end of a stream as well.
@@ -47,6 +48,7 @@ class Capabilities:
     top_logprobs: int = MOST_TOP_LOGPROBS
     json_schema: bool = True
     json_mode: bool = True
+    structured_outputs: bool = False
     max_tokens_field: MaxTokensField = "max_tokens"
     usage: bool = True
     usage_in_stream: bool = True
@@ -83,7 +85,7 @@ _ADAPTER = TypeAdapter(Capabilities)
 DECLARED: Final[Mapping[str, Capabilities]] = {
     "simulated": Capabilities(),
     # vLLM draws several answers only above temperature 0; ours schedules by priority
-    "vllm": Capabilities(greedy_n=False, priority=True),
+    "vllm": Capabilities(greedy_n=False, structured_outputs=True, priority=True),
 }
 """What backends in this process can do, by kind: they are ours, so nobody has to ask them."""
 

@@ -34,6 +34,14 @@ _SCHEMA: JsonObject = {
     "required": ["colour"],
     "additionalProperties": False,
 }
+_NEVER_SAID: Final = ("celadon-7", "gamboge-7")
+_STRUCTURED: JsonObject = {
+    "type": "object",
+    "properties": {"colour": {"type": "string", "enum": list(_NEVER_SAID)}},
+    "required": ["colour"],
+    "additionalProperties": False,
+}
+"""Who ignores it would not come upon it by chance."""
 _FEW_ALTERNATIVES = 5
 """What servers with a lower limit than most give."""
 _INTERNAL_ERROR = 500
@@ -77,11 +85,12 @@ class Prober:
                 self._takes_system_messages(limit_field),
                 self._follows_a_schema(limit_field),
                 self._keeps_to_json(limit_field),
+                self._takes_structured_outputs(limit_field),
                 self._takes_priority(limit_field),
             ]
         )
         sampling, several, greedy, seed, usage_in_stream, system_role, *rest = answers
-        json_schema, json_mode, priority = rest
+        json_schema, json_mode, structured_outputs, priority = rest
         alternatives = await self._alternatives(limit_field)
         return Capabilities(
             system_role=system_role,
@@ -93,6 +102,7 @@ class Prober:
             top_logprobs=alternatives or 0,
             json_schema=json_schema,
             json_mode=json_mode,
+            structured_outputs=structured_outputs,
             max_tokens_field=limit_field,
             usage=read_usage(plain.get("usage")) is not None,
             usage_in_stream=usage_in_stream,
@@ -140,11 +150,20 @@ class Prober:
 
     async def _follows_a_schema(self, limit_field: str) -> bool:
         described: JsonValue = {"name": "colour", "schema": _SCHEMA, "strict": True}
-        reply = await self._json({"type": "json_schema", "json_schema": described}, limit_field)
+        if self.api == "completions":
+            return False
+        wanted: JsonValue = {"type": "json_schema", "json_schema": described}
+        reply = await self._json({"response_format": wanted}, limit_field)
         return reply is not None and set(reply) == {"colour"} and reply["colour"] in _COLOURS
 
     async def _keeps_to_json(self, limit_field: str) -> bool:
-        return await self._json({"type": "json_object"}, limit_field) is not None
+        if self.api == "completions":
+            return False
+        return await self._json({"response_format": {"type": "json_object"}}, limit_field) is not None
+
+    async def _takes_structured_outputs(self, limit_field: str) -> bool:
+        reply = await self._json({"structured_outputs": {"json": _STRUCTURED}}, limit_field)
+        return reply is not None and reply.get("colour") in _NEVER_SAID
 
     async def _takes_priority(self, limit_field: str) -> bool:
         """Whether it looks at a priority: it refuses one that is no number, and no other."""
@@ -152,12 +171,10 @@ class Prober:
             return False
         return await self._accepts(limit_field, {"priority": 1})
 
-    async def _json(self, response_format: JsonValue, limit_field: str) -> JsonObject | None:
-        if self.api == "completions":
-            return None
-        answer = await self._try({limit_field: _LONG, "response_format": response_format})
-        message = _choice(answer).get("message")
-        text = message.get("content") if isinstance(message, dict) else None
+    async def _json(self, wanted: JsonObject, limit_field: str) -> JsonObject | None:
+        choice = _choice(await self._try({limit_field: _LONG, **wanted}))
+        message = choice.get("message")
+        text = message.get("content") if isinstance(message, dict) else choice.get("text")
         try:
             value: JsonValue = orjson.loads(text) if isinstance(text, str) else None
         except orjson.JSONDecodeError:

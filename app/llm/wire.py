@@ -49,6 +49,8 @@ def request_body(request: CompletionRequest, *, api: Api, model: str, can: Capab
         body: JsonObject = {"model": model, "prompt": request.prompt}
         if request.top_logprobs is not None and can.logprobs:
             body["logprobs"] = min(request.top_logprobs, can.top_logprobs)
+        if request.output is not None and can.structured_outputs:
+            body |= _structured_outputs(request.output)
         return body | _parameters(request, can, limit_field="max_tokens")
     if isinstance(request.prompt, str):
         raise TypeError("the chat API takes a conversation, not plain text")
@@ -187,9 +189,16 @@ def _response_format(output: OutputSchema, can: Capabilities) -> JsonObject:
         schema: JsonObject = dict(output.schema)
         described: JsonObject = {"name": output.name, "schema": schema, "strict": _is_closed(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": described}}
+    if can.structured_outputs:
+        return _structured_outputs(output)
     if can.json_mode:
         return {"response_format": {"type": "json_object"}}
     return {}
+
+
+def _structured_outputs(output: OutputSchema) -> JsonObject:
+    schema: JsonObject = dict(output.schema)
+    return {"structured_outputs": {"json": schema}}
 
 
 def _is_closed(schema: JsonValue) -> bool:

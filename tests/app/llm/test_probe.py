@@ -2,6 +2,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ async def test_a_server_that_can_do_everything_is_known_to() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake) == Capabilities()
-    assert len(fake.requests) == 11
+    assert len(fake.requests) == 12
 
 
 def without_several_greedy_ones(exchange: Exchange) -> Reply:
@@ -118,6 +119,25 @@ def reading_priorities(exchange: Exchange) -> Reply:
     """vLLM, which takes a number as priority and nothing else."""
     known = isinstance(exchange.body.get("priority", 0), int)
     return well_behaved(exchange) if known else error(400, "Input should be a valid integer")
+
+
+def knowing_structured_outputs(exchange: Exchange) -> Reply:
+    """vLLM, which has a field of its own for schemas, with either API."""
+    reply = well_behaved(exchange)
+    wanted: Any = exchange.body.get("structured_outputs")
+    if not wanted or not isinstance(reply, Answer):
+        return reply
+    text = json.dumps({"colour": wanted["json"]["properties"]["colour"]["enum"][1]})
+    chat = "messages" in exchange.body
+    choice: JsonObject = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    return Answer(body={"choices": [{"index": 0, **choice}]})
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+async def test_vllm_s_own_field_for_schemas_is_known_from_its_answer(api: Api) -> None:
+    async with serve() as fake:
+        fake.script = knowing_structured_outputs
+        assert (await probe(fake, api)).structured_outputs
 
 
 NO_JSON = {"json_schema": False, "json_mode": False}

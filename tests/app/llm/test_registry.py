@@ -1,5 +1,4 @@
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -275,7 +274,8 @@ async def test_the_engine_in_this_process_is_known_without_asking_it(monkeypatch
     )
     async with opened(settings) as registry:
         can = await registry.capabilities(ModelRole.TARGET, "t")
-    assert can == dataclasses.replace(Capabilities(), greedy_n=False, priority=True, seed=False)
+    expected = Capabilities(greedy_n=False, structured_outputs=True, priority=True, seed=False)
+    assert can == expected
 
 
 async def test_a_simulated_backend_is_never_probed() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 from random import Random
 from typing import cast
 
@@ -98,6 +99,24 @@ def test_what_a_backend_cannot_take_is_left_out() -> None:
         "stop": ["x"],
         "n": 2,
     }
+
+
+@pytest.mark.parametrize("json_mode", [True, False])
+def test_vllm_s_own_field_stands_in_for_a_schema(json_mode: bool) -> None:
+    can = Capabilities(json_schema=False, json_mode=json_mode, structured_outputs=True)
+    body = request_body(FULL, api="chat", model="m", can=can)
+    assert body["structured_outputs"] == {"json": CLOSED}
+    assert "response_format" not in body
+
+
+def test_a_base_model_is_given_a_schema_by_vllm_s_own_field_alone() -> None:
+    text = dataclasses.replace(FULL, prompt="Once")
+    bodies = [
+        request_body(text, api="completions", model="m", can=Capabilities(structured_outputs=known))
+        for known in (True, False)
+    ]
+    assert [body.get("structured_outputs") for body in bodies] == [{"json": CLOSED}, None]
+    assert not [body for body in bodies if "response_format" in body]
 
 
 def test_json_mode_stands_in_for_a_schema() -> None:
