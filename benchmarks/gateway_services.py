@@ -1,6 +1,7 @@
 """The processes of the gateway benchmark: upstream, peers, and the service with a prompt to align by."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ import httpx
 
 from app.datasets.builtin_sets import builtin_queries
 from app.labelled_prompts import PRODUCTION
+from app.llm.capabilities import Capabilities
 from app.stored_examples import example_to_json
 from benchmarks.gateway_peers import PEERS
 from optimizer.types import Example
@@ -118,13 +120,12 @@ async def _service(folder: Path, upstream: str) -> AsyncIterator[Place]:
     url = f"sqlite:///{folder}/drpo.db"
     await _write_prompts(url)
     role = '{ backend = "b", model = "fast" }'
-    known = "system_role = true, sampling = true, n = true, seed = true, logprobs = true, json_schema = true"
+    known = ", ".join(f"{name} = {json.dumps(value)}" for name, value in Capabilities().to_json().items())
     lines = [
         f'database.url = "{url}"',
         "server.port = 0",
         f'server.api_key = "{_ADMIN}"',
-        f'backends.b = {{ base_url = "{upstream}/v1", capabilities = {{ {known}, json_mode = true, '
-        'top_logprobs = 20, max_tokens_field = "max_tokens", usage = true, usage_in_stream = true } }',
+        f'backends.b = {{ base_url = "{upstream}/v1", capabilities = {{ {known} }} }}',
         *(f'targets.{model} = {{ backend = "b", model = "{model}" }}' for model in MODELS),
         f"roles = {{ proposer = {role}, selector = {role}, judge = {role} }}",
         "jobs.max_running = 0",
