@@ -41,7 +41,7 @@ client-tests: $(DEV) $(CLIENTS) ## Run other people's clients against the servic
 	CLIENTS=$(abspath $(VENV)-clients) $(BIN)/pytest -q -n auto tests/clients/sdks.py tests/clients/evaluations.py
 
 browser-tests: $(DEV) ## Run the dashboard's tests in Debian's Chromium (apt-get install chromium)
-	$(BIN)/pytest -q --timeout 300 tests/browser/jobs.py tests/browser/access.py tests/browser/prompts.py
+	$(BIN)/pytest -q --timeout 300 tests/browser/jobs.py tests/browser/access.py tests/browser/prompts.py tests/browser/scale.py
 
 screenshots: $(DEV) ## Take pictures of every page of the dashboard into build/screenshots (needs chromium, too)
 	$(BIN)/python -m tests.browser.screenshots build/screenshots

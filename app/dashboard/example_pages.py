@@ -1,5 +1,6 @@
 """Pages of what jobs work with: query sets and example banks."""
 
+import asyncio
 from typing import Final
 from urllib.parse import quote
 
@@ -9,18 +10,20 @@ from fastapi.responses import Response
 from app.dashboard.pages import CurrentPage, PageRoute
 
 _ON_A_PAGE: Final = 25
-_SETS: Final = 100
 _EXAMPLES: Final = 100
 
 router = APIRouter(prefix="/dashboard/data", include_in_schema=False, route_class=PageRoute)
 
 
 @router.get("")
-async def list_sets(page: CurrentPage, after: str | None = None) -> Response:
-    """Query sets, and example banks newest first."""
-    datasets = await page.api.get("/v1/datasets")
-    banks = await page.api.get("/v1/example-banks", {"after": after, "limit": _ON_A_PAGE})
-    return page.render("sets.html", datasets=datasets, banks=banks, after=after, most_sets=_SETS)
+async def list_sets(page: CurrentPage, after: str | None = None, sets_after: str | None = None) -> Response:
+    """Query sets and example banks, newest first."""
+    async with asyncio.TaskGroup() as group:
+        datasets = group.create_task(page.api.get("/v1/datasets", {"after": sets_after, "limit": _ON_A_PAGE}))
+        banks = group.create_task(page.api.get("/v1/example-banks", {"after": after, "limit": _ON_A_PAGE}))
+    return page.render(
+        "sets.html", datasets=datasets.result(), sets_after=sets_after, banks=banks.result(), after=after
+    )
 
 
 @router.get("/banks/{bank_id}")

@@ -13,6 +13,9 @@ from optimizer.types import JsonObject
 _STATUSES: Final = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
 _MOVING: Final = frozenset({"queued", "running"})
 _ON_A_PAGE: Final = 25
+_BANKS: Final = 100
+_SETS: Final = 100
+"""Of the newest that the form offers by name; older ones are named by their ids."""
 
 router = APIRouter(prefix="/dashboard/jobs", include_in_schema=False, route_class=PageRoute)
 
@@ -33,8 +36,11 @@ async def new_job(page: CurrentPage) -> Response:
     """The form of a new job; a module of the page asks for its estimate, and queues it."""
     async with asyncio.TaskGroup() as group:
         models = group.create_task(page.api.get("/v1/models"))
-        datasets = group.create_task(page.api.get("/v1/datasets"))
-    return page.render("new_job.html", models=models.result(), datasets=datasets.result())
+        datasets = group.create_task(page.api.get("/v1/datasets", {"limit": _SETS}))
+        banks = group.create_task(page.api.get("/v1/example-banks", {"limit": _BANKS}))
+    return page.render(
+        "new_job.html", models=models.result(), datasets=datasets.result(), banks=banks.result()
+    )
 
 
 @router.get("/{job_id}")

@@ -1,5 +1,6 @@
 """The page that asks several versions of a model's prompt one question."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -14,7 +15,10 @@ from app.dashboard.pages import CurrentPage, Page, PageRoute
 _UNALIGNED: Final = "unaligned"
 _PRODUCTION: Final = "label:production"
 _VERSION: Final = "version:"
+_BY_NUMBER: Final = "number"
+_LABELS: Final = 100
 _VERSIONS: Final = 100
+"""Of the newest that are offered; older ones are named by their numbers."""
 
 router = APIRouter(prefix="/dashboard/playground", include_in_schema=False, route_class=PageRoute)
 
@@ -27,6 +31,15 @@ class _Version(BaseModel):
 
 class _Versions(BaseModel):
     data: list[_Version]
+    has_more: bool
+
+
+class _Label(BaseModel):
+    label: str
+
+
+class _Labels(BaseModel):
+    data: list[_Label]
 
 
 class _Target(BaseModel):
@@ -50,7 +63,8 @@ class Choice:
     """What may answer.
 
     Attributes:
-        value: ``unaligned``, ``label:`` with a label, or ``version:`` with an id.
+        value: ``unaligned``, ``label:`` with a label, ``version:`` with an id, or ``number`` for one that the
+            reader names by its number.
         title: as it is shown.
     """
 
@@ -83,13 +97,18 @@ async def _models(page: Page, *, may_see_versions: bool) -> list[str]:
 
 
 async def _choices(page: Page, model: str) -> list[Choice]:
-    path = f"/v1/prompts/{quote(model, safe='/')}/versions"
-    versions = (await page.api.read(path, _Versions, {"limit": _VERSIONS})).data
-    labels = sorted({label for version in versions for label in version.labels} - {"production"})
+    path = f"/v1/prompts/{quote(model, safe='/')}"
+    async with asyncio.TaskGroup() as group:
+        found = group.create_task(page.api.read(f"{path}/versions", _Versions, {"limit": _VERSIONS}))
+        labels = group.create_task(page.api.read(f"{path}/labels", _Labels, {"limit": _LABELS}))
+    versions = found.result()
+    names = [item.label for item in labels.result().data if item.label != "production"]
+    older = [Choice(value=_BY_NUMBER, title="An older version, by its number")] if versions.has_more else []
     return [
         *_without_versions(),
-        *(Choice(value=f"label:{label}", title=f"Label {label}") for label in labels),
-        *(Choice(value=f"{_VERSION}{version.id}", title=_title(version)) for version in versions),
+        *(Choice(value=f"label:{name}", title=f"Label {name}") for name in names),
+        *(Choice(value=f"{_VERSION}{version.id}", title=_title(version)) for version in versions.data),
+        *older,
     ]
 
 

@@ -1,5 +1,6 @@
 """Pages of prompt versions and labels."""
 
+import asyncio
 from typing import Final
 from urllib.parse import quote
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.dashboard.pages import CurrentPage, Page, PageRoute
+from app.dashboard.pages import CurrentPage, PageRoute
 from app.dashboard.side_by_side import Line, Piece, side_by_side
 from optimizer.types import JsonObject
 
@@ -18,37 +19,23 @@ FORMATS: Final = {
     "promptfoo": "promptfoo",
 }
 _ON_A_PAGE: Final = 25
-_MOVES: Final = 50
+_LABELS: Final = 100
 _EXAMPLES: Final = 100
 
 router = APIRouter(prefix="/dashboard/prompts", include_in_schema=False, route_class=PageRoute)
 
 
-class LabelMove(BaseModel):
-    """A line of the audit log of a model's labels."""
+class Label(BaseModel):
+    """Where a label points."""
 
-    id: int
     label: str
-    from_version: str | None
-    to_version: str | None
-    actor: str
-    reason: str
-    at: float
-    undoes: int | None
+    version: str
 
 
-class LabelMoves(BaseModel):
-    """The moves of a model's labels, newest first; the last thousand where there are more."""
+class Labels(BaseModel):
+    """A model's labels."""
 
-    data: list[LabelMove]
-    has_more: bool
-
-    def last(self) -> dict[str, LabelMove]:
-        """The last move of each label that points somewhere, by label."""
-        newest: dict[str, LabelMove] = {}
-        for move in self.data:
-            newest.setdefault(move.label, move)
-        return {label: newest[label] for label in sorted(newest) if newest[label].to_version is not None}
+    data: list[Label]
 
 
 class PromptDiff(BaseModel):
@@ -72,30 +59,40 @@ async def list_models(page: CurrentPage) -> Response:
 
 
 @router.get("/{model:path}/versions")
-async def list_versions(page: CurrentPage, model: str, before: int | None = None) -> Response:
-    """A model's labels and versions, newest first."""
-    versions = await page.api.get(f"{_of(model)}/versions", {"before": before, "limit": _ON_A_PAGE})
-    moves = await _moves(page, model)
+async def list_versions(
+    page: CurrentPage, model: str, before: int | None = None, moves_before: int | None = None
+) -> Response:
+    """A model's labels, its versions and the moves of its labels, newest first."""
+    async with asyncio.TaskGroup() as group:
+        versions = group.create_task(
+            page.api.get(f"{_of(model)}/versions", {"before": before, "limit": _ON_A_PAGE})
+        )
+        labels = group.create_task(page.api.get(f"{_of(model)}/labels", {"limit": _LABELS}))
+        moves = group.create_task(
+            page.api.get(f"{_of(model)}/label-moves", {"before": moves_before, "limit": _ON_A_PAGE})
+        )
     return page.render(
         "prompt_versions.html",
         model=model,
-        versions=versions,
+        versions=versions.result(),
         before=before,
-        labels=moves.last(),
-        moves=moves.data[:_MOVES],
-        all_moves=f"more than {len(moves.data)}" if moves.has_more else len(moves.data),
+        labels=labels.result(),
+        moves=moves.result(),
+        moves_before=moves_before,
     )
 
 
 @router.get("/{model:path}/versions/{version_id}")
 async def show_version(page: CurrentPage, model: str, version_id: str) -> Response:
     """One version: what it is, where it comes from, and which labels point to it."""
-    version = await page.api.get(f"{_of(model)}/versions/{quote(version_id, safe='')}")
+    async with asyncio.TaskGroup() as group:
+        version = group.create_task(page.api.get(f"{_of(model)}/versions/{quote(version_id, safe='')}"))
+        labels = group.create_task(page.api.read(f"{_of(model)}/labels", Labels))
     return page.render(
         "prompt_version.html",
         model=model,
-        shown=version,
-        labels=(await _moves(page, model)).last(),
+        shown=version.result(),
+        labels={item.label: item.version for item in labels.result().data},
         formats=FORMATS,
         most_examples=_EXAMPLES,
     )
@@ -121,10 +118,6 @@ async def new_version(page: CurrentPage, model: str) -> Response:
     """The forms that import a version or take one written by hand."""
     await page.api.get(f"{_of(model)}/versions", {"limit": 1})  # refused where there is no such model
     return page.render("prompt_new.html", model=model, formats=FORMATS)
-
-
-async def _moves(page: Page, model: str) -> LabelMoves:
-    return await page.api.read(f"{_of(model)}/label-moves", LabelMoves)
 
 
 def _of(model: str) -> str:

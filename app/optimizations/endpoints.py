@@ -13,6 +13,7 @@ from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
+    CandidateObject,
     CreateOptimization,
     CriterionTable,
     EvaluationList,
@@ -20,6 +21,7 @@ from app.optimizations.schemas import (
     OptimizationPage,
 )
 from app.optimizations.service import OptimizationService
+from app.optimizations.tree_schemas import SearchTree
 from store.records.optimizations import JobKind, OptimizationStatus
 from store.repositories.search_tree import EvaluationFilter
 
@@ -109,6 +111,31 @@ async def list_candidates(
     )
 
 
+@router.get("/{optimization_id}/candidates/{candidate_id}")
+async def get_candidate(
+    optimization_id: str, candidate_id: str, resources: CurrentResources, _: OptimizingPrincipal
+) -> CandidateObject:
+    """One candidate with its prompt, and what became of it."""
+    return await OptimizationService(resources).candidate(optimization_id, candidate_id)
+
+
+@router.get("/{optimization_id}/tree")
+async def get_tree(
+    optimization_id: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    limit: Annotated[
+        int, Query(ge=0, le=1000, description="Candidates at most, their ancestors not counted")
+    ] = 400,
+    skip: Annotated[int, Query(ge=0, lt=2**31, description="So many of the best are left out")] = 0,
+    candidate_id: Annotated[list[str] | None, Query(max_length=100, description="Shown in any case")] = None,
+) -> SearchTree:
+    """The search at a glance as of one of its events: the best candidates without texts, rounds, the gate."""
+    return await OptimizationService(resources).tree(
+        optimization_id, limit=limit, skip=skip, wanted=candidate_id or ()
+    )
+
+
 @router.get("/{optimization_id}/evaluations")
 async def list_evaluations(
     optimization_id: str,
@@ -124,10 +151,16 @@ async def list_evaluations(
 
 @router.get("/{optimization_id}/criteria")
 async def list_criteria(
-    optimization_id: str, resources: CurrentResources, _: OptimizingPrincipal, phase: Phase = None
+    optimization_id: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    phase: Phase = None,
+    columns: Annotated[
+        int | None, Query(ge=1, le=1000, description="Rounds are taken together to so many")
+    ] = None,
 ) -> CriterionTable:
     """The mean of each criterion in each round, over all candidates."""
-    return await OptimizationService(resources).criteria(optimization_id, phase=phase)
+    return await OptimizationService(resources).criteria(optimization_id, phase=phase, columns=columns)
 
 
 @router.get("/{optimization_id}/events", response_class=EventSourceResponse, responses=EVENTS)

@@ -280,9 +280,14 @@ class EvaluationList(ListPage):
 
 
 class CriterionCell(CriterionMean):
-    """How the answers of a round did on a criterion, over all its candidates."""
+    """How the answers of a round did on a criterion, over all its candidates.
+
+    Attributes:
+        last_round: of several rounds that are taken together the last one, else ``round``.
+    """
 
     round: int
+    last_round: int
     phase: Literal["search", "held_out"]
 
 

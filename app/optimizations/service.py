@@ -1,6 +1,6 @@
 """Jobs: create and look at them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from app.jobs.idempotency import Shown
@@ -9,14 +9,16 @@ from app.optimizations.estimates import progress_after
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
+    CandidateObject,
     CreateOptimization,
     CriterionTable,
     EvaluationList,
     OptimizationObject,
 )
+from app.optimizations.tree_schemas import SearchTree
+from app.optimizations.trees import TOLD, show_tree
 from app.optimizations.views import (
     best_candidate,
-    drop_keys,
     show_candidates,
     show_criterion,
     show_evaluation,
@@ -24,9 +26,11 @@ from app.optimizations.views import (
 )
 from app.resources import Resources
 from optimizer.types import JsonObject
+from store.errors import NotFoundError
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
-from store.records.progress import EventRecord
+from store.records.progress import CandidateRecord, EventRecord
 from store.repositories.criterion_means import CriterionMeansRepository
+from store.repositories.search_outline import SearchOutlineRepository
 from store.repositories.search_tree import EvaluationFilter
 
 ROUND_FINISHED = "round_finished"
@@ -106,20 +110,38 @@ class OptimizationService:
             NotFoundError: there is no such job, or no candidate ``after`` in it.
         """
         await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-        tree = self._resources.tree
-        found = await tree.candidates(optimization_id, round_=round_, after=after, limit=limit + 1)
-        page = found[:limit]
-        rounds = await tree.rounds(optimization_id)
-        until = max((item.round for item in rounds), default=0)
-        keys = [key for item in page for key in drop_keys(item, until)]
-        data = show_candidates(
-            page,
-            rounds,
-            await tree.scores(optimization_id, [item.id for item in page]),
-            await tree.announced(optimization_id, keys),
+        found = await self._resources.tree.candidates(
+            optimization_id, round_=round_, after=after, limit=limit + 1
         )
+        data = await self._shown(optimization_id, found[:limit])
         first, last = _ends([item.id for item in data])
         return CandidateList(data=data, first_id=first, last_id=last, has_more=len(found) > limit)
+
+    async def candidate(self, optimization_id: str, candidate_id: str) -> CandidateObject:
+        """One node of the search tree.
+
+        Raises:
+            NotFoundError: there is no such job, or no such candidate in it.
+        """
+        await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+        found = await self._resources.tree.candidate(optimization_id, candidate_id)
+        if found is None:
+            raise NotFoundError(f"{optimization_id} has no candidate {candidate_id}")
+        (shown,) = await self._shown(optimization_id, [found])
+        return shown
+
+    async def tree(
+        self, optimization_id: str, *, limit: int, skip: int, wanted: Collection[str]
+    ) -> SearchTree:
+        """The search at a glance; see ``show_tree``.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        record = await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
+        outlines = SearchOutlineRepository(self._resources.database)
+        outline = await outlines.read(optimization_id, keys=TOLD)
+        return show_tree(record, outline, limit=limit, skip=skip, wanted=wanted)
 
     async def evaluations(
         self, optimization_id: str, wanted: EvaluationFilter, *, after: str | None, limit: int
@@ -135,15 +157,17 @@ class OptimizationService:
         first, last = _ends([item.id for item in data])
         return EvaluationList(data=data, first_id=first, last_id=last, has_more=len(found) > limit)
 
-    async def criteria(self, optimization_id: str, *, phase: str | None) -> CriterionTable:
-        """How the answers of each round did on each criterion.
+    async def criteria(
+        self, optimization_id: str, *, phase: str | None, columns: int | None
+    ) -> CriterionTable:
+        """How the answers of each round did on each criterion; ``columns`` as in the repository.
 
         Raises:
             NotFoundError: there is no such job.
         """
         await self._resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
         means = CriterionMeansRepository(self._resources.database)
-        found = await means.by_round(optimization_id, phase=phase, limit=_MOST_CELLS)
+        found = await means.by_round(optimization_id, phase=phase, columns=columns, limit=_MOST_CELLS)
         return CriterionTable(data=[show_criterion(cell) for cell in found])
 
     async def tell_more(self, record: OptimizationRecord, event: EventRecord) -> JsonObject:
@@ -154,6 +178,18 @@ class OptimizationService:
         if not known:
             return {}
         return {"progress": progress_after(record, known).model_dump(mode="json")}
+
+    async def _shown(
+        self, optimization_id: str, candidates: Sequence[CandidateRecord]
+    ) -> list[CandidateObject]:
+        tree = self._resources.tree
+        names = [item.id for item in candidates]
+        return show_candidates(
+            candidates,
+            await tree.rounds(optimization_id),
+            await tree.scores(optimization_id, names),
+            await tree.drops(optimization_id),
+        )
 
     async def show(self, record: OptimizationRecord) -> OptimizationObject:
         """The job as the API shows it."""

@@ -19,7 +19,6 @@ from app.optimizations.schemas import (
     OptimizationObject,
     Progress,
 )
-from optimizer.events import CandidateDropped
 from optimizer.types import JsonObject, StopReason
 from store.records.calls import LedgerShare
 from store.records.optimizations import OptimizationRecord, OptimizationStatus
@@ -93,9 +92,7 @@ def show_candidates(
     evaluations: Sequence[CandidateScore],
     drops: Mapping[str, JsonObject],
 ) -> list[CandidateObject]:
-    """Nodes of the search tree with what is known about each; ``drops`` are the events of ``drop_keys``."""
-    in_order = sorted(drops.values(), key=lambda body: int(str(body["round"])))
-    last = {str(body["candidate_id"]): body for body in in_order}
+    """Nodes of the search tree with what is known about each; ``drops`` by candidate."""
     by_candidate: defaultdict[str, list[CandidateScore]] = defaultdict(list)
     for evaluation in evaluations:
         by_candidate[evaluation.candidate_id].append(evaluation)
@@ -105,18 +102,8 @@ def show_candidates(
             if place["kept"]:
                 kept[str(place["candidate_id"])].append(finished.round)
     return [
-        _show_candidate(item, by_candidate[item.id], kept[item.id], last.get(item.id)) for item in candidates
+        _show_candidate(item, by_candidate[item.id], kept[item.id], drops.get(item.id)) for item in candidates
     ]
-
-
-def drop_keys(candidate: CandidateRecord, rounds: int) -> list[str]:
-    """The keys of the events that may say why a race of one of ``rounds`` rounds has dropped ``candidate``.
-
-    A later race may drop it once more, which then is what counts.
-    """
-    if candidate.dropped_in_round is None:
-        return []
-    return [CandidateDropped.key_of(number, candidate.id) for number in range(candidate.round, rounds + 1)]
 
 
 def show_evaluation(evaluation: EvaluationRecord) -> EvaluationObject:
@@ -151,6 +138,7 @@ def show_criterion(cell: CriterionSum) -> CriterionCell:
     """The mean of a criterion in a round."""
     return CriterionCell(
         round=cell.round,
+        last_round=cell.last_round,
         phase=HELD_OUT if cell.phase == HELD_OUT else SEARCH,
         criterion=cell.criterion,
         mean=cell.mean,
@@ -178,7 +166,8 @@ def _show_candidate(
         unscored=sum(item.reward is None for item in search),
         kept_in_rounds=kept,
         dropped_in_round=candidate.dropped_in_round,
-        drop=None if drop is None else Drop.model_validate(drop),
+        # a later ranking may have taken it back
+        drop=None if drop is None or candidate.dropped_in_round is None else Drop.model_validate(drop),
         criteria=_criterion_means(search),
         held_out_criteria=_criterion_means(held_out),
     )

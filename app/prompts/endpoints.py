@@ -13,6 +13,7 @@ from app.prompts.diff_schemas import PromptDiff
 from app.prompts.exporting import export_version
 from app.prompts.schemas import (
     LABEL_PATTERN,
+    LabelList,
     LabelMoveList,
     LabelMoveObject,
     LabelObject,
@@ -133,6 +134,21 @@ async def export(
     """One version as a bundle, as OpenAI messages, as the state of a DSPy predictor, or for promptfoo."""
     version = await PromptService(resources).version(model, version_id)
     return export_version(version, wanted, every_example=examples == "all")
+
+
+@router.get("/{model:path}/labels")
+async def list_labels(
+    model: str,
+    resources: CurrentResources,
+    _: OptimizingPrincipal,
+    after: Annotated[
+        str | None, Query(max_length=64, description="Only those after this one, by name")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+) -> LabelList:
+    """Where a model's labels point now, and the last move of each."""
+    found = await PromptService(resources).labels(model, after=after, limit=limit + 1)
+    return LabelList(data=found[:limit], has_more=len(found) > limit)
 
 
 @router.put("/{model:path}/labels/{label}")

@@ -146,6 +146,21 @@ class LabelMoveObject(BaseModel):
     undoes: int | None = None
 
 
+class CurrentLabel(LabelObject):
+    """Where a label points now, with the number of that version, and the move that brought it there."""
+
+    number: int
+    last_move: LabelMoveObject
+
+
+class LabelList(BaseModel):
+    """A model's labels, by name; ``has_more`` says to ask again ``after`` the last one."""
+
+    object: Literal["list"] = "list"
+    data: list[CurrentLabel]
+    has_more: bool = False
+
+
 class LabelMoveList(BaseModel):
     """Moves of a model's labels, newest first; ``has_more`` says to ask again ``before`` the last id."""
 

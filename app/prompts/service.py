@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from app.errors import ApiError, not_found
 from app.prompts.schemas import (
+    CurrentLabel,
     LabelMoveObject,
     LabelObject,
     MoveLabel,
@@ -15,6 +16,7 @@ from app.prompts.schemas import (
 from app.resources import Resources
 from store.errors import NotFoundError
 from store.records.prompts import LabelMoveDraft, LabelRecord, PromptVersionRecord
+from store.repositories.label_states import LabelStateRepository
 from store.repositories.prompts import ANYTHING
 
 PRODUCTION = "production"
@@ -142,6 +144,27 @@ class PromptService:
         """Let what was moved be served from here on."""
         self._resources.labelled.invalidate(model)
         await self._resources.release_control.book.refresh()
+
+    async def labels(self, model: str, *, after: str | None, limit: int) -> list[CurrentLabel]:
+        """Where the labels of a model point now: those ``after`` one of them by name, ``limit`` at most.
+
+        Raises:
+            ApiError: 404, there is no such target and it has no labels.
+        """
+        found = await LabelStateRepository(self._resources.database).of(model, after=after, limit=limit)
+        if not found:
+            self._refuse_unknown(model)
+        return [
+            CurrentLabel(
+                model=model,
+                label=state.label.label,
+                version=state.label.version_id,
+                moved_at=state.label.moved_at,
+                number=state.number,
+                last_move=LabelMoveObject.model_validate(asdict(state.last_move)),
+            )
+            for state in found
+        ]
 
     async def history(self, model: str, *, before: int | None, limit: int) -> list[LabelMoveObject]:
         """The audit log of a model's labels, newest first: moves ``before`` one of them, ``limit`` at most.

@@ -95,6 +95,15 @@ class LabelMoveRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelState:
+    """Where a label points, with that version's number, and the move that brought it there."""
+
+    label: LabelRecord
+    number: int
+    last_move: LabelMoveRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServedVersion:
     """The version that stands for a model; ``labelled`` is False where it is merely the newest."""
 

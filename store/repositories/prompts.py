@@ -187,7 +187,7 @@ class PromptRepository:
         if model is not None:
             statement = statement.where(PromptLabel.model == model)
         async with self._db.read() as session:
-            return tuple(_label(row) for row in await session.scalars(statement))
+            return tuple(to_label(row) for row in await session.scalars(statement))
 
     async def move_label(
         self,
@@ -222,7 +222,7 @@ class PromptRepository:
                     f"not to {expected or 'no version'}"
                 )
             if current is not None and held == move.version_id:
-                return _label(current)
+                return to_label(current)
             await transaction.execute(
                 insert(LabelMove).values(
                     model=move.model,
@@ -233,7 +233,7 @@ class PromptRepository:
                     reason=move.reason,
                 )
             )
-            return _label(await self._point(transaction, move, is_new=current is None))
+            return to_label(await self._point(transaction, move, is_new=current is None))
 
     async def undo_move(
         self, model: str, label: str, *, move_id: int | None, actor: str, reason: str
@@ -279,7 +279,7 @@ class PromptRepository:
                 undoes=last.id,
                 removes=last.from_version is None,
             )
-            undoing = _move((await transaction.scalars(made.returning(LabelMove))).one())
+            undoing = to_move((await transaction.scalars(made.returning(LabelMove))).one())
             await self._restore(transaction, undoing)
             return undoing
 
@@ -306,7 +306,7 @@ class PromptRepository:
         if label is not None:
             statement = statement.where(LabelMove.label == label)
         async with self._db.read() as session:
-            return tuple(_move(row) for row in await session.scalars(statement))
+            return tuple(to_move(row) for row in await session.scalars(statement))
 
     async def _add_bank(self, session: Session, bank_id: str, examples: tuple[JsonObject, ...]) -> None:
         await self._db.serialise(session, f"example_banks:{bank_id}")
@@ -363,11 +363,13 @@ def _version(row: PromptVersion) -> PromptVersionRecord:
     )
 
 
-def _label(row: PromptLabel) -> LabelRecord:
+def to_label(row: PromptLabel) -> LabelRecord:
+    """A row as a value."""
     return LabelRecord(model=row.model, label=row.label, version_id=row.version_id, moved_at=row.moved_at)
 
 
-def _move(row: LabelMove) -> LabelMoveRecord:
+def to_move(row: LabelMove) -> LabelMoveRecord:
+    """A row as a value."""
     return LabelMoveRecord(
         id=row.id,
         model=row.model,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select, tuple_
 
-from store.connections import Database
+from store.connections import Database, Session
 from store.errors import NotFoundError
 from store.json_values import JsonObject
 from store.models.candidate import Candidate
@@ -14,6 +14,7 @@ from store.models.optimization_event import OptimizationEvent
 from store.models.optimization_round import OptimizationRound
 from store.records.progress import CandidateRecord, EvaluationRecord, RoundRecord
 
+_DROPPED = "candidate_dropped"
 _MOST_KEYS = 5_000
 """That one statement asks for: databases bound the parameters of one."""
 
@@ -149,6 +150,11 @@ class SearchTreeRepository:
                 found |= {row[0]: row[1] for row in await session.execute(statement)}
         return found
 
+    async def drops(self, optimization_id: str) -> dict[str, JsonObject]:
+        """By candidate, the body of the last event that says why a race has dropped it."""
+        async with self._db.read() as session:
+            return await read_drops(session, optimization_id)
+
     async def candidate(self, optimization_id: str, candidate_id: str) -> CandidateRecord | None:
         """One candidate, or None."""
         async with self._db.read() as session:
@@ -206,6 +212,16 @@ class SearchTreeRepository:
                 statement = statement.where(tuple_(Evaluation.round, Evaluation.key) > (seen.round, seen.key))
             rows = await session.scalars(statement.order_by(Evaluation.round, Evaluation.key).limit(limit))
             return tuple(_evaluation(row) for row in rows)
+
+
+async def read_drops(session: Session, optimization_id: str) -> dict[str, JsonObject]:
+    """As ``SearchTreeRepository.drops``, in a transaction that is open."""
+    bodies = await session.scalars(
+        select(OptimizationEvent.body)
+        .where(OptimizationEvent.optimization_id == optimization_id, OptimizationEvent.type == _DROPPED)
+        .order_by(OptimizationEvent.seq)
+    )
+    return {str(body["candidate_id"]): body for body in bodies}
 
 
 def _round(row: OptimizationRound) -> RoundRecord:

@@ -5,9 +5,12 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
+from benchmarks.dashboard_fill import Extent, LargeJob, claim, end_job
+from store.progress import ProgressLog
 from tests.browser.browser import Watched, watched
 from tests.browser.service import HOSTILE, CutStreams, Running, running_service
 
+EXTENT = Extent(candidates=60, rounds=6, rollouts=3)
 ENDED = '#job[data-stream="ended"][data-status="succeeded"]'
 
 
@@ -71,11 +74,21 @@ async def test_no_event_is_lost_or_doubled_however_often_the_connection_breaks(
         cutting.append(CutStreams(app, pieces=20))  # type: ignore[arg-type]
         return cutting[-1]
 
-    async with running_service(sqlite_url, wrap=cut) as service, watched(browser, service.url) as tab:
+    async with (
+        running_service(sqlite_url, wrap=cut, jobs={"max_running": 0}) as service,
+        watched(browser, service.url) as tab,
+    ):
         tab.expect_complaint("ERR_|Failed to load")
-        job = await service.queue(budget={"calls": 100}, held_out=0)
+        job = await service.queue()
+        lease = await claim(service.resources)
         await tab.open(f"/dashboard/jobs/{job}")
-        await tab.page.wait_for_selector(ENDED)
+        await tab.page.wait_for_selector('#job[data-stream="live"]')
+        log, recorded = ProgressLog(service.resources.database), LargeJob(EXTENT)
+        await log.record(lease, recorded.first())
+        for number in range(1, EXTENT.rounds + 1):
+            await log.record(lease, recorded.round(number))
+        await end_job(service.resources, lease)
+        await tab.page.wait_for_selector('#job[data-stream="ended"]')
         assert cutting[0].cut > 1
         tree = (await service.read(f"/v1/optimizations/{job}/candidates"))["data"]
         more = tab.page.locator("#more-candidates")

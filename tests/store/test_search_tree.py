@@ -100,6 +100,14 @@ async def test_criteria_are_summed_by_round_and_by_candidate(database: Database)
     ]
     assert told(await means.by_round(job, limit=10)) == everything
     assert told(await means.by_round(job, phase="search", limit=1)) == everything[1:2]
+    together = await means.by_round(job, phase="search", columns=1, limit=10)
+    assert [
+        (item.round, item.last_round, item.criterion, item.mean, item.evaluations) for item in together
+    ] == [
+        (1, 1, "Clarity", 3.25, 2),
+        (1, 2, "Depth", 2.5, 2),
+    ]
+    assert told(await means.by_round(job, columns=3, limit=10)) == everything
     of = await means.of_candidates(job, ["a", "c"], phase="search")
     assert told(of) == [
         ("a", "search", 1, "Clarity", 4.0, 1),

@@ -1,24 +1,30 @@
 /* The table of candidates, and the one that is looked at: its prompt, what changed, where it comes from. */
 
+import { CandidateTexts } from "./candidate_texts.js";
 import { badge, count, element, reward } from "./elements.js";
+import { notifyError } from "./notices.js";
 import { fate, mean } from "./search_state.js";
 import { diffElement } from "./word_diff.js";
 
 const STEP = 25;
+const LATEST_ANCESTORS = 12;
 
 export class CandidateView {
   #shown = STEP;
   #state;
+  #texts;
+  #askForMore;
   #onChosen;
+  #turn = 0;
   chosen = null;
 
-  constructor(state, onChosen) {
+  /* askForMore(count) has to add so many of the best to the state at least, as far as there are. */
+  constructor(path, state, { askForMore, onChosen }) {
     this.#state = state;
+    this.#texts = new CandidateTexts(path);
+    this.#askForMore = askForMore;
     this.#onChosen = onChosen;
-    document.getElementById("more-candidates").addEventListener("click", () => {
-      this.#shown += STEP;
-      this.showTable();
-    });
+    document.getElementById("more-candidates").addEventListener("click", () => this.#showMore());
     for (const input of document.querySelectorAll('input[name="against"]')) input.addEventListener("change", () => this.#showPrompt());
   }
 
@@ -28,7 +34,7 @@ export class CandidateView {
     const focused = document.activeElement?.dataset?.candidate;
     body.replaceChildren(...ranked.slice(0, this.#shown).map((one) => this.#row(one)));
     if (focused) body.querySelector(`[data-candidate="${CSS.escape(focused)}"]`)?.focus();
-    const left = ranked.length - this.#shown;
+    const left = this.#state.total - this.#shown;
     const more = document.getElementById("more-candidates");
     more.hidden = left <= 0;
     more.textContent = `Show ${Math.min(STEP, left)} more of ${count(left)}`;
@@ -43,6 +49,20 @@ export class CandidateView {
     this.#showPrompt();
     this.#onChosen(id);
     if (!quietly) section.focus();
+  }
+
+  async #showMore() {
+    const more = document.getElementById("more-candidates");
+    more.disabled = true;
+    try {
+      await this.#askForMore(this.#shown + STEP);
+      this.#shown += STEP;
+      this.showTable();
+    } catch (error) {
+      notifyError(error);
+    } finally {
+      more.disabled = false;
+    }
   }
 
   #row(one) {
@@ -61,24 +81,35 @@ export class CandidateView {
     );
   }
 
-  #showPrompt() {
+  async #showPrompt() {
+    const turn = (this.#turn += 1);
     const one = this.#state.candidates.get(this.chosen);
     if (!one) return;
     document.getElementById("chosen-title").textContent = `Candidate ${one.id}`;
-    const against = document.querySelector('input[name="against"]:checked').value;
-    const other = { parent: this.#state.candidates.get(one.parent)?.prompt, seed: this.#state.seedPrompt, none: null }[against];
-    document.getElementById("chosen-prompt").replaceChildren(diffElement(other ?? one.prompt ?? "", one.prompt ?? ""));
-    document.getElementById("chosen-rationale").textContent = one.rationale ? `Why it was written: ${one.rationale}` : "";
     this.#showLineage(one.id);
+    const against = document.querySelector('input[name="against"]:checked').value;
+    try {
+      const seed = this.#state.lineage(one.id).at(-1).id;
+      const other = this.#texts.of({ parent: one.parent, seed: seed === one.id ? null : seed, none: null }[against]);
+      const [mine, theirs] = await Promise.all([this.#texts.of(one.id), other]);
+      if (turn !== this.#turn) return;
+      document.getElementById("chosen-prompt").replaceChildren(diffElement(theirs?.prompt ?? mine.prompt, mine.prompt));
+      document.getElementById("chosen-rationale").textContent = mine.rationale ? `Why it was written: ${mine.rationale}` : "";
+    } catch (error) {
+      notifyError(error);
+    }
   }
 
+  /* From the first prompt on; of a long line the middle is left out. */
   #showLineage(id) {
-    let inner = null;
-    for (const one of this.#state.lineage(id)) {
+    const line = this.#state.lineage(id).reverse();
+    const cut = line.length - LATEST_ANCESTORS - 1;
+    const shown = cut > 0 ? [line[0], ...line.slice(cut + 1)] : line;
+    const rows = shown.map((one) => {
       const { text, why } = fate(one, this.#state);
-      const line = `${one.id} \u00b7 round ${one.round} \u00b7 reward ${reward(one.reward ?? mean(one))} \u00b7 ${text}${why ? ` (${why})` : ""}`;
-      inner = element("ol", {}, element("li", {}, line, inner));
-    }
-    document.getElementById("chosen-lineage").replaceChildren(inner ?? "");
+      return element("li", {}, `${one.id} \u00b7 round ${one.round} \u00b7 reward ${reward(one.reward ?? mean(one))} \u00b7 ${text}${why ? ` (${why})` : ""}`);
+    });
+    if (cut > 0) rows.splice(1, 0, element("li", { class: "muted" }, `${count(cut)} more between them`));
+    document.getElementById("chosen-lineage").replaceChildren(element("ol", {}, ...rows));
   }
 }

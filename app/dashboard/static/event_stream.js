@@ -24,10 +24,22 @@ export class EventReader {
   }
 }
 
-/* Calls onEvents with lists of events until the job's last one; onState with "live", "waiting" or "ended".
-   Rejects where the service refuses, for a reason that no further try changes. */
-export async function follow(path, { onEvents, onState, signal }) {
-  let seen = 0;
+/* Resolves to what ask gives, tried again as long as the service cannot be reached or is not well. */
+export async function persistently(ask) {
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error.status >= 400 && error.status < 500) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+/* Calls onEvents with lists of events after the one numbered after, until the job's last one; onState with "live",
+   "waiting" or "ended". Rejects where the service refuses, for a reason that no further try changes. */
+export async function follow(path, { after = 0, onEvents, onState, signal }) {
+  let seen = after;
   let wait = FIRST_WAIT_MS;
   while (!signal?.aborted) {
     try {

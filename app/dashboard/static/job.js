@@ -1,8 +1,8 @@
-/* The page of a job: follows its events, and draws what they add up to a few times a second at most. */
+/* The page of a job: what the service knows of it, then its events, drawn a few times a second at most. */
 
 import { get } from "./api.js";
 import { CandidateView } from "./candidates.js";
-import { follow } from "./event_stream.js";
+import { follow, persistently } from "./event_stream.js";
 import { offerActions } from "./job_actions.js";
 import { showBest, showGate, showHeat, showTree } from "./job_charts.js";
 import { showProgress } from "./job_progress.js";
@@ -12,36 +12,70 @@ import { SearchState } from "./search_state.js";
 
 const DRAW_MS = 400;
 const ASK_MS = 2500;
+const AT_ONCE = 400;
+const HEAT_COLUMNS = 24;
+const HEAT_REST = 5;
 const FINAL = ["succeeded", "failed", "cancelled"];
 
 const page = document.getElementById("job");
 const path = `/v1/optimizations/${encodeURIComponent(page.dataset.id)}`;
-const state = new SearchState(page.dataset.seedPrompt);
 const rollouts = new Rollouts(path);
-const view = new CandidateView(state, showRollouts);
+let state = null;
+let view = null;
+let known = AT_ONCE;
 let drawn = { rounds: -1, candidates: -1, gate: null };
+const heat = { rounds: -1, freeAt: 0, isBusy: false };
 let isWaiting = false;
 let status = page.dataset.status;
 
 function showRollouts() {
   const which = document.querySelector('input[name="rollouts"]:checked').value;
   if (which === "unscored") rollouts.show({ unscored: "true" });
-  else if (view.chosen) rollouts.show({ candidate_id: view.chosen });
+  else if (view?.chosen) rollouts.show({ candidate_id: view.chosen });
 }
 
 for (const input of document.querySelectorAll('input[name="rollouts"]')) input.addEventListener("change", showRollouts);
 
+async function askForMore(count) {
+  while (known < Math.min(count, state.total)) {
+    state.add(await get(`${path}/tree?limit=${AT_ONCE}&skip=${known}`));
+    known += AT_ONCE;
+  }
+}
+
+async function askForUnknown() {
+  if (!state.unknown.size) return;
+  const names = [...state.unknown].slice(0, 100).map((id) => `candidate_id=${encodeURIComponent(id)}`);
+  state.add(await get(`${path}/tree?limit=0&${names.join("&")}`));
+}
+
+/* A large job's criteria take the service a while: the longer, the less often they are asked for. */
+async function redrawHeat() {
+  if (heat.isBusy || heat.rounds === state.rounds.length) return;
+  heat.isBusy = true;
+  const wait = heat.freeAt - performance.now();
+  if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+  const began = performance.now();
+  heat.rounds = state.rounds.length;
+  try {
+    showHeat((await get(`${path}/criteria?phase=search&columns=${HEAT_COLUMNS}`)).data);
+  } finally {
+    heat.freeAt = performance.now() + HEAT_REST * (performance.now() - began);
+    heat.isBusy = false;
+  }
+  redrawHeat().catch(notifyError);
+}
+
 async function redraw() {
   isWaiting = false;
-  view.showTable();
   const before = drawn;
-  drawn = { rounds: state.rounds.length, candidates: state.candidates.size, gate: state.gate };
   try {
+    await askForUnknown();
+    view.showTable();
+    drawn = { rounds: state.rounds.length, candidates: state.candidates.size, gate: state.gate };
+    redrawHeat().catch(notifyError);
     if (state.gate && state.gate !== before.gate) await showGate(state.gate, state.judge);
-    if (drawn.rounds !== before.rounds) {
-      await showBest(state);
-      showHeat((await get(`${path}/criteria?phase=search`)).data);
-    }
+    if (drawn.rounds !== before.rounds) await showBest(state);
     if (drawn.rounds !== before.rounds || drawn.candidates !== before.candidates) await showTree(state);
   } catch (error) {
     notifyError(error);
@@ -49,7 +83,7 @@ async function redraw() {
 }
 
 function redrawSoon() {
-  if (isWaiting) return;
+  if (isWaiting || !state) return;
   isWaiting = true;
   setTimeout(redraw, DRAW_MS);
 }
@@ -70,21 +104,31 @@ async function keepAsking() {
   if (!FINAL.includes(status)) setTimeout(keepAsking, ASK_MS);
 }
 
+function show(events) {
+  for (const event of events) state.apply(event);
+  page.dataset.seen = String(state.seq);
+  redrawSoon();
+}
+
+function showStream(now) {
+  page.dataset.stream = now;
+  if (now === "ended") askForProgress().catch(notifyError);
+}
+
+async function begin() {
+  state = new SearchState(await persistently(() => get(`${path}/tree?limit=${AT_ONCE}`)));
+  view = new CandidateView(path, state, { askForMore, onChosen: showRollouts });
+  page.dataset.seen = String(state.seq);
+  await Promise.all([
+    redraw(),
+    state.phase === "finished" ? showStream("ended") : follow(`${path}/events`, { after: state.seq, onEvents: show, onState: showStream }),
+  ]);
+}
+
 offerActions(path, (job) => showProgress(job));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawn = { rounds: -1, candidates: -1, gate: null };
   redrawSoon();
 });
-
 keepAsking().catch(notifyError);
-follow(`${path}/events`, {
-  onEvents: (events) => {
-    for (const event of events) state.apply(event);
-    page.dataset.seen = String(events.at(-1).seq);
-    redrawSoon();
-  },
-  onState: (now) => {
-    page.dataset.stream = now;
-    if (now === "ended") askForProgress().catch(notifyError);
-  },
-}).catch(notifyError);
+begin().catch(notifyError);

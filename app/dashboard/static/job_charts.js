@@ -2,15 +2,18 @@
 
 import { colour, draw, plain } from "./charts.js";
 import { count, element, reward, table } from "./elements.js";
-import { fate, mean } from "./search_state.js";
+import { fate, inOrder, mean } from "./search_state.js";
 
 const MOST_POINTS = 400;
+const MOST_ROWS = 100;
+const MOST_TICKS = 20;
 const LEVELS = 5;
 
 export async function showBest(state) {
   const rounds = state.rounds.filter((one) => one.reward !== null);
-  const rows = rounds.map((one) => [`Round ${one.round}`, count(one.calls), one.best, reward(one.reward)]);
-  document.getElementById("best-table").replaceChildren(table("Best reward over calls", ["Round", "Calls", "Leader", "Reward"], rows));
+  const rows = rounds.slice(-MOST_ROWS).map((one) => [`Round ${one.round}`, count(one.calls), one.best, reward(one.reward)]);
+  const told = rounds.length > MOST_ROWS ? element("p", { class: "muted" }, `The last ${MOST_ROWS} rounds.`) : "";
+  document.getElementById("best-table").replaceChildren(told, table("Best reward over calls", ["Round", "Calls", "Leader", "Reward"], rows));
   await draw(
     document.getElementById("best-chart"),
     [
@@ -37,16 +40,16 @@ export async function showTree(state) {
     for (const above of state.lineage(one.id)) drawn.add(above);
   }
   const nodes = [...drawn];
-  const left = state.candidates.size - nodes.length;
+  const left = state.total - nodes.length;
   document.getElementById("tree-hint").textContent =
-    "Each point is a prompt, joined to the one that it was written from." + (left > 0 ? ` ${count(nodes.length)} of ${count(state.candidates.size)} are drawn: the best of those that were tried.` : "");
+    "Each point is a prompt, joined to the one that it was written from." + (left > 0 ? ` ${count(nodes.length)} of ${count(state.total)} are drawn: the best of those that were tried.` : "");
   const base = Math.min(...nodes.map((one) => one.reward ?? mean(one) ?? Infinity));
   const floor = Number.isFinite(base) ? base : 1;
   const spread = new Map();
-  for (const one of [...nodes].sort((a, b) => a.order - b.order)) spread.set(one.round, (spread.get(one.round) ?? 0) + 1);
+  for (const one of [...nodes].sort(inOrder)) spread.set(one.round, (spread.get(one.round) ?? 0) + 1);
   const seen = new Map();
   const place = new Map();
-  for (const one of [...nodes].sort((a, b) => a.order - b.order)) {
+  for (const one of [...nodes].sort(inOrder)) {
     const at = seen.get(one.round) ?? 0;
     seen.set(one.round, at + 1);
     const shift = spread.get(one.round) > 1 ? (at / (spread.get(one.round) - 1) - 0.5) * 0.5 : 0;
@@ -80,7 +83,7 @@ export async function showTree(state) {
         },
       },
     ],
-    { xaxis: { title: { text: "round" }, dtick: 1, zeroline: false }, yaxis: { title: { text: "reward" } }, hovermode: "closest" },
+    { xaxis: { title: { text: "round" }, tickformat: "d", zeroline: false, ...(spread.size > MOST_TICKS ? {} : { dtick: 1 }) }, yaxis: { title: { text: "reward" } }, hovermode: "closest" },
   );
 }
 
@@ -91,9 +94,11 @@ export function showHeat(items) {
     return;
   }
   const rounds = [...new Set(items.map((item) => item.round))].sort((a, b) => a - b);
+  const last = new Map(items.map((item) => [item.round, item.last_round]));
+  const title = (round) => (last.get(round) === round ? `Round ${round}` : `Rounds ${round} to ${last.get(round)}`);
   const criteria = [...new Set(items.map((item) => item.criterion))].sort();
   const found = new Map(items.map((item) => [`${item.round} ${item.criterion}`, item]));
-  const head = element("tr", {}, element("th", { scope: "col" }, "Criterion"), ...rounds.map((round) => element("th", { scope: "col" }, `Round ${round}`)));
+  const head = element("tr", {}, element("th", { scope: "col" }, "Criterion"), ...rounds.map((round) => element("th", { scope: "col" }, title(round))));
   const rows = criteria.map((criterion) =>
     element(
       "tr",

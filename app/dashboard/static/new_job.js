@@ -16,7 +16,7 @@ function asNumber(name, factor = 1) {
 }
 
 function wanted() {
-  const { target, preset, source, lines, seed_prompt, label, name } = form.elements;
+  const { target, preset, source, lines, set, bank, seed_prompt, label, name } = form.elements;
   const body = {
     target: target.value,
     preset: preset.value,
@@ -30,7 +30,8 @@ function wanted() {
     label: label.value.trim() || null,
   };
   if (source.value === "lines") body.queries = lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
-  else body.queries = { dataset: source.value };
+  else body.queries = { dataset: source.value === "older" ? set.value.trim() : source.value };
+  if (bank.value) body.examples = bank.value === "none" ? [] : { bank: bank.value };
   if (seed_prompt.value.trim()) body.seed_prompt = seed_prompt.value;
   if (name.value.trim()) body.name = name.value.trim();
   return body;
@@ -95,8 +96,13 @@ async function estimate() {
   }
 }
 
-form.addEventListener("input", () => {
+function showFields() {
   document.getElementById("lines-field").hidden = form.elements.source.value !== "lines";
+  document.getElementById("set-field").hidden = form.elements.source.value !== "older";
+}
+
+form.addEventListener("input", () => {
+  showFields();
   clearTimeout(timer);
   timer = setTimeout(estimate, REST_MS);
 });
@@ -117,4 +123,5 @@ form.addEventListener("submit", async (event) => {
   }
 });
 
+showFields();
 estimate();

@@ -1,7 +1,7 @@
 /* The playground: one question to two or three versions at once, and a vote on their answers. */
 
 import { Answer } from "./answer.js";
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 import { element } from "./elements.js";
 import { notifyError } from "./notices.js";
 
@@ -20,15 +20,40 @@ function shuffled(items) {
   return found;
 }
 
+const sidesOf = (place) => [...place.querySelectorAll("select[name=side]")];
+const numberOf = (select) => select.parentElement.querySelector("input[name=number]");
+
+/* What a side has chosen; a version that is named by its number is looked up. */
+async function chosen(model, select) {
+  if (select.value !== "number") return { value: select.value, title: select.selectedOptions[0].textContent };
+  const path = model.split("/").map(encodeURIComponent).join("/");
+  const { id, number } = await get(`/v1/prompts/${path}/versions/${encodeURIComponent(numberOf(select).value)}`);
+  return { value: `version:${id}`, title: `Version ${number}` };
+}
+
+function offerNumber(select) {
+  const input = numberOf(select);
+  input.hidden = select.value !== "number";
+  input.disabled = input.hidden;
+}
+
 async function ask() {
   asking?.abort();
   const round = new AbortController();
   asking = round;
   const fields = new FormData(form);
   const isBlind = fields.get("blind") !== null;
-  const sides = [...form.querySelectorAll("select[name=side]")]
-    .filter((select) => select.value)
-    .map((select) => ({ value: select.value, title: select.selectedOptions[0].textContent }));
+  const { model } = form.dataset;
+  const problem = form.querySelector(".problem");
+  problem.textContent = "";
+  let sides;
+  try {
+    sides = await Promise.all(sidesOf(form).filter((select) => select.value).map((select) => chosen(model, select)));
+  } catch (error) {
+    problem.textContent = error.message;
+    return;
+  }
+  if (asking !== round) return;
   places.replaceChildren();
   vote.hidden = true;
   answers = (isBlind ? shuffled(sides) : sides).map(
@@ -39,7 +64,6 @@ async function ask() {
     },
   );
   document.getElementById("stop").hidden = false;
-  const { model } = form.dataset;
   question = fields.get("question");
   judge.hidden = true;
   await Promise.all(answers.map((answer) => answer.run(model, question, isBlind, round.signal)));
@@ -125,6 +149,10 @@ form?.addEventListener("submit", (event) => {
   event.preventDefault();
   ask();
 });
+for (const select of form ? sidesOf(form) : []) {
+  select.addEventListener("change", () => offerNumber(select));
+  offerNumber(select);
+}
 form?.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });

@@ -1,22 +1,46 @@
-/* What a job's events add up to: candidates and their fates, rounds, counts. Nothing here draws. */
+/* What a search has come to: what the service knows of it at a glance, and the events since. Nothing here draws. */
 
 const HELD_OUT_ROUND = -1;
 
 export class SearchState {
   candidates = new Map();
-  rounds = [];
-  leader = null;
-  phase = "queued";
-  unscored = 0;
-  failures = [];
-  gate = null;
-  judge = null;
+  unknown = new Set();
 
-  constructor(seedPrompt) {
-    this.seedPrompt = seedPrompt;
+  constructor(tree) {
+    this.seq = tree.seq;
+    this.phase = tree.phase;
+    this.leader = tree.leader_id;
+    this.rounds = tree.rounds.map((one) => ({ round: one.round, best: one.best_candidate_id, reward: one.reward, calls: one.calls }));
+    this.gate = tree.gate;
+    this.judge = tree.judge;
+    this.total = 0;
+    this.add(tree);
+  }
+
+  /* Candidates as the service knew them at the event tree.seq; those that events have changed since stay. */
+  add(tree) {
+    this.total = Math.max(this.total, tree.candidates);
+    for (const node of tree.data) {
+      const one = this.candidates.get(node.id);
+      if (one && one.at > tree.seq) continue;
+      this.unknown.delete(node.id);
+      const drop = node.drop ?? {};
+      this.candidates.set(node.id, {
+        id: node.id,
+        at: tree.seq,
+        parent: node.parent_id,
+        round: node.round,
+        reward: node.reward,
+        judged: node.evaluations,
+        scored: node.evaluations - node.unscored,
+        sum: (node.mean ?? 0) * (node.evaluations - node.unscored),
+        dropped: node.dropped_in_round === null ? null : { round: node.dropped_in_round, reason: drop.reason ?? null, leader: drop.leader_id, pairs: drop.pairs, difference: drop.difference },
+      });
+    }
   }
 
   apply(event) {
+    this.seq = event.seq;
     this[`_${event.type}`]?.(event);
   }
 
@@ -31,57 +55,58 @@ export class SearchState {
   ranked() {
     const worth = (one) => one.reward ?? mean(one) ?? -Infinity;
     return [...this.candidates.values()].sort(
-      (a, b) => (b.id === this.leader) - (a.id === this.leader) || worth(b) - worth(a) || a.order - b.order,
+      (a, b) => (b.id === this.leader) - (a.id === this.leader) || worth(b) - worth(a) || inOrder(a, b),
     );
   }
 
-  _candidate(id, more = {}) {
+  /* One whom nothing is known of yet but for an event is asked for; until then it counts from zero. */
+  _change(event, id, changed) {
     let one = this.candidates.get(id);
     if (!one) {
-      one = { id, parent: null, round: 0, prompt: null, rationale: "", reward: null, dropped: null, kept: [], sum: 0, scored: 0, judged: 0, heldOutSum: 0, heldOut: 0, order: this.candidates.size };
+      one = { id, at: 0, parent: null, round: 0, reward: null, dropped: null, sum: 0, scored: 0, judged: 0 };
       this.candidates.set(id, one);
+      this.unknown.add(id);
     }
-    return Object.assign(one, more);
+    if (event.seq <= one.at) return;
+    one.at = event.seq;
+    Object.assign(one, typeof changed === "function" ? changed(one) : changed);
   }
 
-  _search_started({ candidate_id }) {
+  _search_started(event) {
     this.phase = "search";
-    this.leader ??= candidate_id;
-    this._candidate(candidate_id, { prompt: this.seedPrompt });
+    this.leader ??= event.candidate_id;
+    this._change(event, event.candidate_id, {});
   }
 
   _candidate_proposed(event) {
-    this._candidate(event.candidate_id, {
-      parent: event.parent_id,
-      round: event.round,
-      prompt: event.system_prompt,
-      rationale: event.rationale,
-    });
+    this.total += 1;
+    this._change(event, event.candidate_id, { parent: event.parent_id, round: event.round });
+    this.unknown.delete(event.candidate_id);
   }
 
-  _candidate_kept({ candidate_id, round, reason }) {
-    this._candidate(candidate_id).kept.push({ round, reason });
+  _candidate_dropped(event) {
+    const { round, reason, leader_id: leader, pairs, difference } = event;
+    this._change(event, event.candidate_id, { dropped: { round, reason, leader, pairs, difference } });
   }
 
-  _candidate_dropped({ candidate_id, round, reason, leader_id, pairs, difference }) {
-    this._candidate(candidate_id, { dropped: { round, reason, leader: leader_id, pairs, difference } });
+  _evaluation_finished(event) {
+    if (event.round === HELD_OUT_ROUND) return;
+    const { reward } = event;
+    this._change(event, event.candidate_id, (one) => ({
+      judged: one.judged + 1,
+      scored: one.scored + (reward !== null),
+      sum: one.sum + (reward ?? 0),
+    }));
   }
 
-  _proposal_failed({ round, parent_id, reason }) {
-    this.failures.push({ round, parent: parent_id, reason });
-  }
-
-  _evaluation_finished({ candidate_id, round, reward }) {
-    const one = this._candidate(candidate_id);
-    const isHeldOut = round === HELD_OUT_ROUND;
-    if (reward === null) this.unscored += 1;
-    else if (isHeldOut) Object.assign(one, { heldOutSum: one.heldOutSum + reward, heldOut: one.heldOut + 1 });
-    else Object.assign(one, { sum: one.sum + reward, scored: one.scored + 1 });
-    if (!isHeldOut) one.judged += 1;
-  }
-
-  _round_finished({ round, ranking, progress }) {
-    for (const { candidate_id, reward } of ranking) if (reward !== null) this._candidate(candidate_id, { reward });
+  _round_finished(event) {
+    const { round, ranking, progress } = event;
+    for (const { candidate_id: id, reward, kept } of ranking) {
+      this._change(event, id, (one) => ({
+        reward: reward ?? one.reward,
+        dropped: kept ? null : (one.dropped ?? { round, reason: null }),
+      }));
+    }
     const best = ranking[0];
     if (best) this.leader = best.candidate_id;
     this.rounds.push({ round, best: best?.candidate_id ?? null, reward: best?.reward ?? null, calls: progress?.calls ?? null });
@@ -108,6 +133,11 @@ export class SearchState {
   }
 }
 
+/* In the order in which a search has written them. */
+export function inOrder(a, b) {
+  return a.round - b.round || a.id.length - b.id.length || (a.id < b.id ? -1 : 1);
+}
+
 export function mean(one) {
   return one.scored ? one.sum / one.scored : null;
 }
@@ -121,5 +151,5 @@ export function fate(one, { leader, phase }) {
   }
   const { round, reason, leader: beater, pairs, difference } = one.dropped;
   const gap = typeof difference === "number" ? `, ${difference.toFixed(2)} on ${pairs} ${pairs === 1 ? "query" : "queries"}` : "";
-  return { text: `dropped in round ${round}`, kind: "", why: `${reason}${beater ? ` against ${beater}` : ""}${gap}` };
+  return { text: `dropped in round ${round}`, kind: "", why: reason ? `${reason}${beater ? ` against ${beater}` : ""}${gap}` : null };
 }
