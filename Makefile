@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 CLIENTS := $(VENV)-clients/.installed
+TINY := $(VENV)-vllm/tiny/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve migrate test client-tests embeddings-tests vllm-tests browser-tests screenshots check format pins vllm-pins bench clean
+.PHONY: help demo demo-vllm serve migrate test client-tests embeddings-tests vllm-tests browser-tests screenshots check format pins vllm-pins bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -26,6 +27,12 @@ $(CLIENTS): requirements/clients.txt requirements/clients.sh tests/clients/packa
 
 demo: $(RUNTIME) ## Search a better prompt on the simulated backend, then ask through it (about a minute)
 	$(BIN)/drpo demo
+
+demo-vllm: $(RUNTIME) ## The same demo with a tiny model on a real vLLM on the CPU as target: plumbing and babble (needs a torch wheel at hand)
+	sh requirements/vllm.sh "$(PYTHON)" $(VENV)-vllm
+	[ -f $(TINY)/adapter/adapter_config.json ] || $(VENV)-vllm/bin/python tests/vllm/tiny_model.py $(TINY)
+	DRPO_VLLM__COMMAND=$(abspath $(VENV)-vllm)/bin/vllm DRPO_VLLM__NAME=tiny DRPO_VLLM__ARGUMENTS='["--generation-config", "vllm"]' HF_HUB_OFFLINE=1 \
+		$(BIN)/drpo demo --vllm $(abspath $(TINY))/model
 
 serve: $(RUNTIME) ## Run the service (API and jobs) on its embedded defaults
 	$(BIN)/drpo serve

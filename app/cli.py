@@ -44,6 +44,7 @@ from app.commands.usage import usage
 from app.commands.versions import diff, promote, rollback
 from app.commands.webhooks import app as webhooks_app
 from app.logs import log_for_command
+from app.settings import load_settings
 from optimizer.errors import DrpoError
 from store.errors import StoreError
 
@@ -260,10 +261,19 @@ def chat(
 
 
 @app.command()
-def demo() -> None:
-    """Run a search on the simulated backend and ask through the result; nothing is kept."""
-    log_for_command()
-    status = run_work(run_demo(out()))
+def demo(
+    vllm: Annotated[
+        str | None, typer.Option("--vllm", help="Start vLLM with this model and make it the target")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run a search on the simulated backend and ask through the result; nothing is kept.
+
+    With --vllm the target is a real model. Only the table [vllm] of the configuration is used then.
+    """
+    log_for_command(only_errors_of=("app.vllm.output",))  # vLLM's start is full of warnings
+    server = None if vllm is None else load_settings(config, above={"vllm": {"model": vllm}}).vllm
+    status = run_work(run_demo(out(), server))
     if status != "succeeded":
         raise typer.Exit(_exit_code(status))
     show_next_steps(out(), sys.argv[0])

@@ -99,11 +99,16 @@ def configure_logging(settings: LoggingSettings) -> None:
     _install(writer, settings.level)
 
 
-def log_for_command() -> None:
-    """Log from warnings on, on stderr: stdout belongs to what a command prints."""
+def log_for_command(*, only_errors_of: tuple[str, ...] = ()) -> None:
+    """Log from warnings on, on stderr: stdout belongs to what a command prints.
+
+    Of the loggers ``only_errors_of`` nothing less than an error is shown.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(TextFormatter())
     _install(handler, "WARNING")
+    for name in only_errors_of:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _install(handler: logging.Handler, level: str) -> None:

@@ -1,11 +1,11 @@
-"""``drpo demo``: the whole path on the simulated backend, over HTTP, in less than a minute."""
+"""``drpo demo``: the whole path over HTTP, on simulated models in less than a minute, or on vLLM."""
 
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, omit
 from rich import box
 from rich.console import Console
 from rich.panel import Panel
@@ -13,20 +13,19 @@ from rich.table import Table
 
 from app.chat.headers import UNALIGNED, VERSION_HEADER
 from app.commands.api_client import ApiClient, api_client, open_sdk
+from app.commands.demo_models import DemoModels, models_on_vllm, simulated_models
 from app.commands.evidence import describe_evidence
 from app.commands.optimize import optimize
 from app.commands.progress import JobJson, describe_verdict, print_result
 from app.commands.terminal import plain
-from app.settings import Settings
+from app.vllm_settings import VllmSettings
 from optimizer.concurrency import run_together
 
-TARGET = "simulated-small"
 QUESTION = "Can you check what the euro is worth in dollars right now, and book me a table for two tonight?"
 _SEED = 7
 _HELD_OUT = 30
 _CALLS = 600
 """Search and comparison together: enough for a clear gain, and well under a minute."""
-_LATENCY_MS = 25.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,38 +34,39 @@ class _Answer:
     version: str
 
 
-def demo_settings(folder: Path) -> Settings:
-    """The simulated world with a little latency, on a store in ``folder``."""
-    return Settings.model_validate(
-        {
-            "database": {"url": f"sqlite+aiosqlite:///{folder / 'demo.db'}"},
-            "backends": {
-                "simulated": {
-                    "kind": "simulated",
-                    "simulated": {"latency_ms": _LATENCY_MS, "latency_jitter": 0.3},
-                }
-            },
-        }
-    )
-
-
-async def run_demo(console: Console) -> str:
+async def run_demo(console: Console, vllm: VllmSettings | None = None) -> str:
     """Run it on a store that is deleted afterwards.
+
+    Args:
+        console: where it is shown.
+        vllm: a server to start, whose model becomes the target; by default all models are simulated.
 
     Returns:
         How its job ended: ``succeeded``, ``failed`` or ``cancelled``.
+
+    Raises:
+        InvalidInputError: vLLM cannot be started.
     """
     from app.server import embedded_service  # noqa: PLC0415 - as in ``commands.connection``
+    from app.vllm.opening import open_vllm  # noqa: PLC0415 - the same
 
-    with tempfile.TemporaryDirectory(prefix="drpo-demo-") as folder:
-        async with embedded_service(demo_settings(Path(folder))) as base_url:
-            _introduce(console, base_url)
+    def tell(progress: str) -> None:
+        console.print(plain(progress, style="dim"), soft_wrap=True)
+
+    with tempfile.TemporaryDirectory(prefix="drpo-demo-") as name:
+        folder = Path(name)
+        models = simulated_models(folder) if vllm is None else models_on_vllm(folder, vllm)
+        async with (
+            open_vllm(models.settings, tell) as (placed, _),
+            embedded_service(placed) as base_url,
+        ):
+            _introduce(console, base_url, models)
             async with api_client(base_url, None) as client:
                 request = {
-                    "target": TARGET,
+                    "target": models.target,
                     "preset": "default",
                     "budget": {"calls": _CALLS},
-                    "settings": {"seed": _SEED},
+                    "settings": {"seed": _SEED, **models.search},
                     "name": "demo",
                     "held_out": _HELD_OUT,
                 }
@@ -75,28 +75,23 @@ async def run_demo(console: Console) -> str:
                     print_result(console, job)
                     return str(job["status"])
                 console.print()
-                await _show_gain(client, job, console)
-            await _ask_both(base_url, console)
+                await _show_gain(client, job, console, models)
+            await _ask_both(base_url, console, models)
     return "succeeded"
 
 
-def _introduce(console: Console, base_url: str) -> None:
-    console.print(
-        plain(
-            f"drpo runs at {base_url} until this demo ends. Everything below is real except the models: they "
-            "are simulated, so no key, no GPU and no network is needed.\n"
-        )
-    )
+def _introduce(console: Console, base_url: str, models: DemoModels) -> None:
+    console.print(plain(f"drpo runs at {base_url} until this demo ends. {models.introduction}\n"))
     _heading(
         console,
-        f"1. Search a better system prompt for {TARGET}",
+        f"1. Search a better system prompt for {models.target}",
         "The target answers queries, a judge scores the answers on the criteria that matter for each query, "
         "and a proposer rewrites the prompt from the scores and their reasons. The default search races the "
         f"prompts against each other, within a budget of {_CALLS} calls.",
     )
 
 
-async def _show_gain(client: ApiClient, job: JobJson, console: Console) -> None:
+async def _show_gain(client: ApiClient, job: JobJson, console: Console, models: DemoModels) -> None:
     tree = (await client.get(f"/v1/optimizations/{job['id']}/candidates"))["data"]
     result = job["result"]
     by_id = {candidate["id"]: candidate for candidate in tree}
@@ -117,12 +112,7 @@ async def _show_gain(client: ApiClient, job: JobJson, console: Console) -> None:
     console.print(plain(f"\nVerdict: {describe_verdict(result['gate'])}{interval}", style="bold"))
     for line in describe_evidence(result["gate"], result["judge"]):
         console.print(plain(line, style="dim"))
-    console.print(
-        plain(
-            f"It took {job['usage']['calls']} calls to simulated models and {job['elapsed_seconds']:.1f} "
-            f"seconds. {_describe_version(result)}\n"
-        )
-    )
+    console.print(plain(f"{models.describe_calls(job)} {_describe_version(result)}\n"))
 
 
 def _describe_version(result: JobJson) -> str:
@@ -160,27 +150,29 @@ def _add_row(table: Table, name: str, means: tuple[float, float], count: int, st
     table.add_row(*(plain(cell) for cell in cells), style=style)
 
 
-async def _ask_both(base_url: str, console: Console) -> None:
+async def _ask_both(base_url: str, console: Console, models: DemoModels) -> None:
     async with open_sdk(base_url, None) as client:
-        unaligned, aligned = await run_together([_ask(client, align=False), _ask(client, align=True)])
+        unaligned, aligned = await run_together(
+            [_ask(client, models, align=align) for align in (False, True)]
+        )
     _heading(
         console,
         "3. Ask one question through the openai SDK",
-        f"The request names the model {TARGET} and nothing else; the service puts the prompt in front. The "
-        "simulated answers are filler in which the simulated judge finds strengths and weaknesses: read the "
-        "numbers above, not the prose.",
+        f"The request names the model {models.target} and nothing else; the service puts the prompt in "
+        f"front. {models.answers}",
     )
     served = "served as it is" if aligned.version == UNALIGNED else f"prompt version {aligned.version}"
     console.print(_panel("question", QUESTION))
-    console.print(_panel("simulated answer, alignment switched off", unaligned.text))
-    console.print(_panel(f"simulated answer, {served}", aligned.text))
+    console.print(_panel(f"{models.answer}, alignment switched off", unaligned.text))
+    console.print(_panel(f"{models.answer}, {served}", aligned.text))
     console.print()
 
 
-async def _ask(client: AsyncOpenAI, *, align: bool) -> _Answer:
+async def _ask(client: AsyncOpenAI, models: DemoModels, *, align: bool) -> _Answer:
     raw = await client.chat.completions.with_raw_response.create(
-        model=TARGET,
+        model=models.target,
         messages=[{"role": "user", "content": QUESTION}],
+        max_tokens=omit if models.longest_answer is None else models.longest_answer,
         extra_body={"drpo": {"align": align}},
     )
     answer: Any = raw.parse()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.demo import QUESTION, demo_settings
+from app.commands.demo import QUESTION
+from app.commands.demo_models import simulated_models
 from app.commands.next_steps import CONFIGURATION
 from tests.e2e.command import run
 
@@ -60,7 +61,7 @@ def panel(told: str, title: str) -> str:
 def test_the_demo_reads_no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRPO_TARGETS__MINE__BACKEND", "simulated")
     monkeypatch.setenv("DRPO_TARGETS__MINE__MODEL", "m")
-    settings = demo_settings(tmp_path)
+    settings = simulated_models(tmp_path).settings
     assert {backend.kind for backend in settings.backends.values()} == {"simulated"}
     assert "mine" not in settings.targets
     assert str(tmp_path) in settings.database.url
