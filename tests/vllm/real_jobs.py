@@ -29,4 +29,4 @@ async def test_a_job_ends_and_says_which_build_has_answered(
     assert about.get("max_model_len") == (None if target == ADAPTER else CONTEXT)
     assert [fingerprint.startswith("vllm-0.32") for fingerprint in about["fingerprints"]] == [True]
     assert found["result"]["backends"]["judge"] == {"fingerprints": ["simulated"]}
-    assert found["usage"]["by_role"]["target"]["errors"] == 0
+    assert found["usage"]["calls"] == found["usage"]["ledger"]["calls"]  # none was made again

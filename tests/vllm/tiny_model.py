@@ -26,7 +26,7 @@ _WEIGHTS = 0.05
 """Standard deviation of the weights; at the usual 0.02 only the last token would matter."""
 _LOGITS = 4.0
 """Standard deviation of the logits: the likeliest token has some tenths of the probability."""
-_END = 13.0
+_END = 11.0
 """Logit of the end of an answer, whatever came before."""
 _NEVER = -30.0
 """Logit of tokens that are no whole characters."""
