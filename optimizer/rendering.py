@@ -5,7 +5,7 @@ authors' code searches on raw completions and serves through a chat template).
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
@@ -54,16 +54,18 @@ class TurnForm(Generic[TurnT]):
 
     Attributes:
         role / text: of a turn.
-        write: one of our turns in that form.
+        write: a turn of ours in that form, from its role and its text.
     """
 
     role: Callable[[TurnT], str]
     text: Callable[[TurnT], str]
-    write: Callable[[Message], TurnT]
+    write: Callable[[str, str], TurnT]
 
 
 MESSAGES: Final[TurnForm[Message]] = TurnForm(
-    role=lambda turn: turn.role, text=lambda turn: turn.text, write=lambda turn: turn
+    role=lambda turn: turn.role,
+    text=lambda turn: turn.text,
+    write=lambda role, text: Message(role=role, content=text),
 )
 
 
@@ -92,15 +94,16 @@ def assemble_chat(
     leading = count_leading_system(form.role(turn) for turn in conversation)
     rest = conversation[leading:]
     system = join_system(system_prompt, [form.text(turn) for turn in conversation[:leading]], caller_system)
-    turns: tuple[Message, ...] = ()
+    shown: list[TurnT] = []
     if not place.is_in_system:
-        turns = example_turns(examples)
+        shown = [form.write(role, text) for role, text in example_turns(examples)]
     elif examples:
         system = _system_with_examples(system, examples, place)
-    head = (Message(role="system", content=system),) if system else ()
+    head = (form.write("system", system),) if system else ()
+    if place is not ExamplePlace.LAST:
+        return (*head, *shown, *rest)
     at = position_of_examples([form.role(turn) for turn in rest], place)
-    ours, shown = map(form.write, head), map(form.write, turns)
-    return (*ours, *rest[:at], *shown, *rest[at:])
+    return (*head, *rest[:at], *shown, *rest[at:])
 
 
 def render_chat(
@@ -134,16 +137,11 @@ def join_system(system_prompt: str, theirs: Sequence[str], caller_system: Caller
     return "\n\n".join(part.strip() for part in parts if part.strip())
 
 
-def example_turns(examples: Sequence[Example]) -> tuple[Message, ...]:
-    """The examples as turns of a conversation, the most similar (the first one given) last."""
-    return tuple(
-        turn
-        for example in reversed(examples)
-        for turn in (
-            Message(role="user", content=example.query),
-            Message(role="assistant", content=example.answer),
-        )
-    )
+def example_turns(examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
+    """Role and text of the examples' turns, the most similar (the first one given) last."""
+    for example in reversed(examples):
+        yield "user", example.query
+        yield "assistant", example.answer
 
 
 def examples_as_text(examples: Sequence[Example]) -> str:

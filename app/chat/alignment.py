@@ -19,7 +19,7 @@ from optimizer.types import Example, JsonObject, JsonValue, Message
 _JSON_TURNS: Final[TurnForm[JsonObject]] = TurnForm(
     role=lambda turn: str(turn["role"]),
     text=lambda turn: message_from_json(turn).text,
-    write=message_to_json,
+    write=lambda role, text: {"role": role, "content": text},
 )
 _DEFAULTS = ("temperature", "top_p")
 
