@@ -44,14 +44,19 @@ class ApiClient:
         """
         return await self._send("GET", path, params=params)
 
-    async def post(self, path: str, body: object = None) -> Any:
+    async def post(self, path: str, body: object = None, *, patience: float | None = None) -> Any:
         """The JSON that ``POST path`` gives.
+
+        Args:
+            path: below the service's base URL.
+            body: what is sent as JSON.
+            patience: seconds to wait for the answer, where models have to write it; by default as for all.
 
         Raises:
             InvalidInputError: the body holds a number that JSON does not know, such as nan.
             ServiceError: the service cannot be reached, or refuses.
         """
-        return await self._send_json("POST", path, body)
+        return await self._send_json("POST", path, body, patience)
 
     async def put(self, path: str, body: object) -> Any:
         """The JSON that ``PUT path`` gives.
@@ -87,12 +92,15 @@ class ApiClient:
         """
         return await self._send("POST", path, files={"file": (name, content)})
 
-    async def _send_json(self, method: str, path: str, body: object) -> Any:
+    async def _send_json(self, method: str, path: str, body: object, patience: float | None = None) -> Any:
         try:
             content = json.dumps(body, allow_nan=False)
         except ValueError:
             raise InvalidInputError("nan and inf are no numbers that can be used here") from None
-        return await self._send(method, path, content=content, headers={"content-type": "application/json"})
+        how: dict[str, Any] = {"content": content, "headers": {"content-type": "application/json"}}
+        if patience is not None:
+            how["timeout"] = httpx.Timeout(_TIMEOUT_SECONDS, read=patience)
+        return await self._send(method, path, **how)
 
     async def _send(self, method: str, path: str, **how: Any) -> Any:
         try:

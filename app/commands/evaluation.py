@@ -23,6 +23,8 @@ from optimizer.statistics import simultaneous_differences
 
 _UNALIGNED: Final = "none"
 _MOST_VERSIONS: Final = 8
+_PATIENCE_SECONDS: Final = 3600.0
+"""For an answer and for its judges: the service's own limits end what takes too long, and say why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +122,7 @@ async def _evaluated(
     if there:
         body = {"query": text, "answers": [answers[place] for place in there], "judge": judge}
         try:
-            judged = (await client.post("/v1/evaluations", body))["data"]
+            judged = (await client.post("/v1/evaluations", body, patience=_PATIENCE_SECONDS))["data"]
         except ServiceError as error:
             for place in there:
                 failures[place] = str(error)
@@ -134,7 +136,7 @@ async def _evaluated(
 async def _answer(client: ApiClient, model: str, version: str | None, text: str) -> str:
     extension = {"align": False} if version is None else {"prompt_version": version}
     body = {"model": model, "messages": [{"role": "user", "content": text}], "drpo": extension}
-    found = await client.post("/v1/chat/completions", body)
+    found = await client.post("/v1/chat/completions", body, patience=_PATIENCE_SECONDS)
     return str(found["choices"][0]["message"]["content"] or "")
 
 

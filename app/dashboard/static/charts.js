@@ -2,7 +2,8 @@
 
 let loading = null;
 
-function load() {
+/* Resolves to Plotly; a page that will draw for sure calls it at once, while it waits for its numbers. */
+export function load() {
   const source = document.querySelector('meta[name="chart-script"]');
   loading ??= new Promise((resolve, reject) => {
     // Plotly leaves out a style sheet of which it finds the id; the policy lets it add none

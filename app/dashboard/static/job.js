@@ -2,6 +2,7 @@
 
 import { get } from "./api.js";
 import { CandidateView } from "./candidates.js";
+import { load } from "./charts.js";
 import { follow, persistently } from "./event_stream.js";
 import { offerActions } from "./job_actions.js";
 import { showBest, showGate, showHeat, showTree } from "./job_charts.js";
@@ -24,7 +25,7 @@ let state = null;
 let view = null;
 let known = AT_ONCE;
 let drawn = { rounds: -1, candidates: -1, gate: null };
-const heat = { rounds: -1, freeAt: 0, isBusy: false };
+const heat = { rounds: -1, freeAt: 0, isBusy: true };
 let isWaiting = false;
 let status = page.dataset.status;
 
@@ -49,6 +50,17 @@ async function askForUnknown() {
   state.add(await get(`${path}/tree?limit=0&${names.join("&")}`));
 }
 
+const askForHeat = async () => (await get(`${path}/criteria?phase=search&columns=${HEAT_COLUMNS}`)).data;
+
+/* The first answer is asked for together with the search, and may be older than that. */
+async function drawFirstHeat(asked) {
+  const cells = await asked;
+  showHeat(cells);
+  const last = state.rounds.at(-1)?.round ?? -1;
+  if (cells.some((cell) => cell.last_round >= last)) heat.rounds = state.rounds.length;
+  heat.isBusy = false;
+}
+
 /* A large job's criteria take the service a while: the longer, the less often they are asked for. */
 async function redrawHeat() {
   if (heat.isBusy || heat.rounds === state.rounds.length) return;
@@ -58,7 +70,7 @@ async function redrawHeat() {
   const began = performance.now();
   heat.rounds = state.rounds.length;
   try {
-    showHeat((await get(`${path}/criteria?phase=search&columns=${HEAT_COLUMNS}`)).data);
+    showHeat(await askForHeat());
   } finally {
     heat.freeAt = performance.now() + HEAT_REST * (performance.now() - began);
     heat.isBusy = false;
@@ -116,11 +128,13 @@ function showStream(now) {
 }
 
 async function begin() {
+  const firstHeat = persistently(askForHeat);
   state = new SearchState(await persistently(() => get(`${path}/tree?limit=${AT_ONCE}`)));
   view = new CandidateView(path, state, { askForMore, onChosen: showRollouts });
   page.dataset.seen = String(state.seq);
   await Promise.all([
     redraw(),
+    drawFirstHeat(firstHeat).then(redrawHeat),
     state.phase === "finished" ? showStream("ended") : follow(`${path}/events`, { after: state.seq, onEvents: show, onState: showStream }),
   ]);
 }
@@ -130,5 +144,6 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawn = { rounds: -1, candidates: -1, gate: null };
   redrawSoon();
 });
+load().catch(notifyError);
 keepAsking().catch(notifyError);
 begin().catch(notifyError);

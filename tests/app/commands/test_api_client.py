@@ -47,6 +47,19 @@ async def test_it_speaks_to_a_real_service(sqlite_url: str) -> None:
     assert not await is_running(served.url)
 
 
+async def test_what_models_have_to_write_is_waited_for_longer() -> None:
+    patience = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        patience.append(request.extensions["timeout"]["read"])
+        return httpx.Response(200, json={})
+
+    await client_of(answer).post("/v1/evaluations", {}, patience=3600.0)
+    await client_of(answer).post("/v1/evaluations", {})
+    assert patience[0] == 3600.0
+    assert patience[1] < 60
+
+
 async def test_a_service_that_is_not_there_is_named() -> None:
     async with api_client("http://127.0.0.1:9", None) as client:
         with pytest.raises(
