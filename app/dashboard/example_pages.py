@@ -11,6 +11,8 @@ from app.dashboard.pages import CurrentPage, PageRoute
 
 _ON_A_PAGE: Final = 25
 _EXAMPLES: Final = 100
+_BANKS: Final = 100
+"""Of the newest that the form offers."""
 
 router = APIRouter(prefix="/dashboard/data", include_in_schema=False, route_class=PageRoute)
 
@@ -24,6 +26,12 @@ async def list_sets(page: CurrentPage, after: str | None = None, sets_after: str
     return page.render(
         "sets.html", datasets=datasets.result(), sets_after=sets_after, banks=banks.result(), after=after
     )
+
+
+@router.get("/banks/new")
+async def new_bank(page: CurrentPage) -> Response:
+    """The form of a new bank; a module of the page stores it, or queues the job that makes it better."""
+    return page.render("new_bank.html", banks=await page.api.get("/v1/example-banks", {"limit": _BANKS}))
 
 
 @router.get("/banks/{bank_id}")

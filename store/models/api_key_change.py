@@ -11,7 +11,7 @@ class ApiKeyChange(Base):
     """What was done to a key, by whom, and what its fields are since. Triggers refuse any later change."""
 
     __tablename__ = "api_key_changes"
-    __table_args__ = (Index(None, "key_id", "id"),)
+    __table_args__ = (Index(None, "key_id", "id"), Index(None, "at", "id"))
 
     id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
     key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"))

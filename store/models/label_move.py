@@ -15,7 +15,7 @@ class LabelMove(Base):
     """
 
     __tablename__ = "label_moves"
-    __table_args__ = (Index(None, "model", "label", "id"),)
+    __table_args__ = (Index(None, "model", "label", "id"), Index(None, "at", "id"))
 
     id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
     model: Mapped[str]

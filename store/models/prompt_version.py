@@ -1,6 +1,6 @@
 """Prompt versions: immutable bundles that are served."""
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.clock import db_now
@@ -11,7 +11,11 @@ class PromptVersion(Base):
     """System prompt, examples, ``k``, retrieval and sampling. Triggers refuse its change."""
 
     __tablename__ = "prompt_versions"
-    __table_args__ = (UniqueConstraint("model", "number"), UniqueConstraint("model", "content_hash"))
+    __table_args__ = (
+        UniqueConstraint("model", "number"),
+        UniqueConstraint("model", "content_hash"),
+        Index(None, "created_at", "number"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str]

@@ -11,7 +11,7 @@ class ReleaseChange(Base):
     """One change of a model's policy, and who made it; ``policy`` is null where the release was ended."""
 
     __tablename__ = "release_changes"
-    __table_args__ = (Index(None, "model", "id"),)
+    __table_args__ = (Index(None, "model", "id"), Index(None, "at", "id"))
 
     id: Mapped[int] = mapped_column(SerialNumber, primary_key=True, autoincrement=True)
     model: Mapped[str]

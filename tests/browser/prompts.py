@@ -52,7 +52,7 @@ async def test_a_version_is_promoted_compared_in_the_playground_and_rolled_back(
     assert await production(service) == second
 
     await tab.open(f"/dashboard/playground?model={TARGET}")
-    await page.get_by_label("Third").select_option(label="Version 1")
+    await page.get_by_label("Third", exact=True).select_option(label="Version 1")
     await page.get_by_label("Question").fill("How do I boil an egg?")
     await page.get_by_label("Question").press("Control+Enter")
     await expect(page.locator("#answers .badge.succeeded")).to_have_count(3)
@@ -144,6 +144,31 @@ async def test_prompts_full_of_markup_show_as_text_everywhere(
             assert await tab.page.evaluate("document.documentElement.scrollWidth") <= width, path
             assert "taken" not in await tab.page.title()
             assert await tab.page.locator("img[src='x']").count() == 0
+
+
+async def test_a_bank_of_pasted_examples_is_made_better_by_a_job(tab: Watched, service: Running) -> None:
+    page = tab.page
+    await tab.open("/dashboard/data")
+    await page.get_by_role("link", name="New bank").click()
+    await page.get_by_label("Examples", exact=True).select_option("lines")
+    await page.get_by_label("Examples, one a line").fill("no json")
+    await page.get_by_role("button", name="Make the bank").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Line 1 is no JSON")
+    await tab.check_accessible()
+    lines = [{"query": HOSTILE, "answer": HOSTILE}, {"query": "What helps against stage fright?"}]
+    await page.get_by_label("Examples, one a line").fill("\n".join(map(json.dumps, lines)))
+    await page.get_by_label("Name").fill("by hand")
+    await page.get_by_label("Preset").select_option("mini")
+    await page.get_by_role("button", name="Make the bank").click()
+    await page.wait_for_url(re.compile(r"/data/banks/ebj_"))
+    await expect(page.locator("#state")).to_have_text("succeeded", timeout=60_000)
+    await expect(page.locator(".example")).to_have_count(2)
+    await page.locator(".example summary").first.click()
+    await expect(page.locator(".example .text").first).to_have_text(HOSTILE)
+    await expect(page.locator("#actions button:visible")).to_have_count(0)
+    await tab.check_accessible()
+    bank = (await service.read("/v1/example-banks"))["data"][0]
+    assert (bank["name"], bank["preset"], bank["budget"]["calls"]) == ("by hand", "mini", 500)
 
 
 async def test_a_key_is_made_shown_once_and_revoked(browser: Browser, sqlite_url: str) -> None:

@@ -46,6 +46,9 @@ async def fill(service: Running) -> dict[str, str]:
     prompts = f"/dashboard/prompts/{TARGET}"
     body = {"system_prompt": "Answer with one practical step.", "name": "by hand"}
     version = (await service.client.post(f"/v1/prompts/{TARGET}/versions", json=body)).json()
+    examples = [{"query": "What helps against stage fright?", "answer": "Breathe out slowly."}]
+    made = {"name": "Calm answers", "examples": examples, "refine": False}
+    bank = (await service.client.post("/v1/example-banks", json=made)).json()
     await service.client.post("/v1/keys", json={"name": "CI", "limits": {"requests_per_minute": 60}})
     return {
         "models": "/dashboard/models",
@@ -59,6 +62,8 @@ async def fill(service: Running) -> dict[str, str]:
         "new-version": f"{prompts}/new",
         "playground": f"/dashboard/playground?model={TARGET}",
         "data": "/dashboard/data",
+        "new-bank": "/dashboard/data/banks/new",
+        "bank": f"/dashboard/data/banks/{bank['id']}",
         "keys": "/dashboard/keys",
         "audit-log": "/dashboard/audit-log",
         "health": "/dashboard/health",

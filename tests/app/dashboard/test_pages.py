@@ -23,6 +23,10 @@ PAGES = [
     "/dashboard/jobs",
     "/dashboard/jobs/new",
     "/dashboard/jobs/{job}",
+    "/dashboard/data",
+    "/dashboard/data/banks/new",
+    "/dashboard/playground",
+    f"/dashboard/prompts/{MODEL}/new",
     "/dashboard/nothing/here",
 ]
 
@@ -45,6 +49,17 @@ def check_page(answer: httpx.Response) -> None:
     assert HOSTILE not in answer.text
     assert not re.search(r"<(script|style)(?![^>]*\b(src|href)=)[^>]*>|\son\w+=[\"']|\sstyle=", answer.text)
     assert not re.search(r"(src|href|action)=[\"']?(https?:)?//", answer.text)
+    assert lost_presses(answer.text) == []
+
+
+def lost_presses(page: str) -> list[str]:
+    """Buttons that could be pressed before the module is there that answers to them."""
+    without_forms = re.sub(r"<form[^>]* (action|method)=.*?</form>", "", page, flags=re.DOTALL)
+    return [
+        button
+        for button in re.findall(r"<button[^>]*>", without_forms)
+        if "data-scripted disabled" not in button and " hidden" not in button
+    ]
 
 
 async def test_every_page_keeps_to_its_policy_and_shows_hostile_text_as_text(sqlite_url: str) -> None:

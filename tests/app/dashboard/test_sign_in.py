@@ -193,6 +193,16 @@ def test_tries_come_back_one_by_one() -> None:
     assert limits.seconds_to_wait("a") == 6
 
 
+def test_all_addresses_of_one_network_are_counted_as_one() -> None:
+    limits = SignInLimits(burst=1, seconds_each=6, clock=lambda: 0.0)
+    for address in ("2001:db8:1:2::1", "::ffff:192.0.2.7", "unix"):
+        limits.note_wrong_key(address)
+    for address in ("2001:db8:1:2:ffff::9", "2001:db8:1:2::1%eth0", "192.0.2.7", "unix"):
+        assert limits.seconds_to_wait(address) == 6, address
+    for address in ("2001:db8:1:3::1", "192.0.2.8", ""):
+        assert limits.seconds_to_wait(address) == 0, address
+
+
 async def test_without_keys_there_is_nothing_to_sign_in_to(sqlite_url: str) -> None:
     async with open_service(sqlite_url) as service:
         host = {"host": "127.0.0.1"}
