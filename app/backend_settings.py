@@ -96,6 +96,8 @@ class CapabilityOverrides(Group):
     json_schema: bool | None = None
     json_mode: bool | None = None
     structured_outputs: bool | None = None
+    prompt_logprobs: bool | None = None
+    echo: bool | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     usage: bool | None = None
     usage_in_stream: bool | None = None

@@ -30,6 +30,7 @@ from app.commands.jobs import app as jobs_app
 from app.commands.keys import app as keys_app
 from app.commands.labels import app as labels_app
 from app.commands.ledger import show_ledger
+from app.commands.likelihood import likelihood
 from app.commands.next_steps import show_next_steps
 from app.commands.optimize import optimize as run_optimize
 from app.commands.optimize import queue_job, show_estimate
@@ -59,6 +60,7 @@ for command in (serve, worker, migrate, usage, diff, promote, rollback, export):
     app.command()(command)
 app.command("import")(import_prompt)
 app.command("eval")(evaluate)
+app.command()(likelihood)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys_app, name="keys")
 app.add_typer(labels_app, name="labels")

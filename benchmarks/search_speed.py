@@ -19,6 +19,7 @@ import httpx
 
 from app.commands.api_client import ApiClient, api_client
 from app.event_loop import run
+from app.llm.capabilities import Capabilities
 from app.server import embedded_service
 from app.settings import Settings
 from benchmarks.provider_process import provider
@@ -28,20 +29,7 @@ RUNS = 3
 _LOOK_SECONDS = 5.0
 """Looking costs the service time, which would be measured."""
 NO_SKIP: dict[str, Any] = {"skip_threshold": 5, "max_depth_increase": 0}
-_CAPABILITIES = {
-    "system_role": True,
-    "n": True,
-    "greedy_n": True,
-    "seed": True,
-    "logprobs": False,
-    "json_schema": True,
-    "json_mode": True,
-    "max_tokens_field": "max_tokens",
-    "usage": True,
-    "usage_in_stream": True,
-    "priority": False,
-    "sampling": True,
-}
+_CAPABILITIES = Capabilities(logprobs=False, top_logprobs=0).to_json()
 
 
 def settings_for(provider_url: str, folder: str) -> Settings:

@@ -21,7 +21,7 @@ from app.datasets.parsing import parse_jsonl
 from optimizer.errors import DrpoError
 from optimizer.statistics import simultaneous_differences
 
-_UNALIGNED: Final = "none"
+UNALIGNED: Final = "none"
 _MOST_VERSIONS: Final = 8
 _PATIENCE_SECONDS: Final = 3600.0
 """For an answer and for its judges: the service's own limits end what takes too long, and say why."""
@@ -70,7 +70,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter for each option
     texts = [query.text for query in parse_jsonl(queries.read_bytes())]
 
     async def work(client: ApiClient) -> dict[str, Any]:
-        ids = [None if name == _UNALIGNED else await version_id(client, model, name) for name in versions]
+        ids = [None if name == UNALIGNED else await version_id(client, model, name) for name in versions]
         found = await _all(client, model, ids, texts, judge=judge, concurrency=concurrency)
         return report(model, versions, ids, found)
 
@@ -158,7 +158,7 @@ def report(
             }
             for place in range(len(ids))
         ],
-        "differences": _differences(names, rewards),
+        "differences": differences(names, rewards),
         "data": [
             {
                 "query": item.query,
@@ -171,7 +171,7 @@ def report(
     }
 
 
-def _differences(names: Sequence[str], rewards: Sequence[Sequence[float | None]]) -> list[dict[str, Any]]:
+def differences(names: Sequence[str], rewards: Sequence[Sequence[float | None]]) -> list[dict[str, Any]]:
     """Those of versions that share a scored query with the first; their intervals hold all at once."""
     shared = [
         place
@@ -226,6 +226,11 @@ def show_report(console: Console, told: dict[str, Any]) -> None:
         table.add_row(plain(name), *(plain("-" if value is None else f"{value:.2f}") for value in values))
     table.add_row("scored", *(f"{item['scored']} of {told['queries']}" for item in told["versions"]))
     console.print(table)
+    show_differences(console, told)
+
+
+def show_differences(console: Console, told: dict[str, Any]) -> None:
+    """A line for each comparison, then what was not measured, and why."""
     for item in told["differences"]:
         interval = "" if item["low"] is None else f" [{item['low']:+.2f}, {item['high']:+.2f}]"
         console.print(

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.jobs.reward_spec import MAX_DESCRIPTION, Name
+from optimizer.types import Spend
 
 TEXT_LIMIT = 20_000
 MOST_ANSWERS = 8
 MOST_CRITERIA = 10
+MOST_VERSIONS = 8
 
 
 class CriterionInput(BaseModel):
@@ -63,12 +65,22 @@ class JudgedAnswer(BaseModel):
 
 
 class JudgingUse(BaseModel):
-    """What selector and judge have used; ``cost`` in the currency of the prices."""
+    """What the models that were asked have used; ``cost`` in the currency of the prices."""
 
     calls: int
     prompt_tokens: int
     completion_tokens: int
     cost: float
+
+
+def used(spend: Spend) -> JudgingUse:
+    """``spend`` as it is shown."""
+    return JudgingUse(
+        calls=spend.calls,
+        prompt_tokens=spend.prompt_tokens,
+        completion_tokens=spend.completion_tokens,
+        cost=spend.cost,
+    )
 
 
 class AnswerEvaluation(BaseModel):
@@ -85,5 +97,54 @@ class AnswerEvaluation(BaseModel):
     criteria: list[str]
     selection_rationale: str
     data: list[JudgedAnswer]
+    usage: JudgingUse
+    seconds: float
+
+
+class MeasureLikelihood(BaseModel):
+    """An answer that is given, such as a reference, and the versions that could have written it.
+
+    Attributes:
+        model: a target.
+        query: what was asked.
+        answer: what should have been answered.
+        versions: each by its id, number or label; null asks the model as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    model: str
+    query: str = Field(min_length=1, max_length=TEXT_LIMIT)
+    answer: str = Field(min_length=1, max_length=TEXT_LIMIT)
+    versions: list[Annotated[str, Field(min_length=1, max_length=256)] | None] = Field(
+        min_length=1, max_length=MOST_VERSIONS
+    )
+
+
+class VersionLikelihood(BaseModel):
+    """How likely the answer is under one version.
+
+    Attributes:
+        name: as the request names it; null for the model as it is.
+        version: its id.
+        tokens: of the answer.
+        logprob: natural logarithm of the answer's probability, without its end.
+        mean_logprob: for a token; null where there is none, and then the reason says why.
+    """
+
+    name: str | None
+    version: str | None
+    tokens: int | None = None
+    logprob: float | None = None
+    mean_logprob: float | None = None
+    unscored_reason: str | None = None
+
+
+class AnswerLikelihood(BaseModel):
+    """How likely an answer is under each version, in the order of the request."""
+
+    object: Literal["likelihood"] = "likelihood"
+    model: str
+    data: list[VersionLikelihood]
     usage: JudgingUse
     seconds: float

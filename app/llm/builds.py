@@ -64,6 +64,11 @@ class BackendSaid:
     models: JsonValue = None
     version: JsonValue = None
 
+    @property
+    def has_adapters(self) -> bool:
+        """Whether one of its models is an adapter of another one, as vLLM lists them."""
+        return any(isinstance(item.get("parent"), str) for item in _items(self.models))
+
     def of(self, model: str) -> JsonObject:
         """``version``, and ``root``, ``parent`` and ``max_model_len`` of ``model``, where it names them."""
         found: JsonObject = {}
@@ -89,9 +94,12 @@ async def ask_backend(settings: BackendSettings, *, key: SecretStr | None) -> Ba
 
 
 def _listed(answer: JsonValue, model: str) -> JsonObject:
+    return next((item for item in _items(answer) if item.get("id") == model), {})
+
+
+def _items(answer: JsonValue) -> list[JsonObject]:
     models = answer.get("data") if isinstance(answer, dict) else None
-    found = [item for item in models if isinstance(item, dict)] if isinstance(models, list) else []
-    return next((item for item in found if item.get("id") == model), {})
+    return [item for item in models if isinstance(item, dict)] if isinstance(models, list) else []
 
 
 def _is_short(value: JsonValue) -> bool:

@@ -36,6 +36,8 @@ class Capabilities:
         max_tokens_field: what it calls the limit of the completion's length.
         usage: says how many tokens were used.
         usage_in_stream: says so at the end of a stream as well.
+        prompt_logprobs: gives log-probabilities of what it is sent, by vLLM's field of that name.
+        echo: gives them with an echo of the prompt; completions only.
         priority: takes the priority of a request: the lower, the earlier.
     """
 
@@ -52,6 +54,8 @@ class Capabilities:
     max_tokens_field: MaxTokensField = "max_tokens"
     usage: bool = True
     usage_in_stream: bool = True
+    prompt_logprobs: bool = False
+    echo: bool = False
     priority: bool = False
 
     @property
@@ -83,9 +87,9 @@ class Capabilities:
 _ADAPTER = TypeAdapter(Capabilities)
 
 DECLARED: Final[Mapping[str, Capabilities]] = {
-    "simulated": Capabilities(),
+    "simulated": Capabilities(prompt_logprobs=True),
     # vLLM draws several answers only above temperature 0; ours schedules by priority
-    "vllm": Capabilities(greedy_n=False, structured_outputs=True, priority=True),
+    "vllm": Capabilities(greedy_n=False, structured_outputs=True, prompt_logprobs=True, priority=True),
 }
 """What backends in this process can do, by kind: they are ours, so nobody has to ask them."""
 

@@ -9,17 +9,19 @@ from typing import Final
 
 import orjson
 
+from app.llm.builds import ask_backend
 from app.llm.capabilities import MOST_TOP_LOGPROBS, Capabilities, MaxTokensField
 from app.llm.errors import Origin, error_in_body
 from app.llm.http import BackendClient, encode, post
 from app.llm.limits.limiter import BackendLimiter
 from app.llm.retry import Sleep, retrying
+from app.llm.scoring_wire import UnreadableScoreError, Way, read_scored, scoring_body
 from app.llm.sse import FrameSplitter, payload
 from app.llm.wire import PATHS, Api, read_json, read_usage
 from app.settings import BackendSettings
 from optimizer.concurrency import run_together
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
-from optimizer.types import JsonObject, JsonValue
+from optimizer.types import JsonObject, JsonValue, Message
 
 _JOB = "probes"
 _TOKENS = 256
@@ -34,6 +36,7 @@ _SCHEMA: JsonObject = {
     "required": ["colour"],
     "additionalProperties": False,
 }
+_WORDS = "Celadon, or rather a green."
 _NEVER_SAID: Final = ("celadon-7", "gamboge-7")
 _STRUCTURED: JsonObject = {
     "type": "object",
@@ -92,6 +95,7 @@ class Prober:
         sampling, several, greedy, seed, usage_in_stream, system_role, *rest = answers
         json_schema, json_mode, structured_outputs, priority = rest
         alternatives = await self._alternatives(limit_field)
+        prompt_logprobs, echo = await self._ways_of_scoring()
         return Capabilities(
             system_role=system_role,
             sampling=sampling,
@@ -103,6 +107,8 @@ class Prober:
             json_schema=json_schema,
             json_mode=json_mode,
             structured_outputs=structured_outputs,
+            prompt_logprobs=prompt_logprobs,
+            echo=echo,
             max_tokens_field=limit_field,
             usage=read_usage(plain.get("usage")) is not None,
             usage_in_stream=usage_in_stream,
@@ -170,6 +176,28 @@ class Prober:
         if await self._accepts(limit_field, {"priority": "late"}):
             return False
         return await self._accepts(limit_field, {"priority": 1})
+
+    async def _ways_of_scoring(self) -> tuple[bool, bool]:
+        """Whether it tells how likely a given text is, by a field of its own and by an echo.
+
+        Nobody is asked who serves adapters: where vLLM does, such a request ends the whole server if another
+        one is under way (seen with 0.32), or gets numbers that are wrong. For the same reason they go alone.
+        """
+        if (await ask_backend(self.settings, key=self.origin.key)).has_adapters:
+            return False, False
+        return await self._scores_a_text("prompt_logprobs"), await self._scores_a_text("echo")
+
+    async def _scores_a_text(self, way: Way) -> bool:
+        """Whether it tells how likely the words of a given text are."""
+        if self.api == "chat" and way == "echo":
+            return False
+        turns = (Message(role="user", content=_QUESTION),)
+        prompt = turns if self.api == "chat" else f"{_QUESTION}\n"
+        answer = await self._try(scoring_body(prompt, _WORDS, way=way))
+        try:
+            return answer is not None and bool(read_scored(answer, _WORDS, way=way))
+        except UnreadableScoreError:
+            return False
 
     async def _json(self, wanted: JsonObject, limit_field: str) -> JsonObject | None:
         choice = _choice(await self._try({limit_field: _LONG, **wanted}))

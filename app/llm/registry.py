@@ -29,6 +29,7 @@ from app.llm.retry import RetryingModel, Sleep
 from app.llm.routing.opening import open_routes
 from app.llm.routing.routes import Route, Routes
 from app.llm.run_context import RunContext
+from app.llm.text_scoring import BackendTextScorer, TextScorer, scoring_calls
 from app.llm.wire import PATHS, Api, Path
 from app.reward_settings import RewardSettings
 from app.serving_settings import TargetSettings
@@ -214,6 +215,18 @@ class ModelRegistry:
         )
         model = self._in_run(adapter, assignment, role, run)
         return run.draws.wrap(with_several(run.builds.watched(model, role), can), role)
+
+    async def open_text_scorer(self, target: str, run: RunContext) -> TextScorer:
+        """The model of ``target`` as one that tells how likely it finds a given text.
+
+        Raises:
+            InvalidInputError: there is no such target, or its backend does not tell that.
+            ModelError: the model had to be probed and did not answer.
+        """
+        assignment = self._assignment(ModelRole.TARGET, target)
+        can = await self._capabilities.find(assignment.probed())
+        calls = scoring_calls(assignment, can, target=target, clock=self._clock)
+        return BackendTextScorer(self._in_run(calls, assignment, ModelRole.TARGET, run))
 
     def open_embedder(self, backend: str, model: str, run: RunContext | None) -> Embedder:
         """The embedding model ``model`` of ``backend``.

@@ -42,6 +42,7 @@ class FakeOutput(Output):
 class FakeRequestOutput(RequestOutput):
     outputs: Sequence[Output]
     prompt_token_ids: Sequence[int] | None = None
+    prompt_logprobs: Sequence[Mapping[int, TokenLogprob] | None] | None = None
     num_cached_tokens: int | None = 3
 
 
@@ -54,6 +55,7 @@ class FakeEngine(Engine):
         aborted: how many were left before their end.
         hangs: whether it never answers.
         failure: what each request meets instead.
+        words: those that have been sent, in the order of their tokens.
         threads: those in which conversations became tokens.
         dies_after: words of a stream after which it dies.
     """
@@ -68,6 +70,7 @@ class FakeEngine(Engine):
     dies_after: int | None = None
     templated: list[tuple[list[JsonObject], JsonObject]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
+    words: list[str] = field(default_factory=list)
 
     @override
     def chat_tokens(self, messages: list[JsonObject], options: JsonObject) -> list[int]:
@@ -75,11 +78,13 @@ class FakeEngine(Engine):
         self.threads.add(threading.get_ident())
         if messages[0]["role"] == "nobody":
             raise RefusedByEngineError("the model's chat template does not take it")
-        return list(range(sum(len(str(turn["content"]).split()) for turn in messages)))
+        return [token for turn in messages for token in self.text_tokens(str(turn["content"]))]
 
     @override
     def text_tokens(self, text: str) -> list[int]:
-        return list(range(len(text.split())))
+        words = text.split()
+        self.words += [word for word in dict.fromkeys(words) if word not in self.words]
+        return [self.words.index(word) for word in words]
 
     @override
     async def generate(
@@ -95,7 +100,8 @@ class FakeEngine(Engine):
             whole = [self._output(index, sampling) for index in range(int(str(sampling.get("n", 1))))]
             if not streams:
                 is_done = True
-                yield FakeRequestOutput(whole)
+                told = self._prompt_logprobs(tokens) if "prompt_logprobs" in sampling else None
+                yield FakeRequestOutput(whole, prompt_logprobs=told)
                 return
             for place in range(max(len(one.token_ids) for one in whole)):
                 if place == self.dies_after:
@@ -108,6 +114,15 @@ class FakeEngine(Engine):
     @override
     def close(self) -> None:
         self.closed += 1
+
+    def _prompt_logprobs(self, tokens: list[int]) -> list[Mapping[int, TokenLogprob] | None]:
+        """A word is the likelier, the more of the words before it begin as it does."""
+        words = [self.words[token] for token in tokens]
+        found: list[Mapping[int, TokenLogprob] | None] = [None]
+        for place in range(1, len(tokens)):
+            alike = sum(word[0] == words[place][0] for word in words[:place])
+            found.append({tokens[place]: FakeLogprob(-1.0 / (1 + alike), f" {words[place]}")})
+        return found
 
     def _output(self, index: int, sampling: JsonObject) -> FakeOutput:
         text = self._text(index, sampling)

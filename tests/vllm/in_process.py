@@ -23,6 +23,7 @@ from app.llm.engine.port import Engine, EngineDiedError, RequestOutput
 from app.llm.engine.transport import EngineTransport
 from app.llm.http import BackendClient
 from app.llm.openai_compatible import OpenAICompatibleModel
+from app.llm.text_scoring import BackendTextScorer, ScoringCalls, TextScorer
 from app.settings import BackendSettings
 from app.vllm_settings import EngineSettings
 from optimizer.errors import BackendUnavailableError, ModelError
@@ -31,6 +32,7 @@ from optimizer.types import CompletionRequest, JsonObject, Sampling
 from tests.app.jobs.service import open_service
 from tests.app.llm.opening import origin
 from tests.contracts.chat_model import QUESTION, ChatModelContract, OpenModel
+from tests.contracts.text_scorer import OpenScorer, TextScorerContract
 from tests.vllm.server import ENVIRONMENT, tiny_model
 
 pytestmark = [
@@ -102,8 +104,8 @@ def engine(environment: None) -> Iterator[Engine]:
 
 
 @asynccontextmanager
-async def model_on(engine: Engine, name: str) -> AsyncIterator[ChatModel]:
-    """The bare adapter on ``engine``, which calls its model ``name``."""
+async def client_on(engine: Engine, name: str) -> AsyncIterator[tuple[BackendClient, BackendSettings]]:
+    """A backend's client, whose connections lead to ``engine``, which calls its model ``name``."""
     settings = BackendSettings.model_validate({"kind": "vllm", "engine": {"model": name}})
 
     def connections(settings: BackendSettings) -> Connections:
@@ -113,14 +115,21 @@ async def model_on(engine: Engine, name: str) -> AsyncIterator[ChatModel]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.llm.http.open_connections", connections)
         async with BackendClient(settings, key=None) as client:
-            yield OpenAICompatibleModel(
-                client,
-                settings,
-                origin=origin(name, key=None),
-                api="chat",
-                capabilities=DECLARED["vllm"],
-                clock=time.monotonic,
-            )
+            yield client, settings
+
+
+@asynccontextmanager
+async def model_on(engine: Engine, name: str) -> AsyncIterator[ChatModel]:
+    """The bare adapter."""
+    async with client_on(engine, name) as (client, settings):
+        yield OpenAICompatibleModel(
+            client,
+            settings,
+            origin=origin(name, key=None),
+            api="chat",
+            capabilities=DECLARED["vllm"],
+            clock=time.monotonic,
+        )
 
 
 class TestTheRealEngine(ChatModelContract):
@@ -142,6 +151,27 @@ class TestTheRealEngine(ChatModelContract):
         self, open_model: OpenModel, faults: SimulatedFaults, kind: type[ModelError]
     ) -> None:
         await super().test_a_fault_is_an_error_of_its_kind(open_model, faults, kind)
+
+
+class TestTextsOnTheRealEngine(TextScorerContract):
+    @pytest.fixture
+    def open_scorer(self, engine: Engine) -> OpenScorer:
+        @asynccontextmanager
+        async def opened(plain: bool) -> AsyncIterator[TextScorer]:
+            async with client_on(SharedEngine(engine), "tiny") as (client, settings):
+                yield BackendTextScorer(
+                    ScoringCalls(
+                        client=client,
+                        settings=settings,
+                        origin=origin("tiny", key=None),
+                        api="completions" if plain else "chat",
+                        way="prompt_logprobs",
+                        folds_system=False,
+                        clock=time.monotonic,
+                    )
+                )
+
+        return opened
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

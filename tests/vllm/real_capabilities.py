@@ -67,6 +67,7 @@ async def test_what_it_can_do_is_read_from_its_answers(
     )
     found = (await prober.probe()).to_json()
     del found["json_mode"]  # babble may go on without an end, as JSON, too
+    # how likely a text is it is not asked, since it serves an adapter; see real_scoring.py
     expected = ON_VLLM.to_json() | ({"json_schema": False} if api == "completions" else {})
     assert found == {name: value for name, value in expected.items() if name != "json_mode"}
 

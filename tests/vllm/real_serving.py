@@ -70,16 +70,6 @@ async def test_a_response_format_holds_for_several_answers(service: JobService) 
     assert {json.loads(choice["message"]["content"])["bird"] for choice in several} <= set(BIRDS)
 
 
-async def test_prompt_log_probabilities_pass(service: JobService) -> None:
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "Name a bird."}], "max_tokens": 1}
-    answer = (await service.post("/v1/chat/completions", {**body, "prompt_logprobs": 0})).json()
-    assert len(answer["prompt_logprobs"]) == answer["usage"]["prompt_tokens"]
-    text = {"model": MODEL, "prompt": "A bird: a curlew", "max_tokens": 1, "echo": True, "logprobs": 1}
-    echoed = (await service.post("/v1/completions", text)).json()["choices"][0]
-    assert echoed["text"].startswith(text["prompt"])
-    assert echoed["logprobs"]["token_logprobs"][0] is None
-
-
 async def test_what_samples_otherwise_than_the_model_s_own_defaults_passes(service: JobService) -> None:
     """The tiny model's generation_config.json says top_k 20: a version, or a caller, may say otherwise."""
     asked = {"n": 4, "seed": 3, "temperature": 2, "ignore_eos": True}

@@ -14,17 +14,19 @@ from optimizer.types import JsonObject, JsonValue
 def whole_body(name: str, output: RequestOutput, request: EngineRequest, *, api: Api, created: int) -> bytes:
     """The whole answer, called ``name`` and made at ``created`` (Unix seconds)."""
     choices: list[JsonValue] = []
+    prompt = _prompt_logprobs(output, request)
     for one in sorted(output.outputs, key=lambda each: each.index):
         if api == "chat":
             message: JsonObject = {"role": "assistant", "content": one.text}
             choice: JsonObject = {"index": one.index, "message": message}
         else:
-            choice = {"index": one.index, "text": one.text}
+            choice = {"index": one.index, "text": one.text, **prompt}
         choices.append(choice | _end(one, request, api))
     written = sum(len(one.token_ids) for one in output.outputs)
     about = _about(name, request, api, created=created, streams=False)
     usage = usage_of(request, written=written, cached=output.num_cached_tokens)
-    return orjson.dumps({**about, "choices": choices, "usage": usage})
+    beside = prompt if api == "chat" else {}
+    return orjson.dumps({**about, "choices": choices, "usage": usage, **beside})
 
 
 def first_frames(name: str, request: EngineRequest, *, created: int) -> list[bytes]:
@@ -97,6 +99,25 @@ def _end(one: Output, request: EngineRequest, api: Api) -> JsonObject:
         shape = _chat_logprobs if api == "chat" else _text_logprobs
         logprobs = shape(one.token_ids, one.logprobs, request.top_logprobs)
     return {"logprobs": logprobs, "finish_reason": one.finish_reason}
+
+
+def _prompt_logprobs(output: RequestOutput, request: EngineRequest) -> JsonObject:
+    """Each place of the prompt: the token that stands there first, then the likeliest."""
+    if request.prompt_logprobs is None or output.prompt_logprobs is None:
+        return {}
+    places: list[JsonValue] = []
+    for token, place in zip(request.tokens, output.prompt_logprobs, strict=True):
+        if place is None:  # nothing goes before the first one
+            places.append(None)
+            continue
+        found = {token: place[token], **place}
+        places.append(
+            {
+                str(one): {"logprob": _finite(told.logprob), "decoded_token": told.decoded_token}
+                for one, told in found.items()
+            }
+        )
+    return {"prompt_logprobs": places}
 
 
 def _chat_logprobs(

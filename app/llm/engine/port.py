@@ -35,6 +35,7 @@ class RequestOutput(Protocol):
     """What the engine gives for a request."""
 
     prompt_token_ids: Sequence[int] | None
+    prompt_logprobs: Sequence[Mapping[int, TokenLogprob] | None] | None
     outputs: Sequence[Output]
     num_cached_tokens: int | None
 

@@ -11,7 +11,7 @@ _PASSED_ON: Final = (
     "n", "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty",
     "repetition_penalty", "seed", "stop", "stop_token_ids", "ignore_eos", "min_tokens", "structured_outputs",
 )  # fmt: skip
-_REFUSED: Final = ("tools", "functions", "echo", "suffix", "prompt_logprobs", "use_beam_search", "audio")
+_REFUSED: Final = ("tools", "functions", "echo", "suffix", "use_beam_search", "audio")
 _TEMPLATE_OPTIONS: Final = ("add_generation_prompt", "continue_final_message")
 _NO_VARIABLES: Final = frozenset({
     "conversation", "messages", "tools", "documents", "chat_template", "tokenize", "padding", "truncation",
@@ -33,6 +33,7 @@ class EngineRequest:
         tokens: the prompt.
         sampling: as vLLM's ``SamplingParams`` names it.
         top_logprobs: likeliest tokens wanted at each place; None for no log-probabilities at all.
+        prompt_logprobs: the same of the prompt, its own tokens aside.
         streams / counts_stream: whether a stream is wanted, and its tokens at its end.
         priority: lower goes first.
     """
@@ -41,6 +42,7 @@ class EngineRequest:
     tokens: list[int]
     sampling: JsonObject
     top_logprobs: int | None
+    prompt_logprobs: int | None
     streams: bool
     counts_stream: bool
     priority: int
@@ -64,12 +66,17 @@ def read_request(body: JsonValue, *, api: Api, name: str, engine: Engine) -> Eng
             )
     tokens = _chat_tokens(body, engine) if api == "chat" else _text_tokens(body, engine)
     top_logprobs = _top_logprobs(body, api)
+    prompt_logprobs = _prompt_logprobs(body)
     options = body.get("stream_options")
+    sampling = _sampling(body, api, engine, room=engine.context - len(tokens), logprobs=top_logprobs)
+    if prompt_logprobs is not None:
+        sampling["prompt_logprobs"] = prompt_logprobs
     return EngineRequest(
         model=name,
         tokens=tokens,
-        sampling=_sampling(body, api, engine, room=engine.context - len(tokens), logprobs=top_logprobs),
+        sampling=sampling,
         top_logprobs=top_logprobs,
+        prompt_logprobs=prompt_logprobs,
         streams=bool(body.get("stream")),
         counts_stream=isinstance(options, dict) and bool(options.get("include_usage")),
         priority=_whole(body.get("priority") or 0, "priority"),
@@ -121,6 +128,15 @@ def _top_logprobs(body: JsonObject, api: Api) -> int | None:
             raise RefusedByEngineError("top_logprobs needs logprobs: true")
         return None
     return _whole(top or 0, "top_logprobs")
+
+
+def _prompt_logprobs(body: JsonObject) -> int | None:
+    wanted = body.get("prompt_logprobs")
+    if wanted is None:
+        return None
+    if body.get("stream"):
+        raise RefusedByEngineError("prompt_logprobs is not possible in a stream")
+    return _whole(wanted, "prompt_logprobs")
 
 
 def _sampling(body: JsonObject, api: Api, engine: Engine, *, room: int, logprobs: int | None) -> JsonObject:

@@ -14,8 +14,9 @@ from app.llm.simulated.draws import Draw, digest, generator, share
 from app.llm.simulated.embeddings import EMBEDDER, EmbeddingsBody, embeddings_body
 from app.llm.simulated.faults import Fault, FaultPlan
 from app.llm.simulated.json_instance import json_reply
+from app.llm.simulated.likelihood import split_text
 from app.llm.simulated.malformed import spoil
-from app.llm.simulated.models import Prompted, SimulatedModels
+from app.llm.simulated.models import Continued, Prompted, SimulatedModels
 from app.llm.simulated.profiles import BASE_MODELS, CHAT_MODELS, MODELS
 
 _REMEMBERED = 65_536
@@ -112,7 +113,10 @@ class SimulatedBackend:
             prompt_tokens=wire.count_prompt_tokens(body),
         )
         if not body.stream:
-            return Reply(delay=delay, frames=(wire.completion_body(envelope, choices),))
+            prompt = None if body.prompt_logprobs is None else self._models.prompt_logprobs(_continued(body))
+            return Reply(delay=delay, frames=(wire.completion_body(envelope, choices, prompt),))
+        if body.prompt_logprobs is not None:
+            return _refuse(400, "prompt_logprobs is not possible in a stream", None, delay, "prompt_logprobs")
         usage = body.stream_options is not None and body.stream_options.include_usage
         return self._streamed(wire.stream_frames(envelope, choices, usage=usage), arrival, delay)
 
@@ -165,6 +169,18 @@ def _prompted(body: wire.ChatBody | wire.TextBody) -> Prompted:
     if isinstance(body, wire.TextBody):
         return Prompted(model=body.model, prompt=body.prompt)
     return Prompted(model=body.model, prompt=tuple(wire.as_message(message) for message in body.messages))
+
+
+def _continued(body: wire.ChatBody | wire.TextBody) -> Continued:
+    """What was sent as what was asked and the answer that the model is to go on with, which may be empty."""
+    if isinstance(body, wire.TextBody):
+        asked, answer = split_text(body.prompt)
+        return Continued(asked=Prompted(model=body.model, prompt=asked), answer=answer)
+    prompted = _prompted(body)
+    if not body.continue_final_message:
+        return Continued(asked=prompted, answer="")
+    before = Prompted(model=body.model, prompt=prompted.prompt[:-1])
+    return Continued(asked=before, answer=body.messages[-1].text)
 
 
 def _schema_of(wanted: wire.ResponseFormat) -> dict[str, object] | None:

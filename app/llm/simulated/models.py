@@ -15,9 +15,10 @@ from app.llm.simulated import (
 from app.llm.simulated.banks import load_all
 from app.llm.simulated.base_text import as_completion, read_text, with_examples_read
 from app.llm.simulated.draws import Draw
+from app.llm.simulated.likelihood import ANSWERS, prompt_logprobs
 from app.llm.simulated.target import Conversation, Target
 from app.llm.simulated.world import World
-from optimizer.types import JsonObject, Message
+from optimizer.types import JsonObject, JsonValue, Message
 
 CRITIC = "simulated-critic"
 
@@ -41,6 +42,14 @@ class Prompted:
     prompt: Sequence[Message] | str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Continued:
+    """What was asked, and the answer that the model is to go on with."""
+
+    asked: Prompted
+    answer: str
+
+
 class SimulatedModels:
     """All models of one world."""
 
@@ -62,6 +71,14 @@ class SimulatedModels:
         message = (*conversation.earlier, conversation.query)[0]
         beliefs = critic_labels.read_beliefs(message, self._seed, self._character)
         return critic_labels.token_logprobs(text, beliefs, alternatives)
+
+    def prompt_logprobs(self, continued: Continued) -> list[JsonValue]:
+        """The log-probabilities of all words that the model was sent."""
+        prompt = continued.asked.prompt
+        before = prompt if isinstance(prompt, str) else "\n".join(message.text for message in prompt)
+        draws = (Draw(temperature=1.0, seed=seed, index=0) for seed in range(ANSWERS))
+        answers = [self.reply(continued.asked, draw) for draw in draws] if continued.answer.strip() else []
+        return prompt_logprobs(before, continued.answer, answers)
 
     def reply(self, prompted: Prompted, draw: Draw) -> str:
         """One reply; the same for the same arguments.

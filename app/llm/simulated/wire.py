@@ -67,6 +67,7 @@ class SamplingBody(_Body):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    prompt_logprobs: int | None = Field(default=None, ge=0, le=20)
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -87,6 +88,7 @@ class ChatBody(SamplingBody):
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    continue_final_message: bool = False
 
 
 class TextBody(SamplingBody):
@@ -150,19 +152,22 @@ def models_body(names: Sequence[str]) -> bytes:
     return orjson.dumps({"object": "list", "data": [model_card(name) for name in names]})
 
 
-def completion_body(envelope: Envelope, choices: Sequence[Choice]) -> bytes:
-    """A whole response, not streamed."""
+def completion_body(envelope: Envelope, choices: Sequence[Choice], prompt: JsonValue = None) -> bytes:
+    """A whole response, not streamed; ``prompt`` has the log-probabilities of what was sent, if wanted."""
     shown = [
         {
             "index": index,
             "finish_reason": choice.finish_reason,
             "logprobs": choice.logprobs,
             **_content(envelope, choice.text),
+            **({} if envelope.chat or prompt is None else {"prompt_logprobs": prompt}),
         }
         for index, choice in enumerate(choices)
     ]
     kind = "chat.completion" if envelope.chat else "text_completion"
-    return orjson.dumps({**_head(envelope, kind), "choices": shown, "usage": _usage(envelope, choices)})
+    beside = {"prompt_logprobs": prompt} if envelope.chat and prompt is not None else {}
+    usage = _usage(envelope, choices)
+    return orjson.dumps({**_head(envelope, kind), "choices": shown, "usage": usage, **beside})
 
 
 def stream_frames(envelope: Envelope, choices: Sequence[Choice], *, usage: bool) -> tuple[bytes, ...]:

@@ -110,6 +110,12 @@ def body_of(place: Place, values: Mapping[str, str]) -> dict[str, Any]:
         "/v1/schedules": {"name": "x", "request": job, "trigger": {"type": "cron", "cron": "0 3 * * *"}},
         "/v1/schedules/{schedule_id}": {"name": "mine"},
         "/v1/evaluations": {"query": "Why?", "answers": ["Because."]},
+        "/v1/evaluations/likelihood": {
+            "model": model,
+            "query": "Why?",
+            "answer": "Because.",
+            "versions": [values["version_id"]],
+        },
         "/v1/example-banks": {"examples": [{"query": "q", "answer": "a"}], "refine": False},
         "/v1/prompts/{model}/versions": {"system_prompt": "Be brief."},
         "/v1/prompts/{model}/import": {

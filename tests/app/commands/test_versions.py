@@ -1,4 +1,4 @@
-"""``drpo import``, ``export``, ``diff``, ``promote``, ``rollback`` and ``eval`` against the service."""
+"""Versions on the command line: import, export, diff, promote, rollback, eval and likelihood."""
 
 import json
 from collections.abc import Callable
@@ -127,6 +127,37 @@ def test_versions_are_evaluated_on_queries_in_pairs(run: Run, two: list[str], tm
     nobody = run("eval", MODEL, "--queries", str(queries), "--version", "1", "--judge", "nobody")
     assert (nobody.code, "no answer was scored" in nobody.err) == (1, True)
     assert "there is no judge" in nobody.out
+
+
+def test_the_likelihood_of_references_is_compared_in_pairs(run: Run, two: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "references.jsonl"
+    pairs = [{"query": f"How do I boil {what}?", "answer": "Start small, be patient."} for what in "abc"]
+    file.write_text("\n".join(json.dumps(pair) for pair in pairs))
+    versions = ("--version", "none", "--version", two[0])
+    found = told(run("likelihood", MODEL, "--references", str(file), *versions, "--json"))
+    assert [(item["name"], item["version"], item["measured"]) for item in found["versions"]] == [
+        ("none", None, 3),
+        (two[0], two[0], 3),
+    ]
+    assert all(item["mean_logprob"] < 0 for item in found["versions"])
+    (difference,) = found["differences"]
+    assert (difference["against"], difference["queries"]) == ("none", 3)
+    shown = run("likelihood", MODEL, "--references", str(file), *versions).out
+    assert "reference answers" in shown
+    assert "against none on 3 queries" in shown
+
+
+def test_references_that_cannot_be_measured_are_named(run: Run, two: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "references.jsonl"
+    file.write_text('{"query": "Why?", "answer": " "}')
+    blank = run("likelihood", MODEL, "--references", str(file), "--version", "none")
+    assert (blank.code, "no answer was measured" in blank.err) == (1, True)
+    assert "unscored (1)" in blank.out
+    file.write_text('{"query": "Why?"}')
+    missing = run("likelihood", MODEL, "--references", str(file))
+    assert (missing.code, "reference 1" in missing.err) == (1, True)
+    many = run("likelihood", MODEL, "--references", str(file), *["--version", "1"] * 9)
+    assert (many.code, "8 versions at most" in many.err) == (2, True)
 
 
 def test_a_report_counts_pairs_and_says_what_is_unscored() -> None:

@@ -25,6 +25,7 @@ from tests.fakes.openai_server import (
     serve,
     well_behaved,
 )
+from tests.fakes.scoring_server import echoes_texts, scores_texts
 
 
 async def no_wait(_: float) -> None:
@@ -104,7 +105,7 @@ async def test_a_server_that_can_do_everything_is_known_to() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake) == Capabilities()
-    assert len(fake.requests) == 12
+    assert len([one for one in fake.requests if one.body]) == 13
 
 
 def without_several_greedy_ones(exchange: Exchange) -> Reply:
@@ -138,6 +139,27 @@ async def test_vllm_s_own_field_for_schemas_is_known_from_its_answer(api: Api) -
     async with serve() as fake:
         fake.script = knowing_structured_outputs
         assert (await probe(fake, api)).structured_outputs
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+async def test_it_is_found_out_who_tells_how_likely_a_text_is(api: Api) -> None:
+    async with serve() as fake:
+        for script, known in ((scores_texts, (True, False)), (echoes_texts, (False, api == "completions"))):
+            fake.script = script
+            found = await probe(fake, api)
+            assert (found.prompt_logprobs, found.echo) == known
+
+
+async def test_who_serves_adapters_is_not_asked_how_likely_a_text_is() -> None:
+    def script(exchange: Exchange) -> Reply:
+        if exchange.path.endswith("/models"):
+            return Answer(body={"data": [{"id": "m", "parent": None}, {"id": "a", "parent": "m"}]})
+        return scores_texts(exchange)
+
+    async with serve() as fake:
+        fake.script = script
+        assert not (await probe(fake)).prompt_logprobs
+    assert not [one for one in fake.requests if "prompt_logprobs" in one.body]
 
 
 NO_JSON = {"json_schema": False, "json_mode": False}
@@ -199,7 +221,7 @@ async def test_a_base_model_is_asked_over_plain_completions() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake, "completions") == Capabilities(json_schema=False, json_mode=False)
-    assert {exchange.path for exchange in fake.requests} == {"/v1/completions"}
+    assert {exchange.path for exchange in fake.requests if exchange.body} == {"/v1/completions"}
 
 
 async def test_trouble_on_the_way_is_not_taken_for_a_missing_capability() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -6,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from typing_extensions import override
 
-from app.llm.capabilities import Capabilities, CapabilityRecords
+from app.llm.capabilities import DECLARED, Capabilities, CapabilityRecords
 from app.llm.metering import Meter
 from app.llm.prices import Price
 from app.llm.registry import ModelRegistry
@@ -274,14 +275,19 @@ async def test_the_engine_in_this_process_is_known_without_asking_it(monkeypatch
     )
     async with opened(settings) as registry:
         can = await registry.capabilities(ModelRole.TARGET, "t")
-    expected = Capabilities(greedy_n=False, structured_outputs=True, priority=True, seed=False)
-    assert can == expected
+    assert can == dataclasses.replace(DECLARED["vllm"], seed=False)
+    assert (can.greedy_n, can.structured_outputs, can.prompt_logprobs, can.priority) == (
+        False,
+        True,
+        True,
+        True,
+    )
 
 
 async def test_a_simulated_backend_is_never_probed() -> None:
     records = MemoryCapabilities()
     async with opened(Settings.model_validate({}), capability_records=records) as registry:
-        assert await registry.capabilities(ModelRole.JUDGE) == Capabilities()
+        assert await registry.capabilities(ModelRole.JUDGE) == DECLARED["simulated"]
         run = run_of()
         target = await registry.open_role(ModelRole.TARGET, "simulated-small", run)
         result = await target.complete(small_request("How do I boil an egg?", n=2, seed=3))
