@@ -98,6 +98,7 @@ class CapabilityOverrides(Group):
     structured_outputs: bool | None = None
     prompt_logprobs: bool | None = None
     echo: bool | None = None
+    tokenize: bool | None = None
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     usage: bool | None = None
     usage_in_stream: bool | None = None

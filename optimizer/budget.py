@@ -184,6 +184,10 @@ class Budget(StopCondition):
         )
         return Reservation(estimate)
 
+    def fits(self, estimate: Spend) -> bool:
+        """Whether a call of ``estimate`` may be made now."""
+        return self._refused(self._spent + self._reserved + estimate) is None
+
     def must_wait(self, estimate: Spend) -> bool:
         """Whether a call of ``estimate`` may fit once calls under way have turned out cheaper."""
         limit = self._refused(self._spent + self._reserved + estimate)

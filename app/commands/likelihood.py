@@ -22,6 +22,8 @@ from app.evaluations.schemas import MOST_VERSIONS
 from optimizer.errors import DrpoError, InvalidInputError
 
 _PATH: Final = "/v1/evaluations/likelihood"
+_PATIENCE_SECONDS: Final = 90.0
+"""The service itself gives up sooner, and says why."""
 
 
 def likelihood(  # noqa: PLR0913, PLR0917 - one parameter for each option
@@ -87,7 +89,9 @@ async def _all(
         body = {"model": model, "query": query, "answer": answer, "versions": list(ids)}
         async with places:
             try:
-                found: list[dict[str, Any]] = (await client.post(_PATH, body))["data"]
+                found: list[dict[str, Any]] = (await client.post(_PATH, body, patience=_PATIENCE_SECONDS))[
+                    "data"
+                ]
             except DrpoError as error:
                 return [{"mean_logprob": None, "unscored_reason": str(error)}] * len(ids)
         return found

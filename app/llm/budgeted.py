@@ -11,6 +11,7 @@ from typing_extensions import override
 from app.llm.accounting import charge, spend_without_answer
 from app.llm.errors import NeverSentError
 from app.llm.prices import Price
+from app.llm.token_counts import TokenCount
 from app.llm.wrapper import ModelWrapper
 from optimizer.budget import Budget, Reservation
 from optimizer.protocols import ChatModel
@@ -99,16 +100,19 @@ class BudgetedModel(ModelWrapper):
     still under way when the budget's seconds are over is given up with BudgetExceededError.
     """
 
-    def __init__(self, model: ChatModel, budget: Budget, price: Price) -> None:
-        """``model``, whose tokens cost ``price``, under ``budget``."""
+    def __init__(
+        self, model: ChatModel, budget: Budget, price: Price, *, count: TokenCount | None = None
+    ) -> None:
+        """``model``, whose tokens cost ``price``, under ``budget``; ``count`` counts those of a prompt."""
         super().__init__(model)
         self._budget = budget
         self._price = price
+        self._count = count
 
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
         request = _bounded(request)
-        estimate = self._price.spend(upper_bound(request))
+        estimate = await self._estimate(request)
         reservation = await self._budget.reserve(estimate)
         try:
             async with in_time(self._budget):
@@ -121,6 +125,27 @@ class BudgetedModel(ModelWrapper):
             raise
         self._settle(reservation, estimate if result.usage is None else self._price.spend(result.usage))
         return result
+
+    async def _estimate(self, request: CompletionRequest) -> Spend:
+        """The most that ``request`` can cost.
+
+        Its prompt is counted only where it would be refused for its bytes, which are several times its
+        tokens, and could fit otherwise: a question more at the end of a budget, and none before.
+        """
+        bound = upper_bound(request)
+        estimate, least = (
+            self._price.spend(usage) for usage in (bound, dataclasses.replace(bound, prompt_tokens=0))
+        )
+        if self._count is None:
+            return estimate
+        await self._budget.until_room(estimate)
+        if self._budget.fits(estimate) or not self._budget.fits(least):
+            return estimate
+        counted = await self._count(request)
+        if counted is None:
+            return estimate
+        exact = dataclasses.replace(bound, prompt_tokens=min(counted, bound.prompt_tokens))
+        return self._price.spend(exact)
 
     def _settle(self, reservation: Reservation, spend: Spend) -> None:
         self._budget.settle(reservation, spend)

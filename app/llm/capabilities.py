@@ -38,6 +38,7 @@ class Capabilities:
         usage_in_stream: says so at the end of a stream as well.
         prompt_logprobs: gives log-probabilities of what it is sent, by vLLM's field of that name.
         echo: gives them with an echo of the prompt; completions only.
+        tokenize: counts the tokens of a prompt at ``/tokenize``, as it counts them when it answers.
         priority: takes the priority of a request: the lower, the earlier.
     """
 
@@ -56,6 +57,7 @@ class Capabilities:
     usage_in_stream: bool = True
     prompt_logprobs: bool = False
     echo: bool = False
+    tokenize: bool = False
     priority: bool = False
 
     @property

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from app.llm.capabilities import Capabilities
 from app.llm.capability_finder import ProbedModel
 from app.llm.concurrency import ConcurrencyLimitedModel
 from app.llm.errors import Origin
@@ -12,6 +13,7 @@ from app.llm.limits.limiter import BackendLimiter
 from app.llm.metering import CallWatch
 from app.llm.passthrough import ModelUpstream, Passthrough
 from app.llm.prices import Price
+from app.llm.token_counts import TokenCount, TokenCounter
 from app.llm.wire import Api, Path
 from app.settings import BackendSettings
 from optimizer.budget import Budget
@@ -100,3 +102,13 @@ class Assignment:
             client=self.backend.client,
             limiter=self.backend.limiter,
         )
+
+    def token_count(self, can: Capabilities) -> TokenCount | None:
+        """What counts the prompts of this model, which can do ``can``; None where its backend does not."""
+        if not can.tokenize:
+            return None
+        backend = self.backend
+        counter = TokenCounter(
+            backend.client, backend.settings, origin=self.origin, folds_system=not can.system_role
+        )
+        return counter.count

@@ -17,11 +17,12 @@ from app.llm.limits.limiter import BackendLimiter
 from app.llm.retry import Sleep, retrying
 from app.llm.scoring_wire import UnreadableScoreError, Way, read_scored, scoring_body
 from app.llm.sse import FrameSplitter, payload
+from app.llm.token_counts import TokenCounter
 from app.llm.wire import PATHS, Api, read_json, read_usage
 from app.settings import BackendSettings
 from optimizer.concurrency import run_together
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
-from optimizer.types import JsonObject, JsonValue, Message
+from optimizer.types import CompletionRequest, JsonObject, JsonValue, Message
 
 _JOB = "probes"
 _TOKENS = 256
@@ -95,6 +96,7 @@ class Prober:
         sampling, several, greedy, seed, usage_in_stream, system_role, *rest = answers
         json_schema, json_mode, structured_outputs, priority = rest
         alternatives = await self._alternatives(limit_field)
+        usage = read_usage(plain.get("usage"))
         prompt_logprobs, echo = await self._ways_of_scoring()
         return Capabilities(
             system_role=system_role,
@@ -109,8 +111,9 @@ class Prober:
             structured_outputs=structured_outputs,
             prompt_logprobs=prompt_logprobs,
             echo=echo,
+            tokenize=usage is not None and await self._counts_tokens() == usage.prompt_tokens,
             max_tokens_field=limit_field,
-            usage=read_usage(plain.get("usage")) is not None,
+            usage=usage is not None,
             usage_in_stream=usage_in_stream,
             priority=priority,
         )
@@ -198,6 +201,13 @@ class Prober:
             return answer is not None and bool(read_scored(answer, _WORDS, way=way))
         except UnreadableScoreError:
             return False
+
+    async def _counts_tokens(self) -> int | None:
+        """The tokens of the question that was asked first."""
+        prompt = (Message(role="user", content=_QUESTION),) if self.api == "chat" else _QUESTION
+        counter = TokenCounter(self.client, self.settings, origin=self.origin, folds_system=False)
+        async with self.limiter.slot(_JOB, _TOKENS):
+            return await counter.count(CompletionRequest(prompt=prompt))
 
     async def _json(self, wanted: JsonObject, limit_field: str) -> JsonObject | None:
         choice = _choice(await self._try({limit_field: _LONG, **wanted}))

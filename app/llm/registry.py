@@ -30,6 +30,7 @@ from app.llm.routing.opening import open_routes
 from app.llm.routing.routes import Route, Routes
 from app.llm.run_context import RunContext
 from app.llm.text_scoring import BackendTextScorer, TextScorer, scoring_calls
+from app.llm.token_counts import TokenCount
 from app.llm.wire import PATHS, Api, Path
 from app.reward_settings import RewardSettings
 from app.serving_settings import TargetSettings
@@ -213,7 +214,7 @@ class ModelRegistry:
             capabilities=dataclasses.replace(can, priority=can.priority and not run.serves),
             clock=self._clock,
         )
-        model = self._in_run(adapter, assignment, role, run)
+        model = self._in_run(adapter, assignment, role, run, assignment.token_count(can))
         return run.draws.wrap(with_several(run.builds.watched(model, role), can), role)
 
     async def open_text_scorer(self, target: str, run: RunContext) -> TextScorer:
@@ -279,7 +280,12 @@ class ModelRegistry:
         return known
 
     def _in_run(
-        self, model: ChatModel, assignment: Assignment, role: ModelRole, run: RunContext
+        self,
+        model: ChatModel,
+        assignment: Assignment,
+        role: ModelRole,
+        run: RunContext,
+        count: TokenCount | None = None,
     ) -> ChatModel:
         """``model`` with everything around it that a run needs."""
         origin, backend = assignment.origin, assignment.backend
@@ -289,7 +295,7 @@ class ModelRegistry:
             model, run.meter, role=role, price=backend.price, clock=self._clock, watch=self._watch
         )
         model = PermittedModel(model, run.permit)
-        model = BudgetedModel(model, run.budget, backend.price)
+        model = BudgetedModel(model, run.budget, backend.price, count=count)
         if run.serves:
             return WatchedModel(model, backend.limiter)
         model = backend.limited(model, job=run.scope, budget=run.budget)

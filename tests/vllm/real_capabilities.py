@@ -21,7 +21,7 @@ from optimizer.concurrency import run_together
 from optimizer.types import CompletionRequest, JsonObject, Message, OutputSchema, Sampling
 from tests.vllm.server import ADAPTER, AT_ONCE, MODEL, VllmServer
 
-ON_VLLM = Capabilities(greedy_n=False, structured_outputs=True, priority=True)
+ON_VLLM = Capabilities(greedy_n=False, structured_outputs=True, tokenize=True, priority=True)
 QUESTION = CompletionRequest(
     prompt=(Message(role="system", content="Be brief."), Message(role="user", content="Name three birds.")),
     sampling=Sampling(temperature=1, max_tokens=20),

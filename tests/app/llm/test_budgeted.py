@@ -91,6 +91,45 @@ async def test_without_token_counts_the_bound_is_what_it_cost() -> None:
     assert budget.spent == Spend(calls=1, prompt_tokens=21, completion_tokens=10, cost=41.0)
 
 
+class Counting:
+    """Counts prompts as it is told; ``asked`` says how often."""
+
+    def __init__(self, tokens: int | None) -> None:
+        self.tokens = tokens
+        self.asked = 0
+
+    async def count(self, request: CompletionRequest) -> int | None:
+        self.asked += 1
+        return self.tokens
+
+
+@pytest.mark.parametrize(
+    ("limits", "tokens", "asked", "fits"),
+    [
+        (Limits(), 7, 0, True),
+        (Limits(tokens=31), 7, 0, True),  # the bound fits
+        (Limits(tokens=17), 7, 1, True),
+        (Limits(cost=27.0), 7, 1, True),
+        (Limits(tokens=16), 7, 1, False),
+        (Limits(tokens=17), None, 1, False),  # nobody says how many there are
+        (Limits(tokens=17), 900, 1, False),
+        (Limits(tokens=9), 7, 0, False),  # the answer alone does not fit
+        (Limits(calls=0), 7, 0, False),
+    ],
+)
+async def test_a_prompt_is_counted_where_only_its_bytes_are_too_many(
+    limits: Limits, tokens: int | None, asked: int, fits: bool
+) -> None:
+    counting, inner = Counting(tokens), ScriptedModel(["fine"])
+    model = BudgetedModel(inner, budget_of(limits), PRICE, count=counting.count)
+    if fits:
+        await model.complete(small_request())
+    else:
+        with pytest.raises(BudgetExceededError):
+            await model.complete(small_request())
+    assert (counting.asked, len(inner.requests)) == (asked, int(fits))
+
+
 @pytest.mark.parametrize(
     ("failure", "spent"),
     [

@@ -105,7 +105,7 @@ async def test_a_server_that_can_do_everything_is_known_to() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake) == Capabilities()
-    assert len([one for one in fake.requests if one.body]) == 13
+    assert len([one for one in fake.requests if one.body]) == 14
 
 
 def without_several_greedy_ones(exchange: Exchange) -> Reply:
@@ -148,6 +148,28 @@ async def test_it_is_found_out_who_tells_how_likely_a_text_is(api: Api) -> None:
             fake.script = script
             found = await probe(fake, api)
             assert (found.prompt_logprobs, found.echo) == known
+
+
+@pytest.mark.parametrize("api", ["chat", "completions"])
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (Answer(body={"count": 7}), True),
+        (Answer(body={"count": 6}), False),  # other tokens than those that the answer counts
+        (Answer(body={"count": "7"}), False),
+        (Answer(body=[]), False),
+        (error(404), False),
+    ],
+)
+async def test_who_counts_prompts_as_it_bills_them_is_known(api: Api, answer: Answer, known: bool) -> None:
+    def script(exchange: Exchange) -> Reply:
+        return answer if exchange.path == "/tokenize" else well_behaved(exchange)
+
+    async with serve() as fake:
+        fake.script = script
+        assert (await probe(fake, api)).tokenize == known
+    asked = [exchange.body for exchange in fake.requests if exchange.path == "/tokenize"]
+    assert {name for body in asked for name in body} == {"model", "messages" if api == "chat" else "prompt"}
 
 
 async def test_who_serves_adapters_is_not_asked_how_likely_a_text_is() -> None:
@@ -221,7 +243,7 @@ async def test_a_base_model_is_asked_over_plain_completions() -> None:
     async with serve() as fake:
         fake.script = well_behaved
         assert await probe(fake, "completions") == Capabilities(json_schema=False, json_mode=False)
-    assert {exchange.path for exchange in fake.requests if exchange.body} == {"/v1/completions"}
+    assert {exchange.path for exchange in fake.requests if exchange.body} == {"/v1/completions", "/tokenize"}
 
 
 async def test_trouble_on_the_way_is_not_taken_for_a_missing_capability() -> None:
