@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,6 +58,9 @@ ENVIRONMENT = {
 }
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 def installed() -> Path:
     """The environment that ``requirements/vllm.sh`` has filled; ``make vllm-tests`` says which it is."""
     return Path(os.environ["VLLM"]).absolute()
@@ -92,7 +95,13 @@ class VllmServer:
     """
 
     def __init__(
-        self, folder: Path, *flags: str, memory: str = "256M", adapter: bool = True, port: int | None = None
+        self,
+        folder: Path,
+        *flags: str,
+        memory: str = "256M",
+        adapter: bool = True,
+        port: int | None = None,
+        environment: Mapping[str, str] = NOTHING,
     ) -> None:
         """A server that keeps its files in ``folder``; nothing is started.
 
@@ -102,6 +111,7 @@ class VllmServer:
             memory: for the cache of keys and values, 2 KB a token.
             adapter: whether it serves the adapter, too, which makes all answers a little slower.
             port: of loopback; by default a free one.
+            environment: further variables.
         """
         if port is None:
             with socket.socket() as probe:
@@ -128,6 +138,7 @@ class VllmServer:
             )
         program = str(installed() / "bin" / "vllm")
         self._command = [program, "serve", str(made / "model"), *_FLAGS, *served, *flags]
+        self._environment = {**os.environ, **ENVIRONMENT, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -140,7 +151,7 @@ class VllmServer:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own server
                 self._command,
-                env={**os.environ, **ENVIRONMENT},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -192,10 +203,12 @@ class VllmServer:
 
 
 @contextmanager
-def running(*flags: str, memory: str = "256M", adapter: bool = True) -> Iterator[VllmServer]:
+def running(
+    *flags: str, memory: str = "256M", adapter: bool = True, environment: Mapping[str, str] = NOTHING
+) -> Iterator[VllmServer]:
     """A server that is up, until the block ends; see ``VllmServer``."""
     folder = Path(tempfile.mkdtemp(prefix="drpo-vllm-"))
-    server = VllmServer(folder, *flags, memory=memory, adapter=adapter)
+    server = VllmServer(folder, *flags, memory=memory, adapter=adapter, environment=environment)
     try:
         server.begin()
         server.wait()
