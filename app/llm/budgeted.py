@@ -141,7 +141,8 @@ class BudgetedModel(ModelWrapper):
         await self._budget.until_room(estimate)
         if self._budget.fits(estimate) or not self._budget.fits(least):
             return estimate
-        counted = await self._count(request)
+        async with in_time(self._budget):
+            counted = await self._count(request)
         if counted is None:
             return estimate
         exact = dataclasses.replace(bound, prompt_tokens=min(counted, bound.prompt_tokens))

@@ -130,6 +130,17 @@ async def test_a_prompt_is_counted_where_only_its_bytes_are_too_many(
     assert (counting.asked, len(inner.requests)) == (asked, int(fits))
 
 
+async def test_a_count_that_does_not_come_is_given_up_when_the_time_is_over() -> None:
+    async def never(_: CompletionRequest) -> int | None:
+        await asyncio.Event().wait()
+        return None
+
+    budget, inner = budget_of(Limits(tokens=17, seconds=0.01)), ScriptedModel(["fine"])
+    with pytest.raises(BudgetExceededError, match="seconds"):
+        await BudgetedModel(inner, budget, PRICE, count=never).complete(small_request())
+    assert (budget.spent, budget.reserved, inner.requests) == (Spend(), Spend(), [])
+
+
 @pytest.mark.parametrize(
     ("failure", "spent"),
     [
