@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.browser.browser import chromium, watched
+from tests.browser.browser import Watched, chromium, watched
 from tests.browser.service import TARGET, Running, running_service
 
 KEY = "sk-ours-0123456789abcdef"
@@ -33,10 +33,21 @@ async def picture_all(folder: Path) -> None:
                     await tab.page.get_by_role("button", name="Sign in").click()
                     for name, path in pages.items():
                         await tab.open(path)
+                        if name == "playground":
+                            await ask(tab)
                         if (settled := SETTLED.get(name)) is not None:
                             await tab.page.wait_for_selector(settled)
                         await tab.page.wait_for_timeout(1500)
                         await tab.page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+
+
+async def ask(tab: Watched) -> None:
+    """Have the playground answer and judge a question."""
+    page = tab.page
+    await page.get_by_label("Question").fill("What helps against stage fright?")
+    await page.get_by_role("button", name="Ask", exact=True).click()
+    await page.get_by_role("button", name="Have the judge score them").click()
+    await page.locator(".verdict .score").nth(1).wait_for()
 
 
 async def fill(service: Running) -> dict[str, str]:

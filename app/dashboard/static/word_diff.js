@@ -12,11 +12,33 @@ export function wordDiff(before, after) {
   let tail = 0;
   while (tail < old.length - start && tail < now.length - start && old.at(-1 - tail) === now.at(-1 - tail)) tail += 1;
   const middle = changed(old.slice(start, old.length - tail), now.slice(start, now.length - tail));
-  return merged([
-    ...old.slice(0, start).map((text) => ({ kind: "same", text })),
-    ...middle,
-    ...old.slice(old.length - tail).map((text) => ({ kind: "same", text })),
-  ]);
+  return withoutIslands(
+    merged([
+      ...old.slice(0, start).map((text) => ({ kind: "same", text })),
+      ...middle,
+      ...old.slice(old.length - tail).map((text) => ({ kind: "same", text })),
+    ]),
+  );
+}
+
+/* What is the same within a line and shorter than the changes on both its sides (a space, an "and") is no help to
+   readers: it is shown as removed and written anew with them. */
+function withoutIslands(parts) {
+  const blocks = [{ removed: "", added: "", same: "" }];
+  for (const { kind, text } of parts) {
+    if (kind !== "same" && blocks.at(-1).same) blocks.push({ removed: "", added: "", same: "" });
+    blocks.at(-1)[kind] += text;
+  }
+  const size = ({ removed, added }) => Math.max(removed.length, added.length);
+  const found = [];
+  for (const block of blocks) {
+    const last = found.at(-1);
+    const island = last?.same ?? "";
+    if (last && !island.includes("\n") && island.length <= size(last) && island.length <= size(block)) {
+      found[found.length - 1] = { removed: last.removed + island + block.removed, added: last.added + island + block.added, same: block.same };
+    } else found.push(block);
+  }
+  return found.flatMap((block) => ["removed", "added", "same"].filter((kind) => block[kind]).map((kind) => ({ kind, text: block[kind] })));
 }
 
 export function diffElement(before, after, tag = "div") {
