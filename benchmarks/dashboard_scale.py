@@ -28,9 +28,8 @@ from tests.browser.service import TARGET, Running, running_service
 
 _QUICK: Final = Extent(candidates=1_000, rounds=25, versions=100, moves=250, sets=100)
 _PATIENCE_MS: Final = 300_000
-_DRAWN: Final = (
-    '#job[data-stream="{stream}"]:has(#candidates tbody tr):has(#tree-chart .main-svg):has(#heat td)'
-)
+_DRAWN: Final = ":has(#candidates tbody tr):has(#tree-chart .main-svg):has(#chosen-prompt .text)"
+_WHOLE: Final = f"{_DRAWN}:has(#heat td):has(#rollouts .rollout)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +98,14 @@ async def report(context: BrowserContext, url: str, pages: Sequence[Visit], time
         )
 
 
-def job_page(job: str, *, stream: str) -> Visit:
-    """The page of the large job."""
+def job_pages(job: str, *, stream: str) -> list[Visit]:
+    """The page of the large job: until it can be used, and until all of it is there, down to its end."""
     name = f"job, {'still running' if stream == 'live' else 'ended'}"
-    return Visit(name=name, path=f"/dashboard/jobs/{job}", ready=_DRAWN.format(stream=stream))
+    path, page = f"/dashboard/jobs/{job}", f'#job[data-stream="{stream}"]'
+    return [
+        Visit(name=name, path=path, ready=page + _DRAWN),
+        Visit(name=f"{name}, down to its end", path=path, ready=page + _WHOLE),
+    ]
 
 
 def other_pages(ids: Sequence[str]) -> list[Visit]:
@@ -158,9 +161,9 @@ async def measure(extent: Extent, times: int, wanted: Sequence[str]) -> None:
             context = await browser.new_context(viewport={"width": 1200, "height": 900})
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {extent}\n")
             print("| page | s, median | s, worst | kB received | elements |\n|---|---|---|---|---|")
-            await report(context, service.url, chosen([job_page(job, stream="live")]), times)
+            await report(context, service.url, chosen(job_pages(job, stream="live")), times)
             await end_job(service.resources, lease)
-            pages = [job_page(job, stream="ended"), *other_pages(ids)]
+            pages = [*job_pages(job, stream="ended"), *other_pages(ids)]
             await report(context, service.url, chosen(pages), times)
 
 

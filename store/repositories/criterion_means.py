@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Double, Row, String, cast, func, literal, select
+from sqlalchemy import ColumnElement, Double, Row, Select, String, cast, func, literal, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import TableValuedAlias
 
@@ -78,41 +78,53 @@ class CriterionMeansRepository:
         width: int,
         limit: int | None,
     ) -> tuple[CriterionSum, ...]:
-        item = self._items()
-        name = self._field(item, "criterion")
-        score: ColumnElement[float] = cast(self._field(item, "score"), Double())
-        whose: ColumnElement[str] = literal("", String())
-        groups: list[ColumnElement[str] | ColumnElement[int]] = [
-            Evaluation.phase.expression,
-            Evaluation.round.expression if width == 1 else Evaluation.round // width,
-            name,
-        ]
+        one = self._verdicts(optimization_id, phase, candidate_ids).subquery()
+        whose: ColumnElement[str] = literal("", String()) if candidate_ids is None else one.c.candidate_id
+        rounds = one.c.round if width == 1 else one.c.round // width
+        groups = [one.c.phase, rounds, one.c.criterion]
         if candidate_ids is not None:
-            whose = Evaluation.candidate_id.expression
             groups.append(whose)
         statement = (
             select(
                 whose,
-                Evaluation.phase,
-                func.min(Evaluation.round),
-                func.max(Evaluation.round),
-                name,
-                func.avg(score),
-                func.count(score),
+                one.c.phase,
+                func.min(one.c.round),
+                func.max(one.c.round),
+                one.c.criterion,
+                func.avg(one.c.score),
+                func.count(one.c.score),
             )
-            .select_from(Evaluation)
-            .join(item, score.is_not(None))
-            .where(Evaluation.optimization_id == optimization_id)
+            .where(one.c.score.is_not(None))
             .group_by(*groups)
             .order_by(*groups)
             .limit(limit)
+        )
+        async with self._db.read() as session:
+            return tuple(_sum(row) for row in await session.execute(statement))
+
+    def _verdicts(
+        self, optimization_id: str, phase: str | None, candidate_ids: Collection[str] | None
+    ) -> Select[str, str, int, str, float]:
+        """Every verdict; the offset keeps databases from reading its JSON for each use anew."""
+        item = self._items()
+        statement: Select[str, str, int, str, float] = (
+            select(
+                Evaluation.candidate_id,
+                Evaluation.phase,
+                Evaluation.round,
+                self._field(item, "criterion").label("criterion"),
+                cast(self._field(item, "score"), Double()).label("score"),
+            )
+            .select_from(Evaluation)
+            .join(item, true())
+            .where(Evaluation.optimization_id == optimization_id)
+            .offset(0)
         )
         if phase is not None:
             statement = statement.where(Evaluation.phase == phase)
         if candidate_ids is not None:
             statement = statement.where(Evaluation.candidate_id.in_(candidate_ids))
-        async with self._db.read() as session:
-            return tuple(_sum(row) for row in await session.execute(statement))
+        return statement
 
     def _items(self) -> TableValuedAlias:
         """The verdicts of an evaluation as rows."""

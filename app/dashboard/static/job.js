@@ -25,7 +25,7 @@ let state = null;
 let view = null;
 let known = AT_ONCE;
 let drawn = { rounds: -1, candidates: -1, gate: null };
-const heat = { rounds: -1, freeAt: 0, isBusy: true };
+const heat = { rounds: -1, freeAt: 0, isBusy: false };
 let isWaiting = false;
 let status = page.dataset.status;
 
@@ -50,17 +50,6 @@ async function askForUnknown() {
   state.add(await get(`${path}/tree?limit=0&${names.join("&")}`));
 }
 
-const askForHeat = async () => (await get(`${path}/criteria?phase=search&columns=${HEAT_COLUMNS}`)).data;
-
-/* The first answer is asked for together with the search, and may be older than that. */
-async function drawFirstHeat(asked) {
-  const cells = await asked;
-  showHeat(cells);
-  const last = state.rounds.at(-1)?.round ?? -1;
-  if (cells.some((cell) => cell.last_round >= last)) heat.rounds = state.rounds.length;
-  heat.isBusy = false;
-}
-
 /* A large job's criteria take the service a while: the longer, the less often they are asked for. */
 async function redrawHeat() {
   if (heat.isBusy || heat.rounds === state.rounds.length) return;
@@ -70,7 +59,7 @@ async function redrawHeat() {
   const began = performance.now();
   heat.rounds = state.rounds.length;
   try {
-    showHeat(await askForHeat());
+    showHeat((await get(`${path}/criteria?phase=search&columns=${HEAT_COLUMNS}`)).data);
   } finally {
     heat.freeAt = performance.now() + HEAT_REST * (performance.now() - began);
     heat.isBusy = false;
@@ -85,10 +74,10 @@ async function redraw() {
     await askForUnknown();
     view.showTable();
     drawn = { rounds: state.rounds.length, candidates: state.candidates.size, gate: state.gate };
-    redrawHeat().catch(notifyError);
     if (state.gate && state.gate !== before.gate) await showGate(state.gate, state.judge);
     if (drawn.rounds !== before.rounds) await showBest(state);
     if (drawn.rounds !== before.rounds || drawn.candidates !== before.candidates) await showTree(state);
+    redrawHeat().catch(notifyError); // last: of all that is drawn it takes the service longest
   } catch (error) {
     notifyError(error);
   }
@@ -128,13 +117,11 @@ function showStream(now) {
 }
 
 async function begin() {
-  const firstHeat = persistently(askForHeat);
   state = new SearchState(await persistently(() => get(`${path}/tree?limit=${AT_ONCE}`)));
   view = new CandidateView(path, state, { askForMore, onChosen: showRollouts });
   page.dataset.seen = String(state.seq);
   await Promise.all([
     redraw(),
-    drawFirstHeat(firstHeat).then(redrawHeat),
     state.phase === "finished" ? showStream("ended") : follow(`${path}/events`, { after: state.seq, onEvents: show, onState: showStream }),
   ]);
 }
