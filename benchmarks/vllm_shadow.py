@@ -8,7 +8,6 @@ time are the server's own.
 """
 
 import asyncio
-import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 import httpx
+import orjson
 from typing_extensions import override
 from yarl import URL
 
@@ -94,6 +94,14 @@ class _Answer(BackendResponse):
         """Nothing is held."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """What goes to the server for a request of a job, and what the job gets to read."""
+
+    body: bytes
+    reply: dict[str, Any]
+
+
 class Shadow(Connections):
     """Sends each request on, and exchanges the text of the answer.
 
@@ -102,32 +110,33 @@ class Shadow(Connections):
     """
 
     def __init__(
-        self, carrier: Connections, words: SimulatedBackend, replies: dict[bytes, dict[str, Any]]
+        self, carrier: Connections, words: SimulatedBackend, exchanges: dict[bytes, Exchange]
     ) -> None:
         """Requests by ``carrier``, texts by ``words``.
 
-        ``replies`` are the texts of earlier requests: making them takes no time in a run that is timed.
+        ``exchanges`` are those of earlier requests: making them takes no time in a run that is timed.
         """
         self.sent: list[bytes] = []
         self._carrier = carrier
         self._words = words
-        self._replies = replies
+        self._exchanges = exchanges
 
     @override
     async def post(self, url: URL, headers: Mapping[str, str], content: bytes) -> BackendResponse:
-        reply = self._replies.get(content)
-        if reply is None:
+        exchange = self._exchanges.get(content)
+        if exchange is None:
             answer = self._words.answer("POST", url.path, content)
-            reply = self._replies[content] = json.loads(b"".join(answer.frames))
-        body = as_sent(json.loads(content), reply)
-        self.sent.append(body)
-        response = await self._carrier.post(url, headers, body)
+            reply = orjson.loads(b"".join(answer.frames))
+            exchange = Exchange(body=as_sent(orjson.loads(content), reply), reply=reply)
+            self._exchanges[content] = exchange
+        self.sent.append(exchange.body)
+        response = await self._carrier.post(url, headers, exchange.body)
         try:
             told = b"".join([piece async for piece in response.pieces()])
         finally:
             await response.aclose()
         if response.status == HTTPStatus.OK:
-            told = json.dumps({**reply, "usage": json.loads(told)["usage"]}).encode()
+            told = orjson.dumps({**exchange.reply, "usage": orjson.loads(told)["usage"]})
         return _Answer(response.status, told)
 
     @override
@@ -144,7 +153,7 @@ def as_sent(body: dict[str, Any], reply: dict[str, Any]) -> bytes:
     # offset that could be set back.
     for name in ("response_format", "seed"):
         body.pop(name, None)
-    return json.dumps({**body, "max_tokens": length, "min_tokens": length, "ignore_eos": True}).encode()
+    return orjson.dumps({**body, "max_tokens": length, "min_tokens": length, "ignore_eos": True})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +181,7 @@ class JobsOnVllm:
         self._server = server
         self._concurrency = concurrency
         self._examples = examples
-        self._replies: dict[bytes, dict[str, Any]] = {}
+        self._exchanges: dict[bytes, Exchange] = {}
 
     async def run(self, job: dict[str, Any], *, order: str) -> JobRun:
         """One job, on a fresh store and an empty prefix cache."""
@@ -218,7 +227,7 @@ class JobsOnVllm:
 
         def open_shadow(settings: BackendSettings) -> Connections:
             words = SimulatedBackend(SimulatedSettings())
-            opened.append(Shadow(original(settings), words, self._replies))
+            opened.append(Shadow(original(settings), words, self._exchanges))
             return opened[-1]
 
         with (
