@@ -104,7 +104,7 @@ class ApiClient:
 
     async def _send(self, method: str, path: str, **how: Any) -> Any:
         try:
-            response = await self._http.request(method, path, **how)
+            response = await self._request(method, path, **how)
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
             raise ServiceError(f"the service at {self._http.base_url} cannot be reached: {reason}") from error
@@ -116,6 +116,18 @@ class ApiClient:
             raise ServiceError(
                 f"{self._http.base_url} does not answer like drpo: is the URL right?"
             ) from error
+
+    async def _request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """Ask once, or twice where a connection was lost and asking changes nothing.
+
+        Servers close idle connections, now and then just when a request leaves on one.
+        """
+        try:
+            return await self._http.request(method, path, **how)
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            if method != "GET":
+                raise
+            return await self._http.request(method, path, **how)
 
 
 @contextlib.asynccontextmanager

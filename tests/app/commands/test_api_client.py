@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Callable
 
@@ -58,6 +59,32 @@ async def test_what_models_have_to_write_is_waited_for_longer() -> None:
     await client_of(answer).post("/v1/evaluations", {})
     assert patience[0] == 3600.0
     assert patience[1] < 60
+
+
+async def test_what_is_only_looked_up_is_asked_again_where_an_idle_connection_was_closed() -> None:
+    asked: list[bytes] = []
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the first request of a connection, and close it when the second one comes."""
+        for number in range(2):
+            head = await reader.readuntil(b"\r\n\r\n")
+            asked.append(head.split(b" ")[0])
+            if number == 0:
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+                )
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, api_client(f"http://127.0.0.1:{port}", None) as client:
+        assert await client.get("/v1/models") == {}
+        assert await client.get("/v1/models") == {}
+        assert asked == [b"GET"] * 3
+        with pytest.raises(ServiceError, match="cannot be reached"):
+            await client.delete("/v1/optimizations/opt_1")
+        assert asked == [b"GET"] * 3 + [b"DELETE"]
 
 
 async def test_a_service_that_is_not_there_is_named() -> None:
