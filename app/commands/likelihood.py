@@ -138,12 +138,13 @@ def report(
 
 def show_report(console: Console, told: dict[str, Any]) -> None:
     """A column a version, and what they differ by."""
-    title = f"{told['model']}: log-probability of a token of {told['references']} reference answers"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=f"{told['model']} on {told['references']} reference answers", title_justify="left")
     for heading in ("", *(item["name"] for item in told["versions"])):
         table.add_column(plain(heading), overflow="fold")
     means = [item["mean_logprob"] for item in told["versions"]]
-    table.add_row("mean", *(plain("-" if mean is None else f"{mean:.3f}") for mean in means))
+    table.add_row(
+        "log-probability of a token", *(plain("-" if mean is None else f"{mean:.3f}") for mean in means)
+    )
     table.add_row("measured", *(f"{item['measured']} of {told['references']}" for item in told["versions"]))
     console.print(table)
     show_differences(console, told)

@@ -24,6 +24,7 @@ from app.llm.engine.transport import EngineTransport
 from app.llm.http import BackendClient
 from app.llm.openai_compatible import OpenAICompatibleModel
 from app.llm.text_scoring import BackendTextScorer, ScoringCalls, TextScorer
+from app.llm.token_counts import TokenCounter
 from app.settings import BackendSettings
 from app.vllm_settings import EngineSettings
 from optimizer.errors import BackendUnavailableError, ModelError
@@ -195,6 +196,16 @@ async def test_log_probabilities_come_with_their_alternatives(engine: Engine) ->
         logprobs: Any = (await model.complete(asked)).completions[0].logprobs
     assert {len(place["top_logprobs"]) for place in logprobs["content"]} == {20}
     assert all(place["top_logprobs"][0]["logprob"] == place["logprob"] for place in logprobs["content"])
+
+
+async def test_it_counts_a_prompt_as_it_bills_it(engine: Engine) -> None:
+    async with client_on(SharedEngine(engine), "tiny") as (client, settings):
+        counter = TokenCounter(client, settings, origin=origin("tiny", key=None), folds_system=False)
+        counted = await counter.count(QUESTION)
+    async with model_on(SharedEngine(engine), "tiny") as model:
+        usage = (await model.complete(QUESTION)).usage
+    assert usage is not None
+    assert counted == usage.prompt_tokens
 
 
 async def test_a_job_goes_on_after_its_engine_was_killed(environment: None, sqlite_url: str) -> None:

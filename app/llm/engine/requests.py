@@ -55,10 +55,7 @@ def read_request(body: JsonValue, *, api: Api, name: str, engine: Engine) -> Eng
         RefusedByEngineError: it asks for what the engine in this process does not do, or cannot be read.
         LookupError: it asks another model.
     """
-    if not isinstance(body, dict):
-        raise RefusedByEngineError("the body is no JSON object")
-    if body.get("model") != name:
-        raise LookupError(f"The model {body.get('model')!r} does not exist: this engine has {name!r}")
+    body = _checked(body, name)
     for field in _REFUSED:
         if body.get(field):
             raise RefusedByEngineError(
@@ -81,6 +78,25 @@ def read_request(body: JsonValue, *, api: Api, name: str, engine: Engine) -> Eng
         counts_stream=isinstance(options, dict) and bool(options.get("include_usage")),
         priority=_whole(body.get("priority") or 0, "priority"),
     )
+
+
+def count_tokens(body: JsonValue, *, name: str, engine: Engine) -> int:
+    """The tokens of the prompt in ``body``, a conversation or a text, for the model called ``name``.
+
+    Raises:
+        RefusedByEngineError: it cannot be read.
+        LookupError: it asks another model.
+    """
+    body = _checked(body, name)
+    return len(_text_tokens(body, engine) if "prompt" in body else _chat_tokens(body, engine))
+
+
+def _checked(body: JsonValue, name: str) -> JsonObject:
+    if not isinstance(body, dict):
+        raise RefusedByEngineError("the body is no JSON object")
+    if body.get("model") != name:
+        raise LookupError(f"The model {body.get('model')!r} does not exist: this engine has {name!r}")
+    return body
 
 
 def _chat_tokens(body: JsonObject, engine: Engine) -> list[int]:

@@ -17,19 +17,20 @@ from typing_extensions import override
 from app.llm.engine.answers import error_body, first_frames, frames, last_frames, whole_body
 from app.llm.engine.library import open_engine
 from app.llm.engine.port import Engine, EngineDiedError, RefusedByEngineError, RequestOutput
-from app.llm.engine.requests import EngineRequest, read_request
+from app.llm.engine.requests import EngineRequest, count_tokens, read_request
 from app.llm.wire import PATHS, Api
 from app.vllm_settings import EngineSettings
 from optimizer.shared_calls import SharedCalls
 
 _LOGGER = logging.getLogger(__name__)
+_TOKENIZE: Final = "/tokenize"
 _APIS: Final[tuple[Api, ...]] = ("chat", "completions")
 
 OpenEngine: TypeAlias = Callable[[EngineSettings], Engine]
 
 
 class EngineTransport(httpx.AsyncBaseTransport):
-    """Answers chat and completions requests to any host with one engine.
+    """Answers chat and completions requests to any host with one engine, and counts their tokens.
 
     It is loaded for the first request, and again after it has died.
     """
@@ -47,7 +48,7 @@ class EngineTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer ``request``; who is cancelled aborts it in the engine."""
         api = next((one for one in _APIS if request.url.path.endswith(f"/{PATHS[one]}")), None)
-        if api is None:
+        if api is None and not request.url.path.endswith(_TOKENIZE):
             return _error(request, 404, "the engine in this process does not offer this API")
         try:
             engine = await self._loaded()
@@ -73,8 +74,10 @@ class EngineTransport(httpx.AsyncBaseTransport):
         _LOGGER.info("loading %s into this process", self._settings.model)
         return await asyncio.to_thread(self._open_with, self._settings)
 
-    async def _answer(self, request: httpx.Request, engine: Engine, api: Api) -> httpx.Response:
+    async def _answer(self, request: httpx.Request, engine: Engine, api: Api | None) -> httpx.Response:
         try:
+            if api is None:
+                return await self._counted(request, engine)
             return await self._asked(request, engine, api)
         except orjson.JSONDecodeError as error:
             return _error(request, 400, f"the body is not JSON: {error}")
@@ -83,6 +86,13 @@ class EngineTransport(httpx.AsyncBaseTransport):
         except EngineDiedError as error:
             await self._bury(engine)
             return _error(request, 500, str(error))
+
+    async def _counted(self, request: httpx.Request, engine: Engine) -> httpx.Response:
+        body = orjson.loads(await request.aread())
+        count = partial(count_tokens, body, name=self._settings.served_name, engine=engine)
+        counted = await asyncio.get_running_loop().run_in_executor(self._reading, count)
+        about = {"count": counted, "max_model_len": engine.context}
+        return _response(request, 200, orjson.dumps(about))
 
     async def _asked(self, request: httpx.Request, engine: Engine, api: Api) -> httpx.Response:
         body = orjson.loads(await request.aread())

@@ -14,6 +14,7 @@ from app.llm.limits.limiter import BackendLimiter
 from app.llm.limits.opening import own_limiters
 from app.llm.passthrough import Passthrough
 from app.llm.sse import DONE, payload
+from app.llm.token_counts import TokenCounter
 from app.vllm_settings import EngineSettings
 from optimizer.errors import BackendUnavailableError, MisconfiguredError, RequestRefusedError
 from optimizer.types import CompletionRequest, Message, OutputSchema, Sampling
@@ -288,3 +289,32 @@ async def test_requests_that_come_together_load_one_engine() -> None:
             group.create_task(client.post("chat/completions", json=CHAT))
     assert len(loaded) == 1
     assert len(loaded[0].asked) == 5
+
+
+async def test_it_counts_the_tokens_of_a_prompt_as_it_reads_it() -> None:
+    engine = FakeEngine()
+    for body in (CHAT, TEXT):
+        status, counted = await ask(engine, body, path="../tokenize")
+        assert (status, counted) == (200, {"count": 3, "max_model_len": 100})
+    assert (await ask(engine, {**TEXT, "model": "another"}, path="../tokenize"))[0] == 404
+    assert (await ask(engine, [], path="../tokenize"))[0] == 400
+    assert engine.asked == []
+
+
+async def test_a_prompt_is_counted_through_the_client_that_all_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = FakeEngine()
+    async with client_of(engine, monkeypatch) as client:
+        counter = TokenCounter(client, SETTINGS, origin=origin(MODEL, key=None), folds_system=True)
+        request = CompletionRequest(
+            prompt=(Message(role="system", content="be kind"), Message(role="user", content="hello you"))
+        )
+        assert await counter.count(request) == 4
+        engine.templated.clear()
+        assert await counter.count(CompletionRequest(prompt="one two three")) == 3
+
+
+@pytest.mark.parametrize("extra", [{"prompt_logprobs": True}, {"prompt_logprobs": 0, "stream": True}])
+async def test_log_probabilities_of_a_prompt_are_a_number_and_no_stream(extra: dict[str, Any]) -> None:
+    status, told = await ask(FakeEngine(), {**CHAT, **extra})
+    assert status == 400
+    assert "prompt_logprobs" in told["error"]["message"]
