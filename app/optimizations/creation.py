@@ -131,8 +131,7 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
     incumbent = await resources.prompts.labelled(request.target, request.label or DEFAULT_LABEL)
     served = await _served_examples(resources, incumbent)
     split = await _split(request, config, queries, [*examples, *served])
-    fallback = DEFAULT_SEED_PROMPT if incumbent is None else incumbent.system_prompt
-    seed_prompt = fallback if request.seed_prompt is None else request.seed_prompt
+    seed_prompt = _seed_prompt(request, incumbent)
     retrieval = RetrievalSpec.from_settings(resources.settings.retrieval)
     spec = JobSpec(
         name=request.name,
@@ -169,6 +168,12 @@ async def _plan(request: CreateOptimization, resources: Resources) -> _Plan:
         examples=tuple(examples),
         asked=tuple(query.text for query in (*split.search, *split.held_out)),
     )
+
+
+def _seed_prompt(request: CreateOptimization, incumbent: PromptVersionRecord | None) -> str:
+    if request.seed_prompt is not None:
+        return request.seed_prompt
+    return DEFAULT_SEED_PROMPT if incumbent is None else incumbent.system_prompt
 
 
 async def _split(

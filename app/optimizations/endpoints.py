@@ -11,6 +11,7 @@ from app.jobs.event_stream import EVENTS, events_response
 from app.jobs.idempotency import REPEATED, IdempotencyKey, show_made
 from app.optimizations.allowed import ALLOWED_JOBS
 from app.optimizations.forecast_schemas import Forecast
+from app.optimizations.round_progress import RoundProgress
 from app.optimizations.schemas import (
     CandidateList,
     CandidateObject,
@@ -175,5 +176,5 @@ async def follow_events(
     ``round_finished`` says in ``progress`` how far the job was then, and how long the rest was to take.
     """
     await resources.optimizations.get(optimization_id, kind=JobKind.PROMPT)
-    tell_more = OptimizationService(resources).tell_more
-    return events_response(resources.feeds, optimization_id, last_event_id, tell_more)
+    told = RoundProgress(resources.tree).tell
+    return events_response(resources.feeds, optimization_id, last_event_id, told)

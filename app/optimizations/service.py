@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from app.jobs.idempotency import Shown
 from app.optimizations.creation import build_spec, estimate_job
-from app.optimizations.estimates import progress_after
 from app.optimizations.forecast_schemas import Forecast
 from app.optimizations.schemas import (
     CandidateList,
@@ -28,12 +27,11 @@ from app.resources import Resources
 from optimizer.types import JsonObject
 from store.errors import NotFoundError
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
-from store.records.progress import CandidateRecord, EventRecord
+from store.records.progress import CandidateRecord
 from store.repositories.criterion_means import CriterionMeansRepository
 from store.repositories.search_outline import SearchOutlineRepository
 from store.repositories.search_tree import EvaluationFilter
 
-ROUND_FINISHED = "round_finished"
 _MOST_CELLS = 20_000
 """Of criteria in rounds that are shown."""
 
@@ -169,15 +167,6 @@ class OptimizationService:
         means = CriterionMeansRepository(self._resources.database)
         found = await means.by_round(optimization_id, phase=phase, columns=columns, limit=_MOST_CELLS)
         return CriterionTable(data=[show_criterion(cell) for cell in found])
-
-    async def tell_more(self, record: OptimizationRecord, event: EventRecord) -> JsonObject:
-        """What the stream says beside the fields of ``event``: with a round, how far the job was then."""
-        if event.type != ROUND_FINISHED:
-            return {}
-        known = await self._resources.tree.rounds(record.id, until=int(str(event.body["round"])))
-        if not known:
-            return {}
-        return {"progress": progress_after(record, known).model_dump(mode="json")}
 
     async def _shown(
         self, optimization_id: str, candidates: Sequence[CandidateRecord]

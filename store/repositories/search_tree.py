@@ -85,9 +85,13 @@ class SearchTreeRepository:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def rounds(self, optimization_id: str, *, until: int | None = None) -> tuple[RoundRecord, ...]:
-        """The finished rounds, in order; only those up to the round ``until``, where one is named."""
+    async def rounds(
+        self, optimization_id: str, *, after: int | None = None, until: int | None = None
+    ) -> tuple[RoundRecord, ...]:
+        """The finished rounds, in order; where they are named, those later than ``after`` up to ``until``."""
         statement = select(OptimizationRound).where(OptimizationRound.optimization_id == optimization_id)
+        if after is not None:
+            statement = statement.where(OptimizationRound.round > after)
         if until is not None:
             statement = statement.where(OptimizationRound.round <= until)
         async with self._db.read() as session:
