@@ -18,6 +18,7 @@ from app.optimizations.tree_schemas import SearchTree
 from app.optimizations.trees import TOLD, show_tree
 from app.optimizations.views import (
     best_candidate,
+    drop_keys,
     show_candidates,
     show_criterion,
     show_evaluation,
@@ -32,6 +33,8 @@ from store.repositories.criterion_means import CriterionMeansRepository
 from store.repositories.search_outline import SearchOutlineRepository
 from store.repositories.search_tree import EvaluationFilter
 
+_MOST_KEYS = 5_000
+"""Of events that are looked up one by one."""
 _MOST_CELLS = 20_000
 """Of criteria in rounds that are shown."""
 
@@ -172,13 +175,15 @@ class OptimizationService:
         self, optimization_id: str, candidates: Sequence[CandidateRecord]
     ) -> list[CandidateObject]:
         tree = self._resources.tree
-        names = [item.id for item in candidates]
-        return show_candidates(
-            candidates,
-            await tree.rounds(optimization_id),
-            await tree.scores(optimization_id, names),
-            await tree.drops(optimization_id),
-        )
+        rounds = await tree.rounds(optimization_id)
+        keys = drop_keys(candidates, rounds)
+        if len(keys) <= _MOST_KEYS:
+            told = await tree.announced(optimization_id, keys)
+            drops = {str(told[key]["candidate_id"]): told[key] for key in keys if key in told}
+        else:  # all of them are fewer than the places where those of many candidates might be
+            drops = await tree.drops(optimization_id)
+        scores = await tree.scores(optimization_id, [item.id for item in candidates])
+        return show_candidates(candidates, rounds, scores, drops)
 
     async def show(self, record: OptimizationRecord) -> OptimizationObject:
         """The job as the API shows it."""

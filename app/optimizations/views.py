@@ -19,6 +19,7 @@ from app.optimizations.schemas import (
     OptimizationObject,
     Progress,
 )
+from optimizer.events import CandidateDropped
 from optimizer.types import JsonObject, StopReason
 from store.records.calls import LedgerShare
 from store.records.optimizations import OptimizationRecord, OptimizationStatus
@@ -103,6 +104,17 @@ def show_candidates(
                 kept[str(place["candidate_id"])].append(finished.round)
     return [
         _show_candidate(item, by_candidate[item.id], kept[item.id], drops.get(item.id)) for item in candidates
+    ]
+
+
+def drop_keys(candidates: Iterable[CandidateRecord], rounds: Sequence[RoundRecord]) -> list[str]:
+    """The keys of the events that may say why races have dropped ``candidates``, later rounds last."""
+    until = max((item.round for item in rounds), default=0)
+    return [
+        CandidateDropped.key_of(number, item.id)
+        for item in candidates
+        if item.dropped_in_round is not None
+        for number in range(item.round, until + 1)
     ]
 
 

@@ -113,7 +113,7 @@ function show(events) {
 
 function showStream(now) {
   page.dataset.stream = now;
-  if (now === "ended") askForProgress().catch(notifyError);
+  if (now === "ended" && !FINAL.includes(page.dataset.status)) askForProgress().catch(notifyError);
 }
 
 async function begin() {
