@@ -62,6 +62,7 @@ class FakeEngine(Engine):
 
     context: int = 100
     defaults: JsonObject = field(default_factory=dict)
+    fingerprint: str = "vllm-fake"
     asked: list[tuple[list[int], JsonObject, int]] = field(default_factory=list)
     aborted: int = 0
     closed: int = 0

@@ -62,6 +62,7 @@ class SharedEngine(Engine):
         self._is_dead = is_dead
         self.context = engine.context
         self.defaults = engine.defaults
+        self.fingerprint = engine.fingerprint
 
     @override
     def chat_tokens(self, messages: list[JsonObject], options: JsonObject) -> list[int]:
@@ -228,3 +229,5 @@ async def test_a_job_goes_on_after_its_engine_was_killed(environment: None, sqli
     assert evaluations
     assert not [item for item in evaluations if item["reward"] is None]
     assert process.exitcode == -signal.SIGKILL
+    [fingerprint] = found["result"]["backends"]["target"]["fingerprints"]
+    assert fingerprint.startswith("vllm-0.32")

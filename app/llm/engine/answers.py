@@ -86,7 +86,8 @@ def _about(name: str, request: EngineRequest, api: Api, *, created: int, streams
     kind = "text_completion" if api == "completions" else "chat.completion"
     if streams and api == "chat":
         kind = "chat.completion.chunk"
-    return {"id": name, "object": kind, "created": created, "model": request.model}
+    about: JsonObject = {"id": name, "object": kind, "created": created, "model": request.model}
+    return {**about, "system_fingerprint": request.fingerprint}
 
 
 def _frame(about: JsonObject, choice: JsonObject) -> bytes:

@@ -1,5 +1,6 @@
 """vLLM's own engine behind our port. vLLM is loaded when the first request comes, and only then."""
 
+import hashlib
 import importlib
 import importlib.util
 import uuid
@@ -7,6 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, cast
 
+import orjson
 from typing_extensions import override
 
 from app.llm.engine.port import Engine, EngineDiedError, RefusedByEngineError, RequestOutput
@@ -43,15 +45,17 @@ def open_engine(settings: EngineSettings) -> Engine:
         **given,
     )
     engine = importlib.import_module("vllm.v1.engine.async_llm").AsyncLLM.from_engine_args(arguments)
-    return VllmEngine(engine)
+    seen = orjson.dumps([settings.model, given, structured], option=orjson.OPT_SORT_KEYS)
+    return VllmEngine(engine, fingerprint=f"vllm-{vllm.__version__}-{hashlib.sha256(seen).hexdigest()[:8]}")
 
 
 class VllmEngine(Engine):
     """An ``AsyncLLM``."""
 
-    def __init__(self, engine: Any) -> None:
-        """``engine`` is opened, and closed by ``close``."""
+    def __init__(self, engine: Any, *, fingerprint: str) -> None:
+        """``engine`` is opened, and closed by ``close``; ``fingerprint`` names its build and arguments."""
         self._engine = engine
+        self.fingerprint = fingerprint
         self._tokenizer = engine.get_tokenizer()
         self._params = importlib.import_module("vllm.sampling_params")
         errors = importlib.import_module("vllm.exceptions")

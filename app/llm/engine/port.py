@@ -46,10 +46,12 @@ class Engine(Protocol):
     Attributes:
         context: tokens of prompt and completion together, at most.
         defaults: sampling that the model's maker recommends, used where a request says nothing.
+        fingerprint: vLLM's version, and a hash of the model and the arguments that it was opened with.
     """
 
     context: int
     defaults: JsonObject
+    fingerprint: str
 
     def chat_tokens(self, messages: list[JsonObject], options: JsonObject) -> list[int]:
         """The conversation by the model's own template; called in a thread, by one at a time.

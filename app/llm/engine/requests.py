@@ -30,6 +30,7 @@ class EngineRequest:
 
     Attributes:
         model: what it calls the model.
+        fingerprint: of the engine.
         tokens: the prompt.
         sampling: as vLLM's ``SamplingParams`` names it.
         top_logprobs: likeliest tokens wanted at each place; None for no log-probabilities at all.
@@ -39,6 +40,7 @@ class EngineRequest:
     """
 
     model: str
+    fingerprint: str
     tokens: list[int]
     sampling: JsonObject
     top_logprobs: int | None
@@ -70,6 +72,7 @@ def read_request(body: JsonValue, *, api: Api, name: str, engine: Engine) -> Eng
         sampling["prompt_logprobs"] = prompt_logprobs
     return EngineRequest(
         model=name,
+        fingerprint=engine.fingerprint,
         tokens=tokens,
         sampling=sampling,
         top_logprobs=top_logprobs,

@@ -43,7 +43,7 @@ def have_modules(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_leaving_an_answer_ends_its_request_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     have_modules(monkeypatch)
     library = Library()
-    outputs = VllmEngine(library).generate([1], {}, streams=True, priority=0)
+    outputs = VllmEngine(library, fingerprint="vllm-0").generate([1], {}, streams=True, priority=0)
     assert await anext(outputs) == "one"  # type: ignore[comparison-overlap]
     await outputs.aclose()
     assert library.ended
@@ -60,14 +60,17 @@ def test_on_the_cpu_prompts_are_read_in_one_step(
     asked: list[dict[str, object]] = []
     library = SimpleNamespace(from_engine_args=lambda _: Library())
     modules = {
-        "vllm": SimpleNamespace(AsyncEngineArgs=lambda **fields: asked.append(fields)),
+        "vllm": SimpleNamespace(AsyncEngineArgs=lambda **fields: asked.append(fields), __version__="0.32.0"),
         "vllm.config": SimpleNamespace(StructuredOutputsConfig=dict),
         "vllm.platforms": SimpleNamespace(current_platform=SimpleNamespace(is_cpu=lambda: on_cpu)),
         "vllm.v1.engine.async_llm": SimpleNamespace(AsyncLLM=library),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    open_engine(EngineSettings(model="m", arguments=given))
+    opened = open_engine(EngineSettings(model="m", arguments=given))
+    assert opened.fingerprint.startswith("vllm-0.32.0-")
+    other = open_engine(EngineSettings(model="m", arguments={**given, "seed": 3}))
+    assert other.fingerprint != opened.fingerprint
     assert asked[0]["model"] == "m"
     assert asked[0]["enable_prefix_caching"] is True
     assert asked[0].get("enable_chunked_prefill") is chunked

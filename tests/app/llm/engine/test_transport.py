@@ -50,6 +50,7 @@ async def test_what_is_asked_reaches_the_engine_under_its_own_names(monkeypatch:
     async with model_on(engine, monkeypatch) as model:
         result = await model.complete(request)
     assert len(result.completions) == 2
+    assert result.fingerprint == "vllm-fake"
     [(tokens, sampling, priority)] = engine.asked
     assert (tokens, priority) == ([0, 1, 2, 3, 4], 0)
     assert sampling == {
