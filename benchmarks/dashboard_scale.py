@@ -2,12 +2,14 @@
 
 ``python -m benchmarks.dashboard_scale`` fills a fresh SQLite store (a minute or two), starts the service on
 it and opens each page five times in a browser that has its scripts already; it prints a Markdown table:
-seconds from the address to what is waited for, bytes that the service has sent, and elements of the page.
+seconds from the address to what is waited for, CPU seconds that service and browser took until then together
+(which other programs do not change), bytes that the service has sent, and elements of the page.
 Needs Debian's chromium. ``--quick`` is a tenth of everything, ``--pages`` names some pages alone.
 """
 
 import argparse
 import asyncio
+import contextlib
 import os
 import statistics
 import sys
@@ -48,11 +50,27 @@ class Visit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """One visit: seconds until the page could be used, bytes received, elements."""
+    """One visit: seconds until the page could be used, CPU seconds, bytes received, elements."""
 
     seconds: float
+    cpu: float
     received: int
     elements: int
+
+
+def cpu_of_all() -> float:
+    """CPU seconds of this process, the service in it, and of all that it has started: the browser."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            fields = place.read_text(encoding="utf-8").rpartition(")")[2].split()
+            pid = int(place.parent.name)
+            parents[pid], ticks[pid] = int(fields[1]), int(fields[11]) + int(fields[12])
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks.get(pid, 0) for pid in ours) / os.sysconf("SC_CLK_TCK")
 
 
 async def visit(context: BrowserContext, url: str, page: Visit) -> Seen:
@@ -73,13 +91,13 @@ async def visit(context: BrowserContext, url: str, page: Visit) -> Seen:
         )
         watching.on("Network.requestServedFromCache", lambda event: kept.add(event["requestId"]))
         watching.on("Network.responseReceived", note_kept)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), cpu_of_all()
         await tab.goto(url + page.path, wait_until="commit")
         await tab.wait_for_selector(page.ready, state="attached", timeout=_PATIENCE_MS)
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, cpu_of_all() - used
         elements = await tab.evaluate("document.querySelectorAll('*').length")
         received = sum(size for request, size in sizes.items() if request not in kept)
-        return Seen(seconds=seconds, received=received, elements=int(elements))
+        return Seen(seconds=seconds, cpu=cpu, received=received, elements=int(elements))
     finally:
         await tab.close()
 
@@ -92,6 +110,7 @@ async def report(context: BrowserContext, url: str, pages: Sequence[Visit], time
         seconds = [one.seconds for one in seen]
         print(
             f"| {page.name} | {statistics.median(seconds):.2f} | {max(seconds):.2f}"
+            f" | {statistics.median(one.cpu for one in seen):.2f}"
             f" | {statistics.median(one.received for one in seen) / 1000:,.0f}"
             f" | {statistics.median(one.elements for one in seen):,.0f} |",
             flush=True,
@@ -160,7 +179,9 @@ async def measure(extent: Extent, times: int, wanted: Sequence[str]) -> None:
             print(f"job recorded in {time.perf_counter() - began:.0f} s", file=sys.stderr)
             context = await browser.new_context(viewport={"width": 1200, "height": 900})
             print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {extent}\n")
-            print("| page | s, median | s, worst | kB received | elements |\n|---|---|---|---|---|")
+            print(
+                "| page | s, median | s, worst | CPU s | kB received | elements |\n|---|---|---|---|---|---|"
+            )
             await report(context, service.url, chosen(job_pages(job, stream="live")), times)
             await end_job(service.resources, lease)
             pages = [*job_pages(job, stream="ended"), *other_pages(ids)]
