@@ -1,7 +1,7 @@
 """What the surrogate believes: means, deviations and draws for candidates, lines and criteria."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -70,7 +70,7 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Posterior:
-    """The model after a fit.
+    """The model after a fit. All candidates' expected scores are found as it is made, which takes a while.
 
     Attributes:
         candidates / lines: their rows.
@@ -82,19 +82,27 @@ class Posterior:
     lines: Mapping[str, int]
     weights: Mapping[str, float]
     criteria: Mapping[str, CriterionPosterior]
+    _scores: Mapping[str, Vector] = field(init=False, repr=False, compare=False)
+    _rewards: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Find the expected scores."""
+        known = {name: self.criteria[name] for name in self.weights}
+        scores = {name: criterion.mean_scores(criterion.means) for name, criterion in known.items()}
+        rewards = np.zeros(len(self.candidates))
+        for name, weight in self.weights.items():
+            rewards = rewards + weight * scores[name]
+        object.__setattr__(self, "_scores", scores)
+        object.__setattr__(self, "_rewards", tuple(round(float(reward), _DECIMALS) for reward in rewards))
 
     def reward(self, candidate_id: str) -> float:
         """The candidate's expected mean reward over queries like those seen, 1..5."""
-        means = self.criterion_means(candidate_id)
-        return round(sum(weight * means[name] for name, weight in self.weights.items()), _DECIMALS)
+        return self._rewards[self.candidates[candidate_id]]
 
     def criterion_means(self, candidate_id: str) -> dict[str, float]:
         """Its expected score on each criterion, 1..5."""
         row = self.candidates[candidate_id]
-        return {
-            name: float(self.criteria[name].mean_scores(self.criteria[name].means[[row]])[0])
-            for name in self.weights
-        }
+        return {name: float(scores[row]) for name, scores in self._scores.items()}
 
     def gain(self, candidate_id: str, criterion: str, rise: float) -> float:
         """What the candidate's reward would gain from ``rise`` more strength on ``criterion``."""
