@@ -1,9 +1,10 @@
-"""What a stream of events says beside a round's end: how far the job was then."""
+"""What a stream of events says beside a round's end: how far the job was then, and what it had taken."""
 
 from bisect import bisect_right
 from typing import Final
 
 from app.optimizations.estimates import progress_after
+from app.optimizations.tree_schemas import RoundSpend
 from optimizer.types import JsonObject
 from store.records.optimizations import OptimizationRecord
 from store.records.progress import EventRecord, RoundRecord
@@ -21,7 +22,7 @@ class RoundProgress:
         self._known: list[RoundRecord] = []
 
     async def tell(self, record: OptimizationRecord, event: EventRecord) -> JsonObject:
-        """What is said beside the fields of ``event``: with a round ``progress``, else nothing."""
+        """What is said beside an event's fields: with a round ``progress`` and ``spend``, else nothing."""
         if event.type != ROUND_FINISHED:
             return {}
         number = int(str(event.body["round"]))
@@ -30,7 +31,13 @@ class RoundProgress:
             # others who follow from elsewhere may have read some of them meanwhile
             self._known.extend(item for item in found if item.round > self._last)
         known = self._known[: bisect_right(self._known, number, key=lambda item: item.round)]
-        return {"progress": progress_after(record, known).model_dump(mode="json")} if known else {}
+        if not known:
+            return {}
+        spend = RoundSpend.of(known[-1].spend)
+        return {
+            "progress": progress_after(record, known).model_dump(mode="json"),
+            "spend": None if spend is None else spend.model_dump(mode="json"),
+        }
 
     @property
     def _last(self) -> int:

@@ -1,8 +1,8 @@
 """A search at a glance, as the API shows it: bounded, however many candidates there are."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from app.optimizations.schemas import Drop
 from optimizer.types import JsonObject
@@ -31,13 +31,37 @@ class TreeNode(BaseModel):
     drop: Drop | None
 
 
+class RoundSpend(BaseModel):
+    """What a job has taken until a round's end: model calls, tokens in and out, and money."""
+
+    calls: int
+    tokens: int
+    cost: float
+
+    @classmethod
+    def of(cls, recorded: JsonObject) -> Self | None:
+        """What the round has recorded; None where an older version has made it."""
+        try:
+            known = _Recorded.model_validate(recorded)
+        except ValidationError:
+            return None
+        return cls(calls=known.calls, tokens=known.prompt_tokens + known.completion_tokens, cost=known.cost)
+
+
+class _Recorded(BaseModel):
+    calls: int
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
 class TreeRound(BaseModel):
-    """A finished round: who led then, and the calls until then; null where an older version has made it."""
+    """A finished round: who led then, and the spend until then; null where an older version has made it."""
 
     round: int
     best_candidate_id: str | None
     reward: float | None
-    calls: int | None
+    spend: RoundSpend | None
 
 
 class SearchTree(BaseModel):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from app.optimizations.schemas import Drop
-from app.optimizations.tree_schemas import SearchTree, TreeNode, TreeRound
+from app.optimizations.tree_schemas import RoundSpend, SearchTree, TreeNode, TreeRound
 from optimizer.types import JsonObject
 from store.records.optimizations import OptimizationRecord
 from store.repositories.optimization_rows import FINISHED_EVENT
@@ -127,12 +127,11 @@ def _node(
 
 
 def _round(one: OutlinedRound) -> TreeRound:
-    calls = one.spend.get("calls")
     return TreeRound(
         round=one.round,
         best_candidate_id=one.best_candidate_id,
         reward=one.best_reward,
-        calls=calls if isinstance(calls, int) else None,
+        spend=RoundSpend.of(one.spend),
     )
 
 

@@ -36,6 +36,9 @@ async def test_a_job_is_begun_with_its_estimate_in_view_and_watched_to_its_end(
     await page.wait_for_selector(ENDED)
     await expect(page.locator("#gate-text")).to_contain_text("held-out")
     await expect(page.locator("#best-chart .main-svg").first).to_be_attached()
+    for over in ("tokens", "money"):
+        await page.get_by_role("group", name="Draw the best reward over").get_by_label(over).check()
+        await expect(page.locator("#best-chart .xtitle")).to_have_text(over)
     await expect(page.locator("#tree-chart .main-svg").first).to_be_attached()
     await expect(page.locator("#heat tbody tr").first).to_be_visible()
     await expect(page.locator("#spend-table")).to_contain_text("proposer")

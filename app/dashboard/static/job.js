@@ -126,6 +126,9 @@ async function begin() {
   ]);
 }
 
+for (const input of document.querySelectorAll('input[name="over"]')) {
+  input.addEventListener("change", () => state && showBest(state).catch(notifyError));
+}
 offerActions(path, (job) => showProgress(job));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawn = { rounds: -1, candidates: -1, gate: null };

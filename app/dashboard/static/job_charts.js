@@ -1,7 +1,7 @@
 /* The charts of a job and the tables that say the same. */
 
 import { colour, draw, plain } from "./charts.js";
-import { count, element, reward, table } from "./elements.js";
+import { count, element, money, reward, table } from "./elements.js";
 import { fate, inOrder, mean } from "./search_state.js";
 
 const MOST_POINTS = 400;
@@ -10,24 +10,28 @@ const MOST_TICKS = 20;
 const LEVELS = 5;
 
 export async function showBest(state) {
-  const rounds = state.rounds.filter((one) => one.reward !== null);
-  const rows = rounds.slice(-MOST_ROWS).map((one) => [`Round ${one.round}`, count(one.calls), one.best, reward(one.reward)]);
+  const rounds = state.rounds.filter((one) => one.reward !== null && one.spend !== null);
+  const over = document.querySelector('input[name="over"]:checked').value;
+  const unit = over === "cost" ? "money" : over;
+  const rows = rounds
+    .slice(-MOST_ROWS)
+    .map(({ round, best, reward: found, spend }) => [`Round ${round}`, count(spend.calls), count(spend.tokens), money(spend.cost), best, reward(found)]);
   const told = rounds.length > MOST_ROWS ? element("p", { class: "muted" }, `The last ${MOST_ROWS} rounds.`) : "";
-  document.getElementById("best-table").replaceChildren(told, table("Best reward over calls", ["Round", "Calls", "Leader", "Reward"], rows));
+  document.getElementById("best-table").replaceChildren(told, table("Best reward over spend", ["Round", "Calls", "Tokens", "Cost", "Leader", "Reward"], rows));
   await draw(
     document.getElementById("best-chart"),
     [
       {
-        x: rounds.map((one) => one.calls),
+        x: rounds.map((one) => one.spend[over]),
         y: rounds.map((one) => one.reward),
         text: rounds.map((one) => plain(`round ${one.round}: ${one.best}`)),
-        hovertemplate: "%{text}<br>%{x} calls, reward %{y:.2f}<extra></extra>",
+        hovertemplate: `%{text}<br>%{x} ${unit}, reward %{y:.2f}<extra></extra>`,
         mode: "lines+markers",
         line: { shape: "hv", color: colour("accent"), width: 2 },
         marker: { size: 7, color: colour("accent") },
       },
     ],
-    { xaxis: { title: { text: "calls" }, rangemode: "tozero" }, yaxis: { title: { text: "reward" } } },
+    { xaxis: { title: { text: unit }, rangemode: "tozero" }, yaxis: { title: { text: "reward" } } },
   );
 }
 

@@ -10,7 +10,7 @@ export class SearchState {
     this.seq = tree.seq;
     this.phase = tree.phase;
     this.leader = tree.leader_id;
-    this.rounds = tree.rounds.map((one) => ({ round: one.round, best: one.best_candidate_id, reward: one.reward, calls: one.calls }));
+    this.rounds = tree.rounds.map((one) => ({ round: one.round, best: one.best_candidate_id, reward: one.reward, spend: one.spend }));
     this.gate = tree.gate;
     this.judge = tree.judge;
     this.total = 0;
@@ -100,7 +100,7 @@ export class SearchState {
   }
 
   _round_finished(event) {
-    const { round, ranking, progress } = event;
+    const { round, ranking, spend } = event;
     for (const { candidate_id: id, reward, kept } of ranking) {
       this._change(event, id, (one) => ({
         reward: reward ?? one.reward,
@@ -109,7 +109,7 @@ export class SearchState {
     }
     const best = ranking[0];
     if (best) this.leader = best.candidate_id;
-    this.rounds.push({ round, best: best?.candidate_id ?? null, reward: best?.reward ?? null, calls: progress?.calls ?? null });
+    this.rounds.push({ round, best: best?.candidate_id ?? null, reward: best?.reward ?? null, spend: spend ?? null });
   }
 
   _search_finished({ best_candidate_id }) {

@@ -56,7 +56,10 @@ async def test_each_round_is_read_once_and_tells_what_was_known_then(idle: JobSe
     whole = await idle.resources.tree.rounds(job.id)
     for number in [*range(ROUNDS), 3]:
         expected = progress_after(job, whole[: number + 1]).model_dump(mode="json")
-        assert await told.tell(job, finished(number)) == {"progress": expected}
+        assert await told.tell(job, finished(number)) == {
+            "progress": expected,
+            "spend": {"calls": 10 * number, "tokens": 0, "cost": 0.0},
+        }
     assert tree.read == ROUNDS
     assert await told.tell(job, EventRecord(key="x", type="gate_started", body={}, seq=1, at=0.0)) == {}
     nothing = RoundProgress(tree)

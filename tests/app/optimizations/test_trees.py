@@ -32,6 +32,10 @@ async def test_the_tree_agrees_with_candidates_and_events(service: JobService) -
     rounds: list[dict[str, Any]] = [event.body for event in events if event.type == "round_finished"]
     assert [item["round"] for item in tree["rounds"]] == [body["round"] for body in rounds]
     assert tree["rounds"][-1]["best_candidate_id"] == rounds[-1]["ranking"][0]["candidate_id"]
+    spends = [item["spend"] for item in tree["rounds"]]
+    assert sorted(spends, key=lambda spend: spend["calls"]) == spends
+    assert 0 < spends[-1]["calls"] <= found["usage"]["calls"]
+    assert 0 < spends[-1]["tokens"] <= found["usage"]["prompt_tokens"] + found["usage"]["completion_tokens"]
     gate = next(event.body for event in events if event.type == "gate_finished")
     assert tree["gate"] == gate
 
