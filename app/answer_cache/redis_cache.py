@@ -34,6 +34,7 @@ class RedisCache(AnswerCache):
         prefix: str,
         max_entry_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        patience_seconds: float = _ANSWER_SECONDS,
     ) -> None:
         """Answers in ``redis``, which stays open.
 
@@ -42,11 +43,13 @@ class RedisCache(AnswerCache):
             prefix: what our keys begin with.
             max_entry_bytes: the longest answer that is kept.
             clock: monotonic seconds, for how long Redis is left alone.
+            patience_seconds: how long Redis may take: an answer must not wait longer for a chance to be kept.
         """
         self.max_entry_bytes = max_entry_bytes
         self._redis = redis
         self._prefix = prefix
         self._clock = clock
+        self._patience_seconds = patience_seconds
         self._away_until = 0.0
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -55,7 +58,7 @@ class RedisCache(AnswerCache):
         if self._clock() < self._away_until:
             return None
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 async with self._redis.pipeline(transaction=False) as asked:
                     asked.execute_command("GET", self._name(key))
                     asked.execute_command("PTTL", self._name(key))
@@ -82,7 +85,7 @@ class RedisCache(AnswerCache):
 
     async def _write(self, key: str, entry: bytes, ttl_seconds: float) -> None:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 await self._redis.set(self._name(key), entry, px=max(1, round(ttl_seconds * 1000)))
         except (RedisError, OSError) as error:
             self._leave_alone(error)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
+from sqlalchemy import insert
 
+from store.models.candidate import Candidate
 from tests.app.access.stored_keys import add_key, bearer
 from tests.app.chat.serving import BASE_MODEL, MODEL, Service, add_version, open_service
 
@@ -152,6 +154,7 @@ async def open_premises(database_url: str) -> AsyncIterator[Premises]:
             "key_id": await _made(service, Place(method="POST", path="/v1/keys"), {"model": OWN}),
             "delivery_id": "whd_x",
             "label": "production",
+            "candidate_id": "c0",
         }
         own = shared | await _belongings(service, OWN, "Be kind.")
         foreign = shared | await _belongings(service, FOREIGN, FOREIGN_PROMPT)
@@ -164,10 +167,14 @@ async def _belongings(service: Service, model: str, prompt: str) -> dict[str, st
     version = await add_version(service.resources.prompts, prompt, model=model)
     response = await service.client.put(f"/v1/releases/{model}", headers=ADMIN, json={})
     assert response.status_code == 200, response.text
+    job = await _made(service, Place(method="POST", path="/v1/optimizations"), values)
+    async with service.resources.database.session() as session:  # nobody works on the job
+        columns = {"optimization_id": job, "id": "c0", "round": 0, "system_prompt": prompt, "rationale": ""}
+        await session.execute(insert(Candidate).values(columns))
     return {
         **values,
         "version_id": version.id,
-        "optimization_id": await _made(service, Place(method="POST", path="/v1/optimizations"), values),
+        "optimization_id": job,
         "schedule_id": await _made(service, Place(method="POST", path="/v1/schedules"), values),
     }
 

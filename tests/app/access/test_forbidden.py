@@ -31,6 +31,7 @@ from tests.app.access.stored_keys import add_key, bearer
 
 INNOCENT: Final = {
     "bank_id",
+    "candidate_id",
     "dataset_id",
     "delivery_id",
     "key_id",
