@@ -70,7 +70,9 @@ async def test_a_job_waits_for_a_killed_server_and_repeats_no_finished_call(
         assert len(finished) >= BEFORE
         assert broken >= IN_FLIGHT
         done = await ledger(service.resources.database)
-        assert found["usage"]["calls"] == done["done"] + broken  # it may be that they were worked on
+        # it may be that they were worked on, and whatever else still reached the dying server
+        lost = found["usage"]["calls"] - done["done"]
+        assert broken <= lost <= len(watched.lost)
 
         mortal.begin()
         found = await service.finished(job)
@@ -79,10 +81,10 @@ async def test_a_job_waits_for_a_killed_server_and_repeats_no_finished_call(
         asked = len(watched.answered) - len(finished)
         assert await answered_by(mortal) == asked
         # what was not finished, and the probe that has found it back
-        assert found["usage"]["by_role"]["target"]["calls"] == len(finished) + broken + asked - 1
+        assert found["usage"]["by_role"]["target"]["calls"] == len(finished) + lost + asked - 1
         done = await ledger(service.resources.database)
         assert list(done) == ["done"]
-        assert found["usage"]["calls"] == done["done"] + broken
+        assert found["usage"]["calls"] == done["done"] + lost
         interrupted = await found_by(service, job)
     async with service_on(mortal, other_sqlite_url) as undisturbed:
         job = (await undisturbed.run(**JOB))["id"]
