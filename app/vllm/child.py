@@ -38,6 +38,7 @@ class VllmChild:
         self._url = url
         self._stop_seconds = stop_seconds
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._is_stopped = False
         self._reading = asyncio.create_task(self._read(), name="log of vLLM")
 
     @classmethod
@@ -81,6 +82,7 @@ class VllmChild:
 
     async def stop(self) -> None:
         """Ask it to stop, kill it where it does not, and return when it is gone."""
+        self._is_stopped = not self.has_ended
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -109,4 +111,6 @@ class VllmChild:
             return
         self._tail.append(text)
         found = _LEVEL.search(text[:80])
-        _LOGGER.log(getattr(logging, found[1]) if found else logging.INFO, "%s", text)
+        level: int = getattr(logging, found[1]) if found else logging.INFO
+        # vLLM's parts take each other's end for an error, also where they were told to end
+        _LOGGER.log(min(level, logging.INFO) if self._is_stopped else level, "%s", text)

@@ -73,6 +73,13 @@ def main() -> None:
         sys.exit(3)
     if BEHAVIOUR.get("ignores_sigterm"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if BEHAVIOUR.get("complains_at_its_end"):
+
+        def complain(*_: object) -> None:
+            say("ERROR the engine is dead")
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, complain)
     if BEHAVIOUR.get("has_an_engine"):
         engine = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
         (FOLDER / "engine.pid").write_text(str(engine.pid), encoding="utf-8")

@@ -53,6 +53,18 @@ async def test_a_server_that_does_not_stop_is_killed(fake: FakeVllm) -> None:
     assert not is_running(server)
 
 
+async def test_what_a_server_says_of_its_end_is_no_error_where_it_was_told_to_end(
+    fake: FakeVllm, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = fake.environment(complains_at_its_end=True)
+    with caplog.at_level(logging.INFO, logger="app.vllm"):
+        async with SupervisedVllm(fake.settings(), environment, tell=silent):
+            pass
+    levels = {record.getMessage(): record.levelno for record in caplog.records}
+    assert levels["ERROR the engine is dead"] == logging.INFO
+    assert max(levels.values()) == logging.INFO
+
+
 async def test_it_ends_with_its_keeper(fake: FakeVllm) -> None:
     settings = fake.settings(max_restarts=0)
     async with SupervisedVllm(settings, fake.environment(), tell=silent) as supervised:
