@@ -33,6 +33,7 @@ from app.server import embedded_service
 from app.settings import BackendSettings, Settings
 from optimizer.concurrency import run_together
 from tests.vllm.server import VllmServer, running
+from tests.vllm.whole_response import WholeResponse
 
 ENVIRONMENT = "VLLM"
 TARGET, CRITIC = "simulated-small", "simulated-critic"
@@ -53,6 +54,7 @@ _WARMING: dict[str, Any] = {
         "k": 1,
     },
 }
+_JSON = {"content-type": "application/json"}
 _FINAL = {"succeeded", "failed", "cancelled"}
 
 
@@ -75,36 +77,6 @@ def vllm_server(*, memory: str) -> Iterator[VllmServer]:
     flags = ("--max-model-len", "8192", "--served-model-name", TARGET, CRITIC)
     with running(*flags, memory=memory, adapter=False) as server:
         yield server
-
-
-class _Answer(BackendResponse):
-    """An answer whose text was exchanged."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self._status = status
-        self._body = body
-
-    @property
-    @override
-    def status(self) -> int:
-        return self._status
-
-    @property
-    @override
-    def headers(self) -> Mapping[str, str]:
-        return {"content-type": "application/json"}
-
-    @override
-    async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    @override
-    def finish(self) -> None:
-        """Nothing is left."""
-
-    @override
-    async def aclose(self) -> None:
-        """Nothing is held."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +122,7 @@ class Shadow(Connections):
             await response.aclose()
         if response.status == HTTPStatus.OK:
             told = orjson.dumps({**exchange.reply, "usage": orjson.loads(told)["usage"]})
-        return _Answer(response.status, told)
+        return WholeResponse(response.status, _JSON, told)
 
     @override
     async def aclose(self) -> None:

@@ -1,43 +1,14 @@
 """What a service sends to a backend and which of it is answered, seen from the service's own side."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 from typing_extensions import override
 from yarl import URL
 
 from app.llm.connections import BackendResponse, Connections
 from app.resources import Resources
-
-
-class _Read(BackendResponse):
-    """A response whose body has been read whole."""
-
-    def __init__(self, response: BackendResponse, body: bytes) -> None:
-        self._response = response
-        self._body = body
-
-    @property
-    @override
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    @override
-    def headers(self) -> Mapping[str, str]:
-        return self._response.headers
-
-    @override
-    async def pieces(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    @override
-    def finish(self) -> None:
-        """Nothing is left."""
-
-    @override
-    async def aclose(self) -> None:
-        await self._response.aclose()
+from tests.vllm.whole_response import WholeResponse
 
 
 class Watched(Connections):
@@ -72,12 +43,15 @@ class Watched(Connections):
         await self._note(self.sent, content)
         try:
             response = await self._carrier.post(url, headers, content)
-            body = b"".join([piece async for piece in response.pieces()])
+            try:
+                body = b"".join([piece async for piece in response.pieces()])
+            finally:
+                await response.aclose()
         except BaseException:
             await self._note(self.lost, content)
             raise
         await self._note(self.answered if response.status == 200 else self.lost, content)
-        return _Read(response, body)
+        return WholeResponse(response.status, response.headers, body)
 
     @override
     async def aclose(self) -> None:
