@@ -1,11 +1,9 @@
-"""How requests reach a backend: over aiohttp's connections, or through an httpx transport in their place.
+"""How requests reach a backend: over the network (``app.llm.network``), or through an httpx transport.
 
-aiohttp is spoken to directly. Its connections behind httpx's interface cost twice as much for each request,
-and more for each piece of a stream: both make requests and responses of their own.
+Over the network nothing of httpx is used: aiohttp behind its interface costs twice as much as aiohttp itself
+for each request, and more for each piece of a stream, as both make requests and responses of their own.
 """
 
-import asyncio
-import contextlib
 import functools
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -23,9 +21,6 @@ _KEEP_ALIVE_SECONDS: Final = 4.0
 """For idle connections. Common servers (uvicorn, and with it vLLM) close theirs after 5 s. A request that
 goes out just then is lost, and nobody can tell whether it was answered and billed."""
 _DNS_SECONDS: Final = 60
-_REST_SECONDS: Final = 1.0
-_REST_BYTES: Final = 65_536
-"""For what follows the end of a stream, usually nothing but HTTP's own end: a connection is cheaper."""
 
 
 class BackendResponse(Protocol):
@@ -68,82 +63,6 @@ class Connections(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
-
-
-class NetworkConnections(Connections):
-    """Connections of the network; the first one is made by the first request."""
-
-    def __init__(self, timeouts: TimeoutSettings) -> None:
-        """Connections that wait as long as ``timeouts`` say."""
-        self._timeout = aiohttp.ClientTimeout(
-            sock_connect=timeouts.connect_seconds, sock_read=timeouts.read_seconds
-        )
-        self._session: aiohttp.ClientSession | None = None
-        self._finishing: set[asyncio.Task[None]] = set()
-
-    @override
-    async def post(self, url: URL, headers: Mapping[str, str], content: bytes) -> BackendResponse:
-        if self._session is None:
-            self._session = open_session()
-        response = await self._session.post(
-            url, data=content, headers=headers, allow_redirects=False, timeout=self._timeout
-        )
-        return _NetworkResponse(response, self._finishing)
-
-    @override
-    async def aclose(self) -> None:
-        for task in self._finishing:
-            task.cancel()
-        if self._finishing:
-            await asyncio.wait(self._finishing)
-        if self._session is not None:
-            await self._session.close()
-
-
-class _NetworkResponse(BackendResponse):
-    def __init__(self, response: aiohttp.ClientResponse, finishing: set[asyncio.Task[None]]) -> None:
-        self._response = response
-        self._finishing = finishing
-        self._is_finishing = False
-
-    @property
-    @override
-    def status(self) -> int:
-        return self._response.status
-
-    @property
-    @override
-    def headers(self) -> Mapping[str, str]:
-        return self._response.headers
-
-    @override
-    def pieces(self) -> AsyncIterator[bytes]:
-        return self._response.content.iter_any()
-
-    @override
-    def finish(self) -> None:
-        if not self._response.content.at_eof():
-            self._is_finishing = True
-            task = asyncio.create_task(_read_rest(self._response), name="end of a stream")
-            self._finishing.add(task)
-            task.add_done_callback(self._finishing.discard)
-
-    @override
-    async def aclose(self) -> None:
-        if not self._is_finishing:
-            self._response.release()
-            await self._response.wait_for_close()
-
-
-async def _read_rest(response: aiohttp.ClientResponse) -> None:
-    left = _REST_BYTES
-    try:
-        with contextlib.suppress(aiohttp.ClientError, OSError):
-            async with asyncio.timeout(_REST_SECONDS):
-                while left > 0 and (piece := await response.content.readany()):
-                    left -= len(piece)
-    finally:
-        response.release()
 
 
 class TransportConnections(Connections):
@@ -204,13 +123,17 @@ class _TransportResponse(BackendResponse):
         await self._response.aclose()
 
 
-def open_session() -> aiohttp.ClientSession:
-    """Connections without cookies, redirects, proxies or anything else from the environment."""
+def open_connector() -> aiohttp.TCPConnector:
+    """Connections that are kept for a little while after each request."""
     # The adaptive limiter says how many requests are in flight; a second limit here would hide waiting.
-    connector = aiohttp.TCPConnector(
+    return aiohttp.TCPConnector(
         limit=0, ssl=_tls(), keepalive_timeout=_KEEP_ALIVE_SECONDS, ttl_dns_cache=_DNS_SECONDS
     )
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def open_session() -> aiohttp.ClientSession:
+    """Connections without cookies, redirects, proxies or anything else from the environment."""
+    return aiohttp.ClientSession(connector=open_connector(), cookie_jar=aiohttp.DummyCookieJar())
 
 
 def open_plain_transport() -> httpx.AsyncBaseTransport:

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from yarl import URL
 
 from app.backend_settings import SimulatedSettings
-from app.llm.connections import BackendResponse, Connections, NetworkConnections, TransportConnections
+from app.llm.connections import BackendResponse, Connections, TransportConnections
 from app.llm.engine.library import is_installed
 from app.llm.engine.transport import EngineTransport
 from app.llm.errors import Origin, error_for_status, transport_errors
+from app.llm.network import NetworkConnections
 from app.llm.simulated.transport import SimulatedTransport
 from app.settings import BackendSettings
 from app.telemetry.propagation import outgoing_headers

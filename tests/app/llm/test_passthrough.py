@@ -111,7 +111,7 @@ async def test_nobody_waits_for_what_comes_after_the_end(monkeypatch: pytest.Mon
         async with passthrough.stream(STREAMED, PATH) as frames:
             assert [together async for together in frames] == [[DONE]]
         assert fake.left == 0
-        monkeypatch.setattr("app.llm.connections._REST_SECONDS", 0.01)
+        monkeypatch.setattr("app.llm.network._REST_SECONDS", 0.01)
         fake.push(Stream(chunks=[DONE, b": late\n\n"], gate=asyncio.Event()))
         assert await streamed(passthrough) == [DONE]
         await fake.until(lambda: fake.left > 0)
