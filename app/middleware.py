@@ -59,6 +59,9 @@ class RequestContextMiddleware:
                 else:
                     await self._answer(exchange, scope, receive)
             finally:
+                # the exchange holds the server's side of the request, which holds the scope: what is no cycle
+                # is freed at once, and nobody has to look for it
+                del state[_EXCHANGE]
                 self._reports.tell(request, scope, exchange.status, exchange.parts)
 
     async def _answer(self, exchange: "Exchange", scope: Scope, receive: Receive) -> None:

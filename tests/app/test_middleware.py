@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import json
 import logging
+import weakref
 from collections.abc import AsyncIterator
 
 import httpx
@@ -249,3 +251,31 @@ async def test_a_bug_while_a_body_is_too_large_is_still_a_413() -> None:
     scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     await RequestContextMiddleware(careless, LIMIT, RequestReports())(scope, receive, send)
     assert [message.get("status") for message in sent] == [413, None]
+
+
+async def test_a_request_is_freed_at_its_end_without_the_garbage_collector() -> None:
+    class Cycle:
+        """The server's side of a request, which holds its scope."""
+
+        def __init__(self) -> None:
+            self.scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+
+        async def receive(self) -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(self, message: Message) -> None:
+            pass
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(await Request(scope, receive).body())(scope, receive, send)
+
+    middleware = RequestContextMiddleware(answer, LIMIT, RequestReports())
+    cycle = Cycle()
+    left = weakref.ref(cycle)
+    gc.disable()
+    try:
+        await middleware(cycle.scope, cycle.receive, cycle.send)
+        del cycle
+        assert left() is None
+    finally:
+        gc.enable()
