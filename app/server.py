@@ -109,8 +109,8 @@ def _settle() -> None:
     """Take all that was loaded out of garbage collection, and let that look for cycles rarely.
 
     What was loaded stays for ever; walking through it held the loop for 0.2 s now and then. Requests leave no
-    cycles behind, but many at once look like a lot of new objects: the usual threshold of 700 had the collector
-    walk through them again and again, for a tenth of the CPU.
+    cycles behind, but many at once look like a lot of new objects: the usual threshold of 700 had the
+    collector walk through them again and again, for a tenth of the CPU.
     """
     gc.collect()
     gc.freeze()
