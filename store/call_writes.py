@@ -12,7 +12,6 @@ from store.clock import db_now
 from store.compression import compress
 from store.connections import Dialect
 from store.fencing import held_seq
-from store.models.base import storable_text
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend
@@ -173,11 +172,11 @@ _ON_SQLITE: Final[dict[type[CallWrite], SqliteStatement]] = {
 def _intent_row(write: Intended) -> dict[str, object]:
     return {
         "scope": write.lease.optimization_id,
-        "key": storable_text(write.key),
+        "key": write.key,
         "optimization_id": write.lease.optimization_id,
         "fence": write.lease.fence,
-        "role": storable_text(write.role),
-        "model": storable_text(write.model),
+        "role": write.role,
+        "model": write.model,
         "status": "open",
         "calls": 0,
         "unknown_calls": 0,
@@ -193,13 +192,13 @@ def _intent_row(write: Intended) -> dict[str, object]:
 def _decision_row(write: Decided) -> dict[str, object]:
     return {
         "optimization_id": write.lease.optimization_id,
-        "name": storable_text(write.key),
+        "name": write.key,
         "value": write.value,
     }
 
 
 def _key_row(write: CallWrite) -> dict[str, object]:
-    return {"of_scope": write.lease.optimization_id, "of_key": storable_text(write.key)}
+    return {"of_scope": write.lease.optimization_id, "of_key": write.key}
 
 
 def _answer_row(write: Completed) -> dict[str, object]:

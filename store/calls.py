@@ -5,7 +5,6 @@ transaction, under the fences of the runs concerned, and tells each caller when 
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType, TracebackType
@@ -19,7 +18,7 @@ from store.compression import decompress
 from store.connections import Database
 from store.errors import ConflictError, LostLeaseError, StoreError
 from store.fencing import hold_row
-from store.json_values import JsonValue, to_json
+from store.json_values import JsonValue, quick_json
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend, RecordedCall
@@ -120,13 +119,13 @@ class CallLedger:
         self._at_once.set()
 
     async def _write_forever(self) -> None:
-        is_open = True
+        is_open, loop = True, asyncio.get_running_loop()
         while is_open:
             waiting = [await self._waiting.get()]
             if not self._at_once.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_WINDOW_SECONDS):
-                        await self._at_once.wait()
+                window = loop.call_later(_WINDOW_SECONDS, self._at_once.set)
+                await self._at_once.wait()
+                window.cancel()
             while len(waiting) < _MAX_BATCH and not self._waiting.empty():
                 waiting.append(self._waiting.get_nowait())
             if self._waiting.empty():
@@ -246,7 +245,7 @@ class LedgerScope:
             StoreError: the ledger is closed.
         """
         self._require_intent(key)
-        text = to_json(response)
+        text = quick_json(response)
         self._expect(Completed(lease=self._lease, key=key, response=text, spend=spend))
         self._remember(key, spend, text)
 
@@ -261,7 +260,7 @@ class LedgerScope:
         """
         if key in self._responses:
             raise ConflictError(f"call {key} is finished")
-        text = to_json(response)
+        text = quick_json(response)
         self._roles[key] = role
         self._expect(
             Intended(lease=self._lease, key=key, role=role, model=model, estimate=CallSpend(), reopens=False)

@@ -1,13 +1,15 @@
 """Appending events to an optimization's log: numbered under the row's lock, so that no reader skips one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from store.json_values import to_json
 from store.models.optimization import Optimization
 from store.models.optimization_event import OptimizationEvent
 from store.records.progress import EventDraft
+from store.sqlite_statements import SqliteStatement
 from store.webhook_outbox import add_deliveries
 
 # Statements are built once: there is a batch for every few events.
@@ -16,7 +18,19 @@ _KNOWN: Final = select(OptimizationEvent.key).where(
     OptimizationEvent.key.in_(bindparam("keys", expanding=True)),
 )
 _APPEND: Final = insert(OptimizationEvent)
-_ADVANCE: Final = update(Optimization).where(Optimization.id == bindparam("of_id"))
+_ADVANCE: Final = (
+    update(Optimization)
+    .where(Optimization.id == bindparam("of_id"))
+    .values(next_seq=bindparam("new_next_seq"))
+)
+_KNOWN_ON_SQLITE: Final = SqliteStatement(
+    select(OptimizationEvent.key).where(
+        OptimizationEvent.optimization_id == bindparam("of_id"),
+        OptimizationEvent.key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value)),
+    )
+)
+_APPEND_ON_SQLITE: Final = SqliteStatement(_APPEND, ("optimization_id", "seq", "key", "type", "body"))
+_ADVANCE_ON_SQLITE: Final = SqliteStatement(_ADVANCE)
 
 
 def append_events(
@@ -32,8 +46,7 @@ def append_events(
     wanted: dict[str, EventDraft] = {}
     for draft in drafts:
         wanted.setdefault(draft.key, draft)
-    known = connection.scalars(_KNOWN, {"of_id": optimization_id, "keys": list(wanted)})
-    for key in known:
+    for key in _known(connection, optimization_id, wanted):
         del wanted[key]
     if not wanted:
         return 0
@@ -47,7 +60,20 @@ def append_events(
         }
         for seq, draft in enumerate(wanted.values(), start=next_seq)
     ]
-    connection.execute(_APPEND, rows)
-    connection.execute(_ADVANCE, {"of_id": optimization_id, "next_seq": next_seq + len(rows)})
+    advanced = {"of_id": optimization_id, "new_next_seq": next_seq + len(rows)}
+    if connection.dialect.name == "sqlite":
+        _APPEND_ON_SQLITE.execute(connection, rows)
+        _ADVANCE_ON_SQLITE.execute(connection, [advanced])
+    else:
+        connection.execute(_APPEND, rows)
+        connection.execute(_ADVANCE, advanced)
     add_deliveries(connection, optimization_id, list(wanted.values()))
     return len(rows)
+
+
+def _known(connection: Connection, optimization_id: str, keys: Iterable[str]) -> list[str]:
+    """Those of ``keys`` that the log has."""
+    if connection.dialect.name == "sqlite":
+        row = {"of_id": optimization_id, "keys": to_json(list(keys))}
+        return [key for (key,) in _KNOWN_ON_SQLITE.rows(connection, row)]
+    return list(connection.scalars(_KNOWN, {"of_id": optimization_id, "keys": list(keys)}))

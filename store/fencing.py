@@ -46,6 +46,7 @@ def held_seq(connection: Connection, lease: Lease, *, shared: bool = False) -> i
     """As ``hold_row``, on a bare connection; None where the lease is lost."""
     row = {"of_id": lease.optimization_id, "of_fence": lease.fence}
     if connection.dialect.name == "sqlite":
-        return _HOLD_ON_SQLITE.scalar(connection, row)
-    next_seq: int | None = connection.scalar(_HOLD_SHARED if shared else _HOLD, row)
+        next_seq: int | None = _HOLD_ON_SQLITE.scalar(connection, row)
+    else:
+        next_seq = connection.scalar(_HOLD_SHARED if shared else _HOLD, row)
     return next_seq

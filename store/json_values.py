@@ -2,10 +2,16 @@
 
 import hashlib
 import json
-from typing import TypeAlias
+import math
+from typing import Final, TypeAlias
+
+import orjson
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = dict[str, JsonValue]
+
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_NUL: Final = r"\u0000"
 
 
 def to_json(value: JsonValue) -> str:
@@ -14,7 +20,44 @@ def to_json(value: JsonValue) -> str:
     Raises:
         ValueError: it holds NaN or an infinity, which JSON has no words for.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
+
+
+def quick_json(value: JsonValue) -> str:
+    """As ``to_json``, several times faster; what is not ASCII stays as it is.
+
+    Raises:
+        ValueError: it holds NaN or an infinity, which JSON has no words for.
+    """
+    text = _by_orjson(value)
+    return to_json(value) if text is None else text
+
+
+def storable_json_text(value: JsonValue) -> str | None:
+    """As ``quick_json``; None where a string has a NUL or a lone surrogate, which databases cannot hold.
+
+    It may be None for others, too.
+    """
+    text = _by_orjson(value)
+    return None if text is None or _NUL in text else text
+
+
+def _by_orjson(value: JsonValue) -> str | None:
+    """None for what orjson cannot write, or writes otherwise than ``to_json`` does."""
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # lone surrogates, numbers of more than 64 bits
+        return None
+    return None if "null" in text and _holds_nan(value) else text
+
+
+def _holds_nan(value: JsonValue) -> bool:
+    """Whether NaN or an infinity is in ``value``: orjson writes ``null`` for them."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_holds_nan, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_nan, value))
 
 
 def content_hash(value: JsonValue) -> str:

@@ -25,12 +25,34 @@ from store.records.progress import (
     ProgressBatch,
     RoundDraft,
 )
-from store.repositories.conflicts import insert_new
+from store.repositories.conflicts import NewRows, insert_new
+from store.sqlite_statements import SqliteStatement
 
 _PAGE: Final = 500
-_RANK: Final = update(Candidate).where(
-    Candidate.optimization_id == bindparam("of_optimization"), Candidate.id == bindparam("of_id")
+_OWNER: Final = "optimization_id"
+_ROUND_COLUMNS: Final = (
+    *(_OWNER, "round", "fence", "ranking", "best_candidate_id", "best_reward", "spend", "rounds_left"),
 )
+_RANK: Final = (
+    update(Candidate)
+    .where(Candidate.optimization_id == bindparam("of_optimization"), Candidate.id == bindparam("of_id"))
+    .values(kept=bindparam("is_kept"), dropped_in_round=bindparam("dropped_in"))
+)
+
+
+_NAMES: Final = {
+    draft: tuple(field.name for field in fields(draft))
+    for draft in (CandidateDraft, EvaluationDraft, AnswerDraft)
+}
+# Statements are built once: a search records something every few calls.
+_CANDIDATES: Final = NewRows(Candidate, (_OWNER, *_NAMES[CandidateDraft]))
+_EVALUATIONS: Final = NewRows(Evaluation, (_OWNER, *_NAMES[EvaluationDraft]))
+_ANSWERS: Final = NewRows(ExampleAnswer, (_OWNER, *_NAMES[AnswerDraft]))
+_ROUND_ON_SQLITE: Final = SqliteStatement(
+    insert_new("sqlite", OptimizationRound).returning(OptimizationRound.round), _ROUND_COLUMNS
+)
+_ROUND: Final = insert_new("postgresql", OptimizationRound).returning(OptimizationRound.round)
+_RANK_ON_SQLITE: Final = SqliteStatement(_RANK)
 
 
 class ProgressLog:
@@ -112,57 +134,59 @@ class ProgressLog:
         next_seq = held_seq(connection, lease)
         if next_seq is None:
             raise LostLeaseError(lease.optimization_id, lease.fence)
-        owner = {"optimization_id": lease.optimization_id}
+        owner = lease.optimization_id
         if batch.candidates:
-            rows = [owner | _columns(draft) for draft in batch.candidates]
-            connection.execute(insert_new(self._db.dialect, Candidate), rows)
+            _CANDIDATES.add(connection, [_row(owner, draft) for draft in batch.candidates])
         if batch.evaluations:
-            rows = [owner | _evaluation_row(draft) for draft in batch.evaluations]
-            connection.execute(insert_new(self._db.dialect, Evaluation), rows)
+            _EVALUATIONS.add(connection, [_row(owner, draft) for draft in batch.evaluations])
         if batch.answers:
-            rows = [owner | _columns(draft) | {"criteria": list(draft.criteria)} for draft in batch.answers]
-            connection.execute(insert_new(self._db.dialect, ExampleAnswer), rows)
+            _ANSWERS.add(connection, [_row(owner, draft) for draft in batch.answers])
         for finished in batch.rounds:
-            self._add_round(connection, lease, finished)
+            _add_round(connection, lease, finished)
         added = append_events(connection, lease.optimization_id, next_seq, batch.events)
         if added:
             send_hint(connection, lease.optimization_id)
         return added
 
-    def _add_round(self, connection: Connection, lease: Lease, draft: RoundDraft) -> None:
-        values = {
-            "optimization_id": lease.optimization_id,
-            "round": draft.round,
-            "fence": lease.fence,
-            "ranking": list(draft.ranking),
-            "best_candidate_id": draft.best_candidate_id,
-            "best_reward": draft.best_reward,
-            "spend": draft.spend,
-            "rounds_left": draft.rounds_left,
+
+def _add_round(connection: Connection, lease: Lease, draft: RoundDraft) -> None:
+    on_sqlite = connection.dialect.name == "sqlite"
+    values = {
+        "optimization_id": lease.optimization_id,
+        "round": draft.round,
+        "fence": lease.fence,
+        "ranking": list(draft.ranking),
+        "best_candidate_id": draft.best_candidate_id,
+        "best_reward": draft.best_reward,
+        "spend": draft.spend,
+        "rounds_left": draft.rounds_left,
+    }
+    added = _ROUND_ON_SQLITE.scalar(connection, values) if on_sqlite else connection.scalar(_ROUND, values)
+    if added is None:
+        return  # a later round may have said otherwise about these candidates since
+    dropped_in = dict.fromkeys(draft.kept) | dict.fromkeys(draft.dropped, draft.round)
+    places = [
+        {
+            "of_optimization": lease.optimization_id,
+            "of_id": candidate_id,
+            "is_kept": round_number is None,
+            "dropped_in": round_number,
         }
-        statement = insert_new(self._db.dialect, OptimizationRound).returning(OptimizationRound.round)
-        if connection.scalar(statement, values) is None:
-            return  # a later round may have said otherwise about these candidates since
-        dropped_in = dict.fromkeys(draft.kept) | dict.fromkeys(draft.dropped, draft.round)
-        places = [
-            {
-                "of_optimization": lease.optimization_id,
-                "of_id": candidate_id,
-                "kept": round_number is None,
-                "dropped_in_round": round_number,
-            }
-            for candidate_id, round_number in dropped_in.items()
-        ]
-        if places:
-            connection.execute(_RANK, places)
+        for candidate_id, round_number in dropped_in.items()
+    ]
+    if places and on_sqlite:
+        _RANK_ON_SQLITE.execute(connection, places)
+    elif places:
+        connection.execute(_RANK, places)
 
 
-def _evaluation_row(draft: EvaluationDraft) -> dict[str, object]:
-    return _columns(draft) | {"example_ids": list(draft.example_ids), "criteria": list(draft.criteria)}
-
-
-def _columns(draft: CandidateDraft | EvaluationDraft | AnswerDraft) -> dict[str, object]:
-    return {field.name: getattr(draft, field.name) for field in fields(draft)}
+def _row(owner: str, draft: CandidateDraft | EvaluationDraft | AnswerDraft) -> dict[str, object]:
+    """The draft's row; a tuple is a list there."""
+    values = {name: getattr(draft, name) for name in _NAMES[type(draft)]}
+    return {
+        _OWNER: owner,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in values.items()},
+    }
 
 
 def _event(row: OptimizationEvent) -> EventRecord:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 from typing_extensions import override
 
-from store.json_values import JsonValue
+from store.json_values import JsonValue, storable_json_text, to_json
 
 # a column is an edge, as a socket is: repositories give its contents their type
 StoredObject: TypeAlias = dict[str, Any]
@@ -33,6 +33,16 @@ def storable_json(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {storable_text(key): storable_json(item) for key, item in value.items()}
     return value
+
+
+def stored_json(value: JsonValue) -> str:
+    """``value`` as JSON text with all its strings storable: as a column of ``StoredJson`` holds it on SQLite.
+
+    Raises:
+        ValueError: it holds NaN or an infinity, which JSON has no words for.
+    """
+    text = storable_json_text(value)
+    return to_json(storable_json(value)) if text is None else text
 
 
 class StoredText(TypeDecorator[str]):

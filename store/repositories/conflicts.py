@@ -1,11 +1,14 @@
 """INSERT statements that leave existing rows alone, on both dialects."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.connections import Dialect
 from store.models.base import Base
+from store.sqlite_statements import SqliteStatement
 
 
 @cache
@@ -14,3 +17,19 @@ def insert_new(dialect: Dialect, table: type[Base]) -> postgresql.Insert | sqlit
     if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
+
+
+class NewRows:
+    """``insert_new`` into one table, many times a second."""
+
+    def __init__(self, table: type[Base], columns: Sequence[str]) -> None:
+        """Into ``columns`` of ``table``; the others get their defaults."""
+        self._table = table
+        self._on_sqlite = SqliteStatement(insert_new("sqlite", table), columns)
+
+    def add(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Insert those of ``rows`` whose primary key is new."""
+        if connection.dialect.name == "sqlite":
+            self._on_sqlite.execute(connection, rows)
+        else:
+            connection.execute(insert_new("postgresql", self._table), rows)

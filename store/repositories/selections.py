@@ -1,5 +1,6 @@
 """The cache of criterion selections, and what each optimization has taken from it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,8 @@ from store.json_values import JsonObject
 from store.models.criterion_selection import CriterionSelection
 from store.models.optimization_selection import OptimizationSelection
 from store.records.optimizations import Lease
-from store.repositories.conflicts import insert_new
+from store.repositories.conflicts import NewRows
+from store.sqlite_statements import SqliteStatement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,12 @@ _PINNED: Final = select(OptimizationSelection.selection).where(
     OptimizationSelection.selector_model == bindparam("selector_model"),
     OptimizationSelection.template_version == bindparam("template_version"),
 )
+_KEY_COLUMNS: Final = ("query_sha", "selector_model", "template_version", "selection")
+# Statements are built once: each query of each job is looked up and pinned.
+_SHARED_ON_SQLITE: Final = SqliteStatement(_SHARED)
+_PINNED_ON_SQLITE: Final = SqliteStatement(_PINNED)
+_NEW_SHARED: Final = NewRows(CriterionSelection, _KEY_COLUMNS)
+_NEW_PINNED: Final = NewRows(OptimizationSelection, ("optimization_id", *_KEY_COLUMNS))
 
 
 class SelectionRepository:
@@ -55,11 +63,7 @@ class SelectionRepository:
 
     async def find(self, key: SelectionKey) -> JsonObject | None:
         """The selection for ``key``, or None."""
-
-        def work(connection: Connection) -> JsonObject | None:
-            return connection.scalar(_SHARED, key.columns)
-
-        return await self._db.fetch(work)
+        return await self._db.fetch(lambda connection: _shared(connection, key))
 
     async def pins(self, optimization_id: str) -> dict[SelectionKey, JsonObject]:
         """The selections that the optimization uses."""
@@ -100,20 +104,26 @@ class SelectionRepository:
                 raise LostLeaseError(lease.optimization_id, lease.fence)
             wanted = selection
             if shared_if is not None:
-                shared = self._share(connection, key, selection)
-                wanted = shared if shared_if(shared) else selection
-            statement = insert_new(self._db.dialect, OptimizationSelection)
-            connection.execute(statement, [of_key | {"selection": wanted}])
-            found: JsonObject = connection.scalars(_PINNED, of_key).one()
+                _NEW_SHARED.add(connection, [key.columns | {"selection": selection}])
+                shared = _shared(connection, key)
+                wanted = shared if shared is not None and shared_if(shared) else selection
+            _NEW_PINNED.add(connection, [of_key | {"selection": wanted}])
+            found: JsonObject = (
+                json.loads(_PINNED_ON_SQLITE.scalar(connection, of_key))
+                if connection.dialect.name == "sqlite"
+                else connection.scalars(_PINNED, of_key).one()
+            )
             return found
 
         return await self._db.write(work)
 
-    def _share(self, connection: Connection, key: SelectionKey, selection: JsonObject) -> JsonObject:
-        statement = insert_new(self._db.dialect, CriterionSelection)
-        connection.execute(statement, [key.columns | {"selection": selection}])
-        found: JsonObject = connection.scalars(_SHARED, key.columns).one()
-        return found
+
+def _shared(connection: Connection, key: SelectionKey) -> JsonObject | None:
+    if connection.dialect.name != "sqlite":
+        return connection.scalar(_SHARED, key.columns)
+    text = _SHARED_ON_SQLITE.scalar(connection, key.columns)
+    found: JsonObject | None = None if text is None else json.loads(text)
+    return found
 
 
 def _key(row: OptimizationSelection) -> SelectionKey:
