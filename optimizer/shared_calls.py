@@ -42,12 +42,11 @@ class SharedCalls(Generic[K, V]):
             call.task.add_done_callback(_retrieve)
         call.askers += 1
         try:
-            await asyncio.wait({call.task})
+            return await asyncio.shield(call.task)
         finally:
             call.askers -= 1
             if not call.askers:
                 await self._end(key, call)
-        return call.task.result()
 
     async def _end(self, key: K, call: _Call[V]) -> None:
         if self._calls.get(key) is call:

@@ -1,6 +1,7 @@
 """Search events as the JSON that the API streams."""
 
 from functools import singledispatch
+from typing import Final
 
 from app.jobs.gate_bodies import conclusion_body, judge_body
 from optimizer.events import (
@@ -21,24 +22,26 @@ from optimizer.events import (
 )
 from optimizer.types import CriterionScore, JsonObject, JsonValue, Score, Scored
 
+_TYPES: Final[dict[type[SearchEvent], str]] = {
+    SearchStarted: "search_started",
+    RoundStarted: "round_started",
+    CandidateKept: "candidate_kept",
+    CandidateProposed: "candidate_proposed",
+    ProposalFailed: "proposal_failed",
+    EvaluationFinished: "evaluation_finished",
+    CandidateDropped: "candidate_dropped",
+    FinalistsCompared: "finalists_compared",
+    RoundFinished: "round_finished",
+    SearchFinished: "search_finished",
+    GateStarted: "gate_started",
+    JudgeChecked: "judge_checked",
+    GateFinished: "gate_finished",
+}
+
 
 def event_type(event: SearchEvent) -> str:
     """The event's name on the wire."""
-    return {
-        SearchStarted: "search_started",
-        RoundStarted: "round_started",
-        CandidateKept: "candidate_kept",
-        CandidateProposed: "candidate_proposed",
-        ProposalFailed: "proposal_failed",
-        EvaluationFinished: "evaluation_finished",
-        CandidateDropped: "candidate_dropped",
-        FinalistsCompared: "finalists_compared",
-        RoundFinished: "round_finished",
-        SearchFinished: "search_finished",
-        GateStarted: "gate_started",
-        JudgeChecked: "judge_checked",
-        GateFinished: "gate_finished",
-    }[type(event)]
+    return _TYPES[type(event)]
 
 
 @singledispatch

@@ -13,6 +13,7 @@ from optimizer.errors import RequestRefusedError
 from optimizer.types import Completion, CompletionRequest, CompletionResult, JsonObject, Sampling, Usage
 
 _SAMPLING = tuple(field.name for field in dataclasses.fields(Sampling))
+_USAGE = tuple(field.name for field in dataclasses.fields(Usage))
 
 
 def call_key(request: CompletionRequest, *, scope: str, backend: str, model: str) -> str:
@@ -61,7 +62,7 @@ def result_to_json(result: CompletionResult) -> JsonObject:
 
 def _usage_to_json(usage: Usage) -> JsonObject:
     """``usage``; versions that know of no prefix cache can read it where the backend says nothing of one."""
-    told: JsonObject = dataclasses.asdict(usage)
+    told: JsonObject = {name: getattr(usage, name) for name in _USAGE}
     return {name: value for name, value in told.items() if value is not None}
 
 
