@@ -123,7 +123,9 @@ class LabelledPrompts:
             StoreUnavailableError: the database is down, and this was never asked before.
             ApiError: 503, what is known is too old to be served.
         """
-        shelf = self._shelves.setdefault(model, _Shelf())
+        shelf = self._shelves.get(model)
+        if shelf is None:
+            shelf = self._shelves[model] = _Shelf()
         await self._refresh(model, shelf)
         if self._is_stale(shelf):
             raise labels_too_old(model, self._max_stale_seconds)

@@ -64,11 +64,16 @@ class JsonFormatter(logging.Formatter):
     where there is one; ``exception``; and the facts of lines that have some.
     """
 
+    def __init__(self) -> None:
+        """One for any lines."""
+        super().__init__()
+        self._second = 0
+        self._second_text = ""
+
     @override
     def format(self, record: logging.LogRecord) -> str:
-        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
         line: dict[str, object] = {
-            "time": time.isoformat(timespec="milliseconds"),
+            "time": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": without_secrets(record.getMessage()),
@@ -79,6 +84,14 @@ class JsonFormatter(logging.Formatter):
             line["exception"] = without_secrets(self.formatException(record.exc_info))
         # in JSON no line break is left that could begin another line
         return orjson.dumps(line, default=str).decode()
+
+    def _time(self, created: float) -> str:
+        """``created`` to the millisecond; most lines share their second with the one before."""
+        second, milliseconds = divmod(int(created * 1000), 1000)
+        if second != self._second:
+            time = dt.datetime.fromtimestamp(second, dt.UTC)
+            self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second_text}.{milliseconds:03d}+00:00"
 
 
 def _whose() -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from optimizer.quick_values import quick
 from optimizer.types import Usage
 from store.records.releases import DrawnArm
 
@@ -28,6 +29,7 @@ class ShadowCopy:
     most: int
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ticket:
     """What is known of an answer before it is there.
@@ -43,6 +45,7 @@ class Ticket:
     copy: ShadowCopy | None = None
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How one request for a model ended.

@@ -6,10 +6,11 @@ from typing import Final
 from app.outcomes import Outcome
 from app.request_reports import RequestReport
 from app.telemetry.current import current_request
-from app.telemetry.timing import own_seconds
+from app.telemetry.timing import Part, own_seconds
 
 _LOGGER = logging.getLogger("app.requests")
 _PROBES: Final = frozenset({"/livez", "/healthz", "/readyz", "/health", "/metrics"})
+_PARTS: Final = {part: f"{part}_ms" for part in Part}
 FACTS: Final = "facts"
 """The attribute of a log record that holds what a line says in fields of its own."""
 
@@ -51,7 +52,8 @@ def log_request(report: RequestReport) -> None:
     }
     if report.parts is not None:
         facts["overhead_ms"] = _ms(own_seconds(report.parts))
-        facts |= {f"{part}_ms": _ms(seconds) for part, seconds in report.parts.items()}
+        for part, seconds in report.parts.items():
+            facts[_PARTS[part]] = round(seconds * 1000, 3)
     _LOGGER.log(
         *(level, "%s %s %d %.2f ms", report.method, report.route, report.status, milliseconds),
         extra={FACTS: facts},

@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from app.telemetry.current import ActiveRequest
 from app.telemetry.timing import Part
+from optimizer.quick_values import quick
 
 _LOGGER = logging.getLogger(__name__)
 UNMATCHED: Final = "unmatched"
@@ -17,6 +18,7 @@ _LEFT: Final = 499
 """The status of a request whose client has left before its answer began."""
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestReport:
     """How one request was answered.

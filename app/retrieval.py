@@ -19,6 +19,7 @@ from optimizer.errors import ModelError
 from optimizer.examples.embedding import EmbeddingRetriever
 from optimizer.examples.retrieval import LexicalRetriever
 from optimizer.protocols import Embedder, Retriever
+from optimizer.quick_values import quick
 from optimizer.types import Example, JsonObject
 from store.errors import StoreUnavailableError
 
@@ -60,6 +61,7 @@ class RetrievalSpec(BaseModel):
         return stored
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Nearest:
     """Examples for a query, most similar first, and what found them."""

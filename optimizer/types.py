@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from typing_extensions import TypeAliasType
 
+from optimizer.quick_values import quick
+
 JsonValue = TypeAliasType(
     "JsonValue", "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 )
@@ -36,6 +38,7 @@ class ScoreSource(StrEnum):
     HTTP = "http"
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
     """One turn of a conversation.
@@ -53,12 +56,17 @@ class Message:
     @property
     def text(self) -> str:
         """The textual part of ``content``; content parts that are not text are left out."""
-        if isinstance(self.content, str):
-            return self.content
-        if not isinstance(self.content, list):
-            return ""
-        texts = (part.get("text") for part in self.content if isinstance(part, dict))
-        return "\n".join(text for text in texts if isinstance(text, str))
+        return text_of(self.content)
+
+
+def text_of(content: JsonValue) -> str:
+    """The textual part of the content of a turn; content parts that are not text are left out."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "\n".join(text for text in texts if isinstance(text, str))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +114,7 @@ class CompletionRequest:
     top_logprobs: int | None = None
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
     """Tokens of calls. The cached ones are among the prompt's; None where the backend does not say them."""
@@ -163,6 +172,7 @@ class CompletionResult:
     fingerprint: str | None = None
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spend:
     """What calls have cost, in the prices' currency. Sums from the store lack ``cached_prompt_tokens``."""

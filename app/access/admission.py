@@ -4,9 +4,8 @@ import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 
-from app.access.estimates import SizedRequest, likely_tokens, uncounted, upper_bound
+from app.access.estimates import Bound, SizedRequest, likely_tokens, uncounted
 from app.access.key_limits import KeyLimits, Quota
 from app.access.principal import Principal
 from app.access.quotas import MICROS, QuotaExceededError, QuotaReservation, Quotas
@@ -16,12 +15,14 @@ from app.errors import ApiError, ErrorAnswer
 from app.llm.accounting import spend_without_answer
 from app.llm.prices import Price
 from app.outcomes import Ending
+from optimizer.quick_values import quick
 from optimizer.types import Spend, Usage
 from store.records.usage import Amounts
 
 _NOTHING = Spend()
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Charge:
     """What a request has cost its key; ``estimated`` where the backend has not counted the tokens."""
@@ -55,7 +56,7 @@ class Admission:
         self._bound = bound
         self._taken_tokens = taken_tokens
         self._limits = principal.limits
-        self._earlier = Spend()
+        self._earlier = _NOTHING
         self._estimated = False
 
     async def grow(self, request: SizedRequest, price: Price) -> None:
@@ -133,12 +134,15 @@ class Admission:
             seen_tokens: about how many of the answer's tokens have come, or have come since it was counted.
             beside: what other models have used for it.
         """
-        last = self._spend(ending, usage, error, seen_tokens)
-        spend = self._earlier + last + beside
+        spend = last = self._spend(ending, usage, error, seen_tokens)
+        for more in (self._earlier, beside):
+            if more is not _NOTHING:
+                spend += more
         micros = _micros(spend.cost)
-        # however many attempts it took, its caller has asked once
-        used = Amounts(requests=min(1, spend.calls), tokens=spend.tokens, micros=micros)
-        self._desk.settle(self.key_number, self.reservations, used, self._taken_tokens)
+        if self.reservations or self._taken_tokens:
+            # however many attempts it took, its caller has asked once
+            used = Amounts(requests=min(1, spend.calls), tokens=spend.tokens, micros=micros)
+            self._desk.settle(self.key_number, self.reservations, used, self._taken_tokens)
         counted = Usage(prompt_tokens=spend.prompt_tokens, completion_tokens=spend.completion_tokens)
         estimated = self._estimated or (usage is None and last.tokens > 0)
         return Charge(usage=counted, micros=micros, estimated=estimated)
@@ -148,7 +152,7 @@ class Admission:
     ) -> Spend:
         if usage is not None:
             later = 0 if ending == "answered" else seen_tokens
-            return self._price.spend(usage + Usage(completion_tokens=later))
+            return self._price.spend(usage + Usage(completion_tokens=later) if later else usage)
         if seen_tokens or ending == "answered":
             return self._price.spend(uncounted(self._bound(), seen_tokens))
         bound = self._price.spend(self._bound())
@@ -205,7 +209,7 @@ class AdmissionDesk:
 
     def bound(self, request: SizedRequest) -> Callable[[], Usage]:
         """Finds out what a request can use at most; without limits it is rarely needed."""
-        return cache(partial(upper_bound, request, assumed_answer=self._assumed_answer))
+        return Bound(request, assumed_answer=self._assumed_answer)
 
     async def reserve(
         self, key_number: int, limits: KeyLimits, need: Amounts, *, headers: Mapping[str, str] | None = None
@@ -239,7 +243,7 @@ class AdmissionDesk:
 
 def _micros(cost: float) -> int:
     """``cost`` in whole millionths, rounded up: but not because of the last digit of a sum."""
-    return math.ceil(round(cost * MICROS, 6))
+    return math.ceil(round(cost * MICROS, 6)) if cost else 0
 
 
 def _need(most: Usage, price: Price, *, requests: int) -> Amounts:

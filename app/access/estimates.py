@@ -5,6 +5,7 @@ from typing import Final
 
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject, JsonValue, Usage
 
 _ANSWER_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens")
@@ -20,6 +21,7 @@ _MOST: Final = 2**31 - 1
 _COUNT: Final = TypeAdapter(PositiveInt)
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SizedRequest:
     """A request as it is about to be sent to a backend.
@@ -49,6 +51,24 @@ def upper_bound(request: SizedRequest, *, assumed_answer: int) -> Usage:
     # which of several limits holds is the backend's affair
     answer = max(_counts(body, _ANSWER_LIMITS), default=assumed_answer)
     return Usage(prompt_tokens=prompt, completion_tokens=min(_MOST, answer * _draws(body)))
+
+
+class Bound:
+    """Finds out what a request can use at most once that is asked for: without limits it is rarely needed."""
+
+    __slots__ = ("_assumed_answer", "_found", "_request")
+
+    def __init__(self, request: SizedRequest, *, assumed_answer: int) -> None:
+        """That of ``request``; see ``upper_bound``."""
+        self._request = request
+        self._assumed_answer = assumed_answer
+        self._found: Usage | None = None
+
+    def __call__(self) -> Usage:
+        """The tokens that it can use."""
+        if self._found is None:
+            self._found = upper_bound(self._request, assumed_answer=self._assumed_answer)
+        return self._found
 
 
 def likely_tokens(bound: Usage) -> int:

@@ -13,17 +13,26 @@ from app.llm.capabilities import Capabilities
 from app.llm.wire import fold_system, message_from_json, message_to_json
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
-from optimizer.rendering import CallerSystem, ExamplePlace, TurnForm, assemble_chat, count_leading_system
-from optimizer.types import Example, JsonObject, JsonValue, Message
+from optimizer.quick_values import quick
+from optimizer.rendering import (
+    SYSTEM_ROLES,
+    CallerSystem,
+    ExamplePlace,
+    TurnForm,
+    assemble_chat,
+    count_leading_system,
+)
+from optimizer.types import Example, JsonObject, JsonValue, Message, text_of
 
 _JSON_TURNS: Final[TurnForm[JsonObject]] = TurnForm(
     role=lambda turn: str(turn["role"]),
-    text=lambda turn: message_from_json(turn).text,
+    text=lambda turn: text_of(turn.get("content")),
     write=lambda role, text: {"role": role, "content": text},
 )
 _DEFAULTS = ("temperature", "top_p")
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alignment:
     """What aligns a request.
@@ -78,9 +87,9 @@ async def align(
     system_prompt = prompt.version.system_prompt
     if variables is not None:
         system_prompt = fill(system_prompt, variables)
-    asked = (message_from_json(turn) for turn in reversed(messages) if turn["role"] == "user")
+    asked = next((text_of(turn.get("content")) for turn in reversed(messages) if turn["role"] == "user"), "")
     with timed(Part.RETRIEVE):
-        nearest = await prompt.nearest(next((message.text for message in asked), ""), policy.k)
+        nearest = await prompt.nearest(asked, policy.k)
     return Alignment(
         prompt=prompt,
         system_prompt=system_prompt,
@@ -112,7 +121,7 @@ def chat_body(
         return body
     if can.sampling:
         body |= alignment.defaults(request.body)
-    if alignment.caller_system is not CallerSystem.DROP:
+    if alignment.caller_system is not CallerSystem.DROP and _begins_with_system(request.messages):
         leading, _ = split_leading_system(request.messages)
         _refuse_system_messages_beyond_text(leading)
     turns = assemble_chat(
@@ -129,6 +138,10 @@ def chat_body(
         folded = fold_system([message_from_json(turn) for turn in turns])
         body["messages"] = [message_to_json(message) for message in folded]
     return body
+
+
+def _begins_with_system(messages: Sequence[JsonObject]) -> bool:
+    return bool(messages) and messages[0]["role"] in SYSTEM_ROLES
 
 
 def _refuse_system_messages_beyond_text(leading: Sequence[Message]) -> None:

@@ -14,6 +14,7 @@ from app.llm.passthrough import Upstream
 from app.llm.wire import Path
 from app.outcomes import Ticket
 from optimizer.errors import ModelError
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject
 
 
@@ -48,6 +49,7 @@ class Detours(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedCall:
     """A call that is ready to be sent; nothing of ours is held open for it.

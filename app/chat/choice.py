@@ -12,12 +12,14 @@ from app.chat.schemas import ChatRequest
 from app.outcomes import Outcome, ShadowCopy, Ticket
 from app.release_control.plan import Plan, ShadowArm
 from app.release_control.policy import StickyBy
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject
 from store.records.releases import DrawnArm
 
 MakeCopy: TypeAlias = Callable[[Plan, ShadowArm], Awaitable[Outcome]]
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
     """What aligns a request.

@@ -1,9 +1,9 @@
 """Sending a prepared call and giving its answer to the caller, whole or streamed."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,12 +21,15 @@ from app.outcomes import Ending, Outcome, OutcomeFeed
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
 from optimizer.errors import ModelError
+from optimizer.quick_values import quick
 from optimizer.types import Spend, Usage
 
 _NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
+_NOTHING_BESIDE = Spend()
 CLIENT_LEFT = 499  # nobody reads it: the connection is closed
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrival:
     """A request as it came in; ``at`` in monotonic seconds."""
@@ -76,7 +79,7 @@ class AnswerRecord(CallRecord):
         self._seen_tokens = 0
         self._counted: Usage | None = None
         self._was_kept = False
-        self._beside = Spend()
+        self._beside = _NOTHING_BESIDE
         self._ended = False
 
     def seen(self, tokens: int) -> None:
@@ -109,7 +112,8 @@ class AnswerRecord(CallRecord):
             error=error,
             seen_tokens=self._uncounted(),
         )
-        self._beside += _beside(self._call)
+        if self._call.best_of is not None:
+            self._beside += self._call.best_of.beside
         self._call, self._counted, self._seen_tokens = call, None, 0
 
     @override
@@ -130,7 +134,7 @@ class AnswerRecord(CallRecord):
             _NOTHING if self._was_kept else usage,
             error=error,
             seen_tokens=0 if self._was_kept else self._uncounted(),
-            beside=self._beside + _beside(call),
+            beside=self._beside if call.best_of is None else self._beside + call.best_of.beside,
         )
         self._feed.announce(
             Outcome(
@@ -163,23 +167,22 @@ class AnswerRecord(CallRecord):
             return 0
         return 1 if self._call.detours is None else self._call.detours.attempts
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep the record of an answer that is given inside, however that ends."""
-        try:
-            yield
-        except ClientLeftError:
+    def __enter__(self) -> None:
+        """The answer is given inside; its record is kept however that ends."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """It has ended."""
+        if exc is None:
+            self.end("answered")
+        elif isinstance(exc, ClientLeftError):
             self.end("client_left")
-            raise
-        except BaseException as error:
-            self.end("failed", error)
-            raise
-        self.end("answered")
-
-
-def _beside(call: PreparedCall) -> Spend:
-    """What ``call`` has used beside the answer that its backend has counted."""
-    return Spend() if call.best_of is None else call.best_of.beside
+        else:
+            self.end("failed", exc)
 
 
 async def whole_answer(request: Request, sending: Sending, record: AnswerRecord) -> Response:
@@ -189,7 +192,7 @@ async def whole_answer(request: Request, sending: Sending, record: AnswerRecord)
         ModelError: there is none.
     """
     try:
-        with record.kept():
+        with record:
             return await while_client_listens(request.receive, _asked(sending, record))
     except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)

@@ -6,7 +6,7 @@ import orjson
 from pydantic import ValidationError
 
 from app.chat.headers import ALIGN_HEADER, VERSION_HEADER
-from app.chat.schemas import AlignmentOptions
+from app.chat.schemas import AS_USUAL, AlignmentOptions
 from app.errors import invalid_request
 from optimizer.types import JsonObject, JsonValue
 
@@ -19,7 +19,6 @@ _DEEPEST = 200
 """Levels of a body: JSON is read to more of them than it is written, and ours come on top."""
 _NESTING = frozenset({dict, list})
 
-_AS_USUAL = AlignmentOptions()
 _SWITCH: Mapping[str, bool] = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -77,7 +76,7 @@ def read_options(extension: JsonValue, headers: Mapping[str, str]) -> AlignmentO
     given = extension or {}
     fallback = _from_headers(headers)
     if not given and not fallback:
-        return _AS_USUAL
+        return AS_USUAL
     if given.get("label") is not None:
         fallback.pop("prompt_version", None)
     try:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from app.chat.schemas import AlignmentOptions, PromptReference
+from app.chat.schemas import AS_USUAL, AlignmentOptions, PromptReference
 from app.errors import invalid_request
 from app.labelled_prompts import PRODUCTION
 from app.serving_settings import AlignmentSettings, BestOfSettings
+from optimizer.quick_values import quick
 from optimizer.rendering import CallerSystem, ExamplePlace
 from optimizer.types import JsonObject, JsonValue
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlignmentPolicy:
     """How one request is aligned.
@@ -53,13 +56,26 @@ def policy_of(
     Raises:
         ApiError: 400, it names a prompt and, in the extension, says otherwise.
     """
+    if options is AS_USUAL and prompt is None:
+        return _usual(settings, default)
     is_named = options.prompt_version is not None or options.label is not None
     if prompt is not None and (is_named or options.align is False):
         raise invalid_request(
             "prompt names the prompt already: leave out drpo.prompt_version, drpo.label and drpo.align",
             param="prompt",
         )
-    usually = settings.align or is_named or prompt is not None
+    return _policy(options, settings, default, usually=settings.align or is_named or prompt is not None)
+
+
+@lru_cache(maxsize=256)
+def _usual(settings: AlignmentSettings, default: CallerSystem) -> AlignmentPolicy:
+    """The policy for requests that say nothing: the same one again and again."""
+    return _policy(AS_USUAL, settings, default, usually=settings.align)
+
+
+def _policy(
+    options: AlignmentOptions, settings: AlignmentSettings, default: CallerSystem, *, usually: bool
+) -> AlignmentPolicy:
     own_version = None if options.label is not None else settings.prompt_version
     return AlignmentPolicy(
         align=usually if options.align is None else options.align,

@@ -20,6 +20,7 @@ from app.llm.routing.routes import Route
 from app.llm.wire import PATHS
 from app.outcomes import Ticket
 from app.serving_settings import BestOfSettings
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject
 
 _LIMIT: Final = "max_completion_tokens"
@@ -32,6 +33,7 @@ def as_chat(reader: AnswerReader) -> Reader:
     return reader
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatCalls:
     """Makes the calls of one request.

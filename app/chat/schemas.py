@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.serving_settings import MOST_DRAFTS, MOST_EXAMPLES, CallerSystemName, ExamplePlaceName
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject
 
 MOST_NAME = 256
@@ -57,6 +58,10 @@ class AlignmentOptions(BaseModel):
     )
 
 
+AS_USUAL: Final = AlignmentOptions()
+"""What nearly all requests say: nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PromptReference:
     """OpenAI's ``prompt`` object: a stored prompt, with texts for its variables.
@@ -71,6 +76,7 @@ class PromptReference:
     variables: Mapping[str, str]
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatRequest:
     """A request for chat completions.

@@ -24,10 +24,12 @@ from app.outcomes import Outcome
 from app.release_control.book import ReleaseBook
 from app.release_control.plan import Plan, ShadowArm
 from app.serving_settings import TargetSettings
+from optimizer.quick_values import quick
 from optimizer.rendering import CallerSystem
 from optimizer.types import JsonObject
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatService:
     """Answers chat requests.

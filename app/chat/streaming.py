@@ -54,7 +54,7 @@ class StreamedAnswer(Response):
             ModelError: no stream began; nothing was sent.
         """
         try:
-            with self._record.kept():
+            with self._record:
                 await while_client_listens(receive, self._relay(send))
         except ClientLeftError:
             _LOGGER.info("a client left its stream from %s", self._sending.call.upstream_model)

@@ -6,11 +6,11 @@ blotted out of everything else it says.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import TracebackType
 
 import aiohttp
 import httpx
@@ -32,6 +32,7 @@ from optimizer.quoting import quote_inline
 from optimizer.types import JsonObject, JsonValue
 
 _SAID_LIMIT = 300
+_TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError)
 _MODERATION_WORDS = ("moderation", "flagged", "content_filter", "content_policy")
 _TRY_AGAIN = frozenset({408, 409, 425})
 _OVERLOADED = 529
@@ -64,19 +65,32 @@ class Origin:
     timeout: str | None = None
 
 
-@contextmanager
-def transport_errors(origin: Origin) -> Iterator[None]:
-    """Turn what the HTTP client raises inside into ModelErrors.
+class transport_errors:  # noqa: N801 - stands where a function would
+    """Turns what the HTTP client raises inside into ModelErrors.
 
     Raises:
         NeverSentError: no connection.
         BackendUnavailableError: the connection broke, or time ran out.
         MalformedResponseError: what came back is not HTTP.
     """
-    try:
-        yield
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
-        raise _lost(error, origin) from error
+
+    __slots__ = ("_origin",)
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Raise what an error inside means."""
+        if isinstance(exc, _TRANSPORT_ERRORS):
+            raise _lost(exc, self._origin) from exc
 
 
 def _lost(error: Exception, origin: Origin) -> ModelError:

@@ -23,11 +23,13 @@ from app.settings import BackendSettings
 from app.telemetry.propagation import outgoing_headers
 from app.version import VERSION
 from optimizer.errors import InvalidInputError, MalformedResponseError, RequestRefusedError
+from optimizer.quick_values import quick
 from optimizer.types import JsonObject
 
 IN_PROCESS_URL = "http://in-process.invalid/v1"
 
 
+@quick
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RawResponse:
     """A 2xx response: status, headers and the whole body."""

@@ -55,14 +55,26 @@ def note_model_request() -> None:
         request.is_served = True
 
 
-@contextmanager
-def answering(request: ActiveRequest) -> Iterator[None]:
-    """What happens inside, in tasks that begin there as well, is for ``request``."""
-    token = _REQUEST.set(request)
-    try:
-        yield
-    finally:
-        _REQUEST.reset(token)
+class answering:  # noqa: N801 - stands where a function would
+    """What happens inside, in tasks that begin there as well, is for the request."""
+
+    __slots__ = ("_request", "_token")
+
+    def __init__(self, request: ActiveRequest) -> None:
+        self._request = request
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _REQUEST.set(self._request)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Go on with what was before."""
+        _REQUEST.reset(self._token)
 
 
 @contextmanager

@@ -4,9 +4,9 @@ Nothing here needs OpenTelemetry: where nothing is traced, the caller's own pare
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Final
 
 TRACEPARENT: Final = "traceparent"
@@ -26,11 +26,23 @@ def outgoing_headers() -> Mapping[str, str]:
     return _OUTGOING.get()
 
 
-@contextmanager
-def passing_on(headers: Mapping[str, str]) -> Iterator[None]:
-    """Calls that are sent inside, in tasks that begin there as well, carry ``headers``."""
-    token = _OUTGOING.set(headers)
-    try:
-        yield
-    finally:
-        _OUTGOING.reset(token)
+class passing_on:  # noqa: N801 - stands where a function would
+    """Calls that are sent inside, in tasks that begin there as well, carry the headers."""
+
+    __slots__ = ("_headers", "_token")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _OUTGOING.set(self._headers)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Go on with what was before."""
+        _OUTGOING.reset(self._token)

@@ -29,6 +29,8 @@ class Part(StrEnum):
 
 
 REPORTED: Final = (Part.RESOLVE, Part.RETRIEVE, Part.QUEUE, Part.UPSTREAM, Part.STORE)
+_NAMES: Final = {part: part.value for part in Part}
+"""As plain texts: formatting a member of an enumeration is a function of Python."""
 OWN: Final = (Part.RESOLVE, Part.RETRIEVE, Part.QUEUE, Part.STORE)
 
 
@@ -76,4 +78,4 @@ def own_seconds(parts: Mapping[Part, float]) -> float:
 
 def server_timing(parts: Mapping[Part, float]) -> str:
     """``parts`` as the value of a ``Server-Timing`` header, in milliseconds."""
-    return ", ".join(f"{part};dur={seconds * 1000:.2f}" for part, seconds in parts.items())
+    return ", ".join([f"{_NAMES[part]};dur={seconds * 1000:.2f}" for part, seconds in parts.items()])

@@ -1,10 +1,11 @@
 """One backend's places: who may send a request now, in this process or among all that share the backend."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
+from types import TracebackType
 
 from app.llm.limits.ceiling import AdaptiveCeiling
 from app.llm.limits.exchange import MOST_WANTED, Demand, Exchange, Reply, Report
@@ -31,6 +32,53 @@ class Place:
     def __init__(self, tokens: int) -> None:
         self.tokens = tokens
         self.unused = False
+
+
+class Serving:
+    """``with`` it a user's request has a place; see ``BackendLimiter.serve``."""
+
+    __slots__ = ("_begin", "_end", "_place")
+
+    def __init__(self, begin: Callable[[], None], end: Callable[[int], None]) -> None:
+        self._begin = begin
+        self._end = end
+        self._place = Place(0)
+
+    def __enter__(self) -> Place:
+        """Take the place."""
+        self._begin()
+        return self._place
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give it back."""
+        self._end(self._place.tokens)
+
+
+class Watching:
+    """``with`` it a request is sent to a backend; see ``BackendLimiter.watch``."""
+
+    __slots__ = ("_end", "_window")
+
+    def __init__(self, window: int, end: Callable[[int, BaseException | None], None]) -> None:
+        self._window = window
+        self._end = end
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Say how it has ended."""
+        self._end(self._window, exc)
 
 
 @dataclass(slots=True)
@@ -124,32 +172,13 @@ class BackendLimiter:
             self._turns.end(ticket)
             self._pump()
 
-    @contextmanager
-    def serve(self) -> Iterator[Place]:
+    def serve(self) -> "Serving":
         """A place for a user's request, which waits for nobody; it counts what the place says at the end."""
-        place = Place(0)
-        self._serving += 1
-        self._count(requests=1, tokens=0)
-        self._tell()
-        try:
-            yield place
-        finally:
-            self._serving -= 1
-            self._count(requests=0, tokens=place.tokens)
-            self._pump()
+        return Serving(self._begin_serving, self._end_serving)
 
-    @contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self) -> "Watching":
         """Adapt the ceiling to how a request ends."""
-        window = self._ceiling.window
-        try:
-            yield
-        except RateLimitedError:
-            if self._ceiling.lower(window):
-                self._news.limited_in = window
-            raise
-        self._ceiling.rise()
-        self._news.answered += 1
+        return Watching(self._ceiling.window, self._watched)
 
     async def aclose(self) -> None:
         """Give everything back."""
@@ -186,6 +215,23 @@ class BackendLimiter:
     def fall_back(self) -> None:
         """Hand out this process's share."""
         self._admit()
+
+    def _begin_serving(self) -> None:
+        self._serving += 1
+        self._count(requests=1, tokens=0)
+        self._tell()
+
+    def _end_serving(self, tokens: int) -> None:
+        self._serving -= 1
+        self._count(requests=0, tokens=tokens)
+        self._pump()
+
+    def _watched(self, window: int, error: BaseException | None) -> None:
+        if error is None:
+            self._ceiling.rise()
+            self._news.answered += 1
+        elif isinstance(error, RateLimitedError) and self._ceiling.lower(window):
+            self._news.limited_in = window
 
     async def _enter(self, job: str, tokens: int, beginning: Beginning) -> Ticket:
         ticket = self._turns.join(job, tokens, beginning)
@@ -237,7 +283,8 @@ class BackendLimiter:
         self._turns.start(ticket)
 
     def _count(self, *, requests: int, tokens: int) -> None:
-        self._rates.add(requests, tokens, now=_now(), share=self._share)
+        if not self._rates.is_none:
+            self._rates.add(requests, tokens, now=_now(), share=self._share)
         self._news.requests += requests
         self._news.tokens += tokens
 

@@ -50,12 +50,17 @@ class Rates:
 
 
 class RateLimit:
-    """Both buckets of one backend."""
+    """Both buckets of one backend.
+
+    Attributes:
+        is_none: whether it takes any number.
+    """
 
     def __init__(self, rates: Rates) -> None:
         """Empty buckets for ``rates``."""
         self._requests = _bucket(rates.requests_per_minute)
         self._tokens = _bucket(rates.tokens_per_minute)
+        self.is_none = self._requests is None and self._tokens is None
 
     def wait(self, tokens: int, *, now: float, share: float) -> float:
         """Seconds until a request of ``tokens`` may go; 0 for now."""
