@@ -56,17 +56,12 @@ class Message:
     @property
     def text(self) -> str:
         """The textual part of ``content``; content parts that are not text are left out."""
-        return text_of(self.content)
-
-
-def text_of(content: JsonValue) -> str:
-    """The textual part of the content of a turn; content parts that are not text are left out."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    texts = (part.get("text") for part in content if isinstance(part, dict))
-    return "\n".join(text for text in texts if isinstance(text, str))
+        if isinstance(self.content, str):
+            return self.content
+        if not isinstance(self.content, list):
+            return ""
+        texts = (part.get("text") for part in self.content if isinstance(part, dict))
+        return "\n".join(text for text in texts if isinstance(text, str))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,12 +76,7 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputSchema:
-    """The JSON object a reply has to be.
-
-    Attributes:
-        name: identifier sent to backends that enforce schemas, ``[a-z_]+``.
-        schema: JSON schema of the object.
-    """
+    """The JSON object a reply has to be, by its JSON schema; ``name`` (``[a-z_]+``) is sent to backends."""
 
     name: str
     schema: Mapping[str, JsonValue]

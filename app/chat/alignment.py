@@ -22,11 +22,17 @@ from optimizer.rendering import (
     assemble_chat,
     count_leading_system,
 )
-from optimizer.types import Example, JsonObject, JsonValue, Message, text_of
+from optimizer.types import Example, JsonObject, JsonValue, Message
+
+
+def _text(turn: JsonObject) -> str:
+    content = turn.get("content")
+    return content if isinstance(content, str) else message_from_json(turn).text
+
 
 _JSON_TURNS: Final[TurnForm[JsonObject]] = TurnForm(
     role=lambda turn: str(turn["role"]),
-    text=lambda turn: text_of(turn.get("content")),
+    text=_text,
     write=lambda role, text: {"role": role, "content": text},
 )
 _DEFAULTS = ("temperature", "top_p")
@@ -87,7 +93,7 @@ async def align(
     system_prompt = prompt.version.system_prompt
     if variables is not None:
         system_prompt = fill(system_prompt, variables)
-    asked = next((text_of(turn.get("content")) for turn in reversed(messages) if turn["role"] == "user"), "")
+    asked = next((_text(turn) for turn in reversed(messages) if turn["role"] == "user"), "")
     with timed(Part.RETRIEVE):
         nearest = await prompt.nearest(asked, policy.k)
     return Alignment(
