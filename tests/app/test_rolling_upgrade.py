@@ -86,6 +86,8 @@ def upgrades() -> Iterator[tuple[Path, ast.FunctionDef]]:
 
 ON_A_NEW_TABLE = "f'CREATE TRIGGER tr_{LOG}_"
 """Rules of a log that is made in the same migration."""
+UNSEEN = "f'ALTER TABLE evaluations ALTER COLUMN {column} SET COMPRESSION "
+"""How the database keeps what it gives back as ever."""
 ALLOWED = frozenset({"op.add_column", "op.create_table", "op.create_index", "op.f", "op.get_bind"})
 
 
@@ -107,7 +109,7 @@ def test_migrations_only_add_and_what_they_add_can_be_left_out() -> None:
             for _, column in calls_in(call)
         }
         for name, call in calls_in(function):
-            if name == "op.execute" and ast.unparse(call.args[0]).startswith(ON_A_NEW_TABLE):
+            if name == "op.execute" and ast.unparse(call.args[0]).startswith((ON_A_NEW_TABLE, UNSEEN)):
                 continue
             assert name in ALLOWED or not name.startswith("op."), f"{path.name}: {name} does more than add"
             if name == "sa.Column" and call not in in_new_tables:

@@ -68,3 +68,15 @@ async def test_upgrading_again_changes_nothing(database: Database, database_url:
     await upgrade(database_url)
     async with database.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM example_banks")) == 1
+
+
+async def test_answers_and_scores_are_compressed_by_lz4_where_the_server_has_it(database: Database) -> None:
+    if database.dialect == "sqlite":
+        return
+    has_lz4 = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+    chosen = (
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'evaluations'::regclass AND attcompression = 'l'"
+    )
+    async with database.read() as session:
+        expected = {"answer", "criteria"} if await session.scalar(text(has_lz4)) else set()
+        assert set(await session.scalars(text(chosen))) == expected
