@@ -42,7 +42,7 @@ from optimizer.proposers.rewriting import RewritingProposer
 from optimizer.rollout import RolloutRunner
 from optimizer.splitting import split_queries
 from optimizer.types import Query
-from rewards.catalog import CriteriaCatalog
+from rewards.catalog import packaged_catalog
 from rewards.judge import Judge
 from rewards.scorer import DynamicRewardScorer
 from rewards.selector import Selector
@@ -91,7 +91,7 @@ async def bare_search(resources: Resources, spec: JobSpec) -> None:
     models = await RunModels.open(resources.models, "simulated-small", context, gate_judge=False)
     config = spec.config
     scorer = DynamicRewardScorer(
-        Selector(models.selector, catalog=CriteriaCatalog.load(), sampling=config.selector.to_sampling()),
+        Selector(models.selector, catalog=packaged_catalog(), sampling=config.selector.to_sampling()),
         Judge(models.judge, sampling=config.judge.to_sampling()),
         seed=config.seed,
     )
@@ -140,7 +140,7 @@ async def run_job(resources: Resources, ledger: CallLedger, run: type[Optimizati
         prompts=resources.prompts,
         selections=SelectionRepository(database),
     )
-    catalog = CriteriaCatalog.load()
+    catalog = packaged_catalog()
     retrievers = Retrievers(resources.models, EmbeddingRepository(database), resources.settings.retrieval)
     worker = JobWorker(
         WorkerStore(database=database, optimizations=resources.optimizations, prompts=resources.prompts),

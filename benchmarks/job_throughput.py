@@ -6,6 +6,7 @@ calls to the simulated backend inside the worker. Its row is copied in one state
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,30 +43,37 @@ async def _queued_row(url: str) -> str:
     return json.dumps(row)
 
 
-async def _finish(database: Database, row: str, name: str, jobs: int) -> float:
-    """Have ``jobs`` jobs wait at once until all have ended; the seconds from the first claim to the last end.
+async def _finish(database: Database, row: str, name: str, jobs: int, within: float) -> tuple[int, float]:
+    """Have ``jobs`` jobs wait at once until all have ended, or ``within`` seconds are over.
+
+    Returns:
+        How many have ended, and the seconds from the first claim to the last end.
 
     Raises:
         RuntimeError: one did not succeed.
     """
     async with database.session() as session:
         await session.execute(text(_COPY), {"row": row, "name": name, "jobs": jobs})
-    found = f"FROM optimizations WHERE id LIKE '{name}%'"
+    found, began = f"FROM optimizations WHERE id LIKE '{name}%' AND status IN {_ENDED}", time.monotonic()
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         async with database.read() as session:
-            if await session.scalar(text(f"SELECT count(*) {found} AND status IN {_ENDED}")) == jobs:
-                break
+            ended = await session.scalar(text(f"SELECT count(*) {found}")) or 0
+        if ended == jobs or time.monotonic() - began > within:
+            break
     async with database.read() as session:
         failed = await session.scalar(text(f"SELECT count(*) {found} AND status <> 'succeeded'"))
         if failed:
             raise RuntimeError(f"{failed} of {jobs} jobs did not succeed")
-        seconds = await session.scalar(text(f"SELECT max(finished_at) - min(started_at) {found}"))
-    return float(seconds or 0.0)
+        row_of_ended = await session.execute(
+            text(f"SELECT count(*), max(finished_at) - min(started_at) {found}")
+        )
+        ended, seconds = row_of_ended.one()
+    return int(ended), float(seconds or 0.0)
 
 
-async def throughput(server: str, workers: int, jobs: int) -> float:
-    """Jobs a second that ``workers`` processes finish, on a database of their own."""
+async def throughput(server: str, workers: int, jobs: int, within: float) -> tuple[int, float]:
+    """Jobs that ``workers`` processes finish on a database of their own, and the seconds that they take."""
     databases = PostgresDatabases(server)
     try:
         url = databases.create()
@@ -80,20 +88,22 @@ async def throughput(server: str, workers: int, jobs: int) -> float:
             database = Database(url, pool_size=1)
             try:
                 async with running(places):
-                    await _finish(database, row, "opt_warm_", 4 * workers)
-                    return jobs / await _finish(database, row, "opt_small_", jobs)
+                    await _finish(database, row, "opt_warm_", 4 * workers, within)
+                    return await _finish(database, row, "opt_small_", jobs, within)
             finally:
                 await database.close()
     finally:
         databases.drop_all()
 
 
-async def report_throughput(jobs: int, workers: tuple[int, ...]) -> None:
-    """Print the jobs a second of each number of workers."""
+async def report_throughput(jobs: int, workers: tuple[int, ...], within: float) -> None:
+    """Print the jobs a second of each number of workers, who have ``within`` seconds."""
     print(
         f"{jobs} of the smallest real jobs (one round, a few simulated calls), PostgreSQL, two at once each"
     )
     with postgres_server() as server:
         for number in workers:
-            rate = await throughput(server, number, jobs)
-            print(f"  {number} drpo worker{'s' if number > 1 else ' '} {rate:33.1f} jobs/s", flush=True)
+            ended, seconds = await throughput(server, number, jobs, within)
+            told = "" if ended == jobs else f" ({ended} in {within:.0f} s)"
+            name = f"{number} drpo worker{'s' if number > 1 else ' '}"
+            print(f"  {name} {ended / seconds:33.1f} jobs/s{told}", flush=True)

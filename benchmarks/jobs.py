@@ -28,6 +28,7 @@ class Extent:
     Attributes:
         rounds / depth: of the overhead.
         jobs / workers: of the throughput: that many jobs with each number of workers.
+        within: seconds that each number of workers has; the rate is then of those that have ended.
         repetitions: of what takes over from what.
     """
 
@@ -35,11 +36,12 @@ class Extent:
     depth: int
     jobs: int
     workers: tuple[int, ...]
+    within: float
     repetitions: int
 
 
-_WHOLE: Final = Extent(rounds=5, depth=20, jobs=1000, workers=(1, 2, 4), repetitions=3)
-_QUICK: Final = Extent(rounds=1, depth=6, jobs=50, workers=(1, 2), repetitions=1)
+_WHOLE: Final = Extent(rounds=5, depth=20, jobs=1000, workers=(1, 2, 4), within=300.0, repetitions=3)
+_QUICK: Final = Extent(rounds=1, depth=6, jobs=50, workers=(1, 2), within=60.0, repetitions=1)
 
 
 async def _growth(_: Extent) -> None:
@@ -58,7 +60,7 @@ async def _overhead(extent: Extent) -> None:
 
 
 async def _throughput(extent: Extent) -> None:
-    await report_throughput(jobs=extent.jobs, workers=extent.workers)
+    await report_throughput(jobs=extent.jobs, workers=extent.workers, within=extent.within)
 
 
 async def _takeover(extent: Extent) -> None:
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, help="rounds of the search whose overhead is measured")
     parser.add_argument("--jobs", type=int, help="of the throughput")
     parser.add_argument("--workers", type=int, nargs="+", help="of the throughput")
+    parser.add_argument("--within", type=float, help="seconds for each number of workers")
     parser.add_argument("--repetitions", type=int, help="of each takeover")
     given = parser.parse_args()
     usual_extent = _QUICK if given.quick else _WHOLE
@@ -107,6 +110,7 @@ def main() -> None:
         depth=given.depth or usual_extent.depth,
         jobs=given.jobs or usual_extent.jobs,
         workers=tuple(given.workers or usual_extent.workers),
+        within=given.within or usual_extent.within,
         repetitions=given.repetitions or usual_extent.repetitions,
     )
     if failed := run(report(given.parts, extent)):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 
 from jinja2 import StrictUndefined, meta
@@ -54,8 +55,9 @@ class PromptTemplate:
             raise TemplateError(f"{name} uses {sorted(used)}, but is given {sorted(variables)}")
 
     @classmethod
+    @cache  # compiling takes longer than a small job's search, and a package's files don't change
     def load(cls, package: str, name: str, *, variables: frozenset[str]) -> "PromptTemplate":
-        """Read the template ``name`` that lies in ``package`` (``optimizer.templates`` or so)."""
+        """The template ``name`` that lies in ``package`` (``optimizer.templates`` or so)."""
         source = resources.files(package).joinpath(name).read_text(encoding="utf-8")
         return cls(name, source, variables)
 
