@@ -9,12 +9,33 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
 from typing_extensions import override
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.client_watch import ClientWatch
 from optimizer.errors import InvalidInputError
 
 _SHUTDOWN_SECONDS = 5
 _BACKLOG = 2048
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which tells as well when a client leaves; see ``app.client_watch``."""
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._client = ClientWatch(self.flow.resume_reading)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._client.left()
+
+    @override
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = self._client.extension()
 
 
 class Server(uvicorn.Server):
@@ -106,6 +127,7 @@ def url_of(listener: socket.socket) -> str:
 def _config(app: object) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # uvicorn's own ASGI types are narrower than Starlette's
+        http=_Protocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -15,6 +15,7 @@ from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.chat.sending import CallRecord, Sending
+from app.client_watch import client_of
 from app.errors import answer_to
 from app.llm.prices import Price
 from app.outcomes import Ending, Outcome, OutcomeFeed
@@ -193,7 +194,9 @@ async def whole_answer(request: Request, sending: Sending, record: AnswerRecord)
     """
     try:
         with record:
-            return await while_client_listens(request.receive, _asked(sending, record))
+            return await while_client_listens(
+                request.receive, _asked(sending, record), client_of(request.scope)
+            )
     except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)
 

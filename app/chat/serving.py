@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from app.access.principal import Principal
 from app.chat.calls import PreparedCall
 from app.chat.delivery import CLIENT_LEFT, AnswerRecord, Arrival, whole_answer
+from app.chat.disconnects import ClientLeftError
 from app.chat.entrance import Entrance
 from app.chat.kept_answers import Keeping, keeping_of
 from app.chat.sending import Sending
@@ -37,8 +39,8 @@ async def answer(
     note_model_request()
     try:
         with timed(Part.CLIENT):
-            content = await request.body()
-    except ClientDisconnect:
+            content = await _body(request.receive)
+    except ClientLeftError:
         return Response(status_code=CLIENT_LEFT)
     entrance = Entrance(resources, principal)
     entrance.size = len(content)
@@ -63,6 +65,22 @@ async def answer(
         keep_alive_seconds = resources.settings.chat.keep_alive_seconds
         return StreamedAnswer(sending, record, keep_alive_seconds=keep_alive_seconds)
     return await whole_answer(request, sending, record)
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body of a request, which mostly has come in one piece.
+
+    Raises:
+        ClientLeftError: the client has gone before it was all sent.
+    """
+    pieces: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeftError
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _keeping(

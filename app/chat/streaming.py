@@ -12,6 +12,7 @@ from app.chat.delivery import AnswerRecord
 from app.chat.disconnects import ClientLeftError, while_client_listens
 from app.chat.keep_alive import KeepAlive
 from app.chat.sending import Sending
+from app.client_watch import client_of
 from app.llm.passthrough import Frames
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
@@ -55,7 +56,7 @@ class StreamedAnswer(Response):
         """
         try:
             with self._record:
-                await while_client_listens(receive, self._relay(send))
+                await while_client_listens(receive, self._relay(send), client_of(scope))
         except ClientLeftError:
             _LOGGER.info("a client left its stream from %s", self._sending.call.upstream_model)
 
