@@ -125,11 +125,13 @@ class ModelRequestMetrics:
         series = self._series_of(outcome, model)
         series.requests.inc()
         series.attempts.inc(outcome.attempts)
-        series.kept.inc(outcome.was_kept)
+        if outcome.was_kept:
+            series.kept.inc()
         series.seconds.observe(outcome.seconds)
         series.input_tokens.inc(outcome.counted.prompt_tokens)
         series.output_tokens.inc(outcome.counted.completion_tokens)
-        series.cost.inc(outcome.micros / _MICROS)
+        if outcome.micros:
+            series.cost.inc(outcome.micros / _MICROS)
         if ending == "failed":
             self._failures.labels(model, backend, outcome.error_code or "internal_error").inc()
         if outcome.streamed and ending != "answered":

@@ -13,6 +13,8 @@ _PRUNE_EVERY = 720
 """Flushes, about an hour."""
 KEEP_SECONDS: Final = 90 * 86_400.0
 _ANSWERING = ("/completions", "/responses")
+_ANSWERED: Final = TrafficTally(answered=1)
+"""What nearly all requests count as."""
 _BACKENDS_FAULT = frozenset(
     {"backend_unavailable", "backend_misconfigured", "backend_malformed", "rate_limit_exceeded"}
 )
@@ -68,4 +70,6 @@ def tally_of_ending(outcome: Outcome) -> TrafficTally | None:
     truncated = outcome.finish_reason == "length"
     refused = outcome.finish_reason == "content_filter"
     empty = not (truncated or refused) and usage is not None and usage.completion_tokens == 0
+    if not (truncated or refused or empty):
+        return _ANSWERED
     return TrafficTally(answered=1, truncated=int(truncated), refused=int(refused), empty=int(empty))
