@@ -277,6 +277,16 @@ class LedgerScope:
         """
         if self._unconfirmed:
             self._ledger.hurry()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """As ``flush``, for those who have time: committed when it would be anyway, instead of at once.
+
+        Raises:
+            LostLeaseError: the lease was lost before all were recorded.
+            StoreUnavailableError: some could not be recorded.
+        """
+        if self._unconfirmed:
             await asyncio.wait(self._unconfirmed)
         self._refuse_after_failure()
 

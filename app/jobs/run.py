@@ -148,7 +148,7 @@ class OptimizationRun:
             claim.lease,
             provenance,
             spend=lambda: spend_json(budget),
-            answers_kept=scope.flush,
+            answers_kept=scope.settled,
         )
         parts = SearchParts(
             spec=spec,

@@ -4,9 +4,23 @@ All times are the database's. At most one owner holds a valid fence at any momen
 higher one, and everything that an older owner still tries to write is refused.
 """
 
+import json
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Select, Update, and_, case, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from store.clock import db_now
 from store.connections import Session
@@ -35,12 +49,29 @@ from store.repositories.optimization_rows import (
     paused_event,
     to_record,
 )
+from store.sqlite_statements import SqliteStatement
 from store.stuck_sessions import end_stuck_sessions
 
 _OVERDUE_SECONDS: Final = 1.0
 _LEFT_TO_OTHERS_SECONDS: Final = 60.0
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
+# built once: each job beats every second
+_BEAT: Final = (
+    update(Optimization)
+    .where(
+        Optimization.id == bindparam("of_id"),
+        Optimization.owner == bindparam("of_owner"),
+        Optimization.fence == bindparam("of_fence"),
+        Optimization.status == "running",
+    )
+    .values(
+        lease_until=db_now() + bindparam("ttl"),
+        elapsed_seconds=Optimization.elapsed_seconds + bindparam("worked"),
+    )
+    .returning(Optimization.cancel_requested, Optimization.pause_requested, Optimization.limits)
+)
+_BEAT_ON_SQLITE: Final = SqliteStatement(_BEAT)
 
 
 class OptimizationLeases(OptimizationRows):
@@ -83,17 +114,16 @@ class OptimizationLeases(OptimizationRows):
 
         A lease that has run out is kept, too, as long as nobody else has taken it.
         """
-        statement = (
-            _held(lease)
-            .values(
-                lease_until=db_now() + ttl,
-                elapsed_seconds=Optimization.elapsed_seconds + elapsed,
-            )
-            .returning(Optimization.cancel_requested, Optimization.pause_requested, Optimization.limits)
-        )
+        beat = {
+            "of_id": lease.optimization_id,
+            "of_owner": lease.owner,
+            "of_fence": lease.fence,
+            "ttl": ttl,
+            "worked": elapsed,
+        }
 
         def work(connection: Connection) -> Beat:
-            row = connection.execute(statement).one_or_none()
+            row = _beat(connection, beat)
             if row is None:
                 return Beat(result=BeatResult.LOST)
             cancel_requested, pause_requested, limits = row
@@ -316,6 +346,17 @@ def _of(lease: Lease, statement: Update) -> Update:
         Optimization.owner == lease.owner,
         Optimization.fence == lease.fence,
     )
+
+
+def _beat(connection: Connection, beat: dict[str, object]) -> tuple[bool, bool, JsonObject | None] | None:
+    """What is asked of the owner, and the job's limits; None where the lease is lost."""
+    if connection.dialect.name == "sqlite":
+        for cancel_requested, pause_requested, text in _BEAT_ON_SQLITE.rows(connection, beat):
+            return cancel_requested, pause_requested, None if text is None else json.loads(text)
+    else:
+        for cancel_requested, pause_requested, limits in connection.execute(_BEAT, beat):
+            return cancel_requested, pause_requested, limits
+    return None
 
 
 def _held(lease: Lease) -> Update:

@@ -99,3 +99,10 @@ def test_a_template_is_loaded_from_a_package() -> None:
 def test_a_packages_template_is_checked_too() -> None:
     with pytest.raises(TemplateError, match=r"repair\.md\.j2 uses \['error'\], but is given \[\]"):
         PromptTemplate.load("optimizer.templates", "repair.md.j2", variables=frozenset())
+
+
+def test_a_template_of_a_package_is_compiled_once() -> None:
+    def load() -> PromptTemplate:
+        return PromptTemplate.load("optimizer.templates", "repair.md.j2", variables=frozenset({"error"}))
+
+    assert load() is load()

@@ -66,6 +66,18 @@ async def test_optimizations_do_not_share_their_calls(database: Database, ledger
     assert (first.response, second.response) == ("mine", "yours")
 
 
+async def test_who_has_time_finds_the_answers_on_record_and_hurries_nobody(
+    database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = await ledger.open(await new_lease(database))
+    await scope.settled()
+    await scope.intend("k", role="judge", model="backend/model")
+    monkeypatch.setattr(ledger, "hurry", lambda: pytest.fail("it hurried"))
+    scope.complete("k", "yes", ONE)
+    await scope.settled()
+    assert await _statuses(database) == {"k": ("done", 1)}
+
+
 async def test_the_intent_is_durable_before_the_call(database: Database, ledger: CallLedger) -> None:
     lease = await new_lease(database)
     scope = await ledger.open(lease)

@@ -93,7 +93,7 @@ class BankRun:
             claim.lease,
             {"models": models, "rewriter_template_version": rewriter.template_version},
             spend=lambda: spend_json(context.budget),
-            answers_kept=scope.flush,
+            answers_kept=scope.settled,
         )
         stored = await self._store.prompts.example_bank(spec.drafts_id)
         async with recorder:
