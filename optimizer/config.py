@@ -59,6 +59,8 @@ class RacingConfig(BaseModel):
         least_gain: reward by which the best prompt has to grow within them.
         finalists: candidates that are compared on all queries at the end.
         tie_margin: finalists that are closer than this reward are compared pair by pair.
+        reads_instructions: whether the optimizer model says in each round what the new instructions are
+            about, before any is tried.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +77,7 @@ class RacingConfig(BaseModel):
     least_gain: float = Field(default=0.02, ge=0, le=4)
     finalists: int = Field(default=4, ge=2, le=16)
     tie_margin: float = Field(default=0.03, ge=0, le=4)
+    reads_instructions: bool = False  # jobs stored before this existed have it not
 
 
 class SearchConfig(BaseModel):
@@ -146,7 +149,7 @@ BEAM_SETTINGS = (
 
 PRESETS: dict[str, SearchConfig] = {
     "default": SearchConfig(
-        racing=RacingConfig(),
+        racing=RacingConfig(reads_instructions=True),
         proposals_per_candidate=4,
         proposer=SamplingConfig(temperature=0.7, top_p=0.95),
     ),

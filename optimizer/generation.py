@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from optimizer.aims import AimSource
 from optimizer.archive import pick_parent
+from optimizer.bearing import InstructionReader
 from optimizer.brief import Brief, EarlierPrompt
 from optimizer.concurrency import run_together
 from optimizer.config import SearchConfig
@@ -21,15 +23,26 @@ from optimizer.types import Candidate, Evaluation, Proposal, Scored
 
 RECOMBINED = "recombination"
 """What stands for a template version where no proposer was asked."""
+_READ_AT_ONCE = 60
+"""Instructions in one request to the reader: their reply has to fit the usual limit of tokens."""
 
 
 class Generation:
     """Makes the candidates of each round."""
 
     def __init__(
-        self, standings: Standings, proposer: Reflector, observer: SearchObserver, config: SearchConfig
+        self,
+        standings: Standings,
+        proposer: Reflector,
+        observer: SearchObserver,
+        config: SearchConfig,
+        reader: InstructionReader | None = None,
     ) -> None:
-        """New candidates go into ``standings``; ``config.racing`` is set."""
+        """New candidates go into ``standings``; ``config.racing`` is set.
+
+        With a ``reader`` the standings learn what new instructions are about; ``readings`` counts what was
+        asked of it.
+        """
         if config.racing is None:
             raise ValueError("the settings are those of a beam search")
         self._standings = standings
@@ -37,6 +50,9 @@ class Generation:
         self._observer = observer
         self._config = config
         self._racing = config.racing
+        self._reader = reader
+        self._read = set(read_prompt(standings.candidates[SEED_ID].system_prompt).instructions)
+        self.readings = 0
 
     async def propose(self, round_number: int, requests: int) -> tuple[list[str], frozenset[str]]:
         """Ask the proposer ``requests`` times at once: for the leader, and for others of the Pareto front.
@@ -76,7 +92,24 @@ class Generation:
                         reason=taken,
                     )
                 )
+        await self._read_new(made)
         return made, frozenset(name for brief in briefs for name in brief.aims)
+
+    async def _read_new(self, made: Sequence[str]) -> None:
+        """Have what is new in the candidates ``made`` read; of what is not understood its aims stay."""
+        if self._reader is None:
+            return
+        found = (read_prompt(self._standings.candidates[name].system_prompt).instructions for name in made)
+        new = [text for text in dict.fromkeys(chain.from_iterable(found)) if text not in self._read]
+        self._read.update(new)
+        criteria = sorted(self._standings.answers)
+        for first in range(0, len(new), _READ_AT_ONCE):
+            part = new[first : first + _READ_AT_ONCE]
+            self.readings += 1
+            bearings = await self._reader.read(part, criteria)
+            for text, bearing in zip(part, bearings, strict=True):
+                if bearing is not None:
+                    self._standings.describe(text, bearing)
 
     async def recombine(self, round_number: int, count: int) -> list[str]:
         """Put ``count`` candidates together from known instructions: one by the means, others by draws."""

@@ -38,6 +38,7 @@ class SearchPlan:
         entrants: candidates in a race.
         block: queries between two looks at a race.
         blocks: blocks of a race at most.
+        readings: calls in each round that say what its new instructions are about.
         final: calls kept for the comparison of the finalists.
         calls: all calls planned for.
     """
@@ -50,6 +51,7 @@ class SearchPlan:
     entrants: int
     block: int
     blocks: int
+    readings: int
     final: int
     calls: int
 
@@ -63,7 +65,7 @@ class SearchPlan:
     def round_calls(self, *, first: bool, rates: CallRates = USUAL_RATES) -> int:
         """Calls of a round up to its first look; the leader may have to answer the block as well."""
         requests = self.first_requests if first else self.requests
-        made = rates.proposal * requests
+        made = rates.proposal * requests + self.readings
         return made + rates.rollout * self.block * (self.entrants + 1) + rates.query * self.fresh
 
 
@@ -78,15 +80,17 @@ def racing_calls_by_role(
     rounds = max(1, plan.rounds_after(0, rates=rates))
     requests = plan.first_requests + (rounds - 1) * plan.requests
     queries = plan.screening + rounds * plan.fresh
-    made = rates.proposal * requests
+    readings = rounds * plan.readings
+    made = rates.proposal * requests + readings
     rollouts = max(0, plan.calls - made - rates.query * queries) // rates.rollout
     least = min(rollouts, plan.screening + plan.entrants * plan.block)
     answers = CallRange(low=least, expected=rollouts, high=rollouts)
     asked = rates.query * (queries + gate.queries)
     proposed = CallRange(low=1, expected=requests, high=requests)
+    written = CallRange(low=1 + plan.readings, expected=requests + readings, high=requests + readings)
     return {
         **answers_by_role(answers, gate, rates=rates, gate_judge=gate_judge, requests=proposed),
-        ModelRole.PROPOSER: with_repairs(proposed),
+        ModelRole.PROPOSER: with_repairs(written),
         ModelRole.SELECTOR: with_repairs(CallRange(low=0, expected=asked, high=asked)),
     }
 
@@ -112,8 +116,10 @@ def planned_calls(config: SearchConfig, left: int | None) -> int:
     return calls if config.racing.calls is None else min(calls, config.racing.calls)
 
 
-def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> SearchPlan:
-    """Sizes for a search with so many calls on so many queries."""
+def plan_search(
+    calls: int, *, queries: int, rates: CallRates = USUAL_RATES, reads_instructions: bool = False
+) -> SearchPlan:
+    """Sizes for a search with so many calls on so many queries; see ``RacingConfig.reads_instructions``."""
     per_query = rates.rollout + rates.query
     wanted = min(_MOST_SCREENED, max(_LEAST_SCREENED, round(_SCREENING_SHARE * calls / per_query)))
     screening = max(2, min(wanted, queries, calls // (3 * per_query)))
@@ -121,7 +127,7 @@ def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> 
     block = 4 if large else 3
     entrants = 10 if large else 8 if medium else 5
     first_requests = 8 if large else 6 if calls >= _SMALL else _FEWEST_REQUESTS
-    left = calls - screening * per_query - rates.reasons * first_requests
+    left = calls - screening * per_query - rates.reasons * first_requests - int(reads_instructions)
     affordable = left // (3 * rates.rollout * block)
     return SearchPlan(
         screening=screening,
@@ -132,6 +138,7 @@ def plan_search(calls: int, *, queries: int, rates: CallRates = USUAL_RATES) -> 
         entrants=max(2, min(entrants, affordable)),
         block=block,
         blocks=3 if large else 2,
+        readings=int(reads_instructions),
         final=int(_FINAL_SHARE * calls),
         calls=calls,
     )

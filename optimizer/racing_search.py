@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from typing_extensions import override
 
+from optimizer.bearing import InstructionReader
 from optimizer.config import RacingConfig, SearchConfig
 from optimizer.errors import BudgetExceededError, InvalidInputError
 from optimizer.estimate import USUAL_RATES, CallRates
@@ -40,6 +41,7 @@ class RacingParts:
         observer: hears what happens.
         limits: say how many calls there are, and whether there are any for more.
         rates: what scoring takes.
+        reader: says what new instructions are about; None: they are taken for what they were written for.
     """
 
     proposer: Reflector
@@ -48,6 +50,7 @@ class RacingParts:
     observer: SearchObserver
     limits: SearchLimits
     rates: CallRates = USUAL_RATES
+    reader: InstructionReader | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -58,7 +61,7 @@ class _Progress:
         pool / spare: the queries in use, and those that may join them.
         round: the next one.
         announced: the last one that began; the final has a number of its own, also after one that was cut.
-        requests: requests to the proposer so far.
+        requests / readings: requests to the proposer and to the reader so far.
         leaders: the best candidate after each round.
     """
 
@@ -69,6 +72,7 @@ class _Progress:
     round: int = 0
     announced: int = -1
     requests: int = 0
+    readings: int = 0
     leaders: list[str] = field(default_factory=list)
     winner: str = SEED_ID
 
@@ -85,6 +89,7 @@ class _Planned(StopCondition):
     def exhausted(self, calls_needed: int) -> bool:
         progress = self._progress
         made = progress.standings.calls(self._rates) + self._rates.proposal * progress.requests
+        made += progress.readings
         if made + calls_needed > progress.plan.calls:
             return True
         return self._limits.exhausted(calls_needed)
@@ -145,7 +150,8 @@ class RacingSearch:
         standings = progress.standings
         if not await self._screen(progress, race):
             return StopReason.BUDGET
-        generation = Generation(standings, self._parts.proposer, self._parts.observer, self._config)
+        parts = self._parts
+        generation = Generation(standings, parts.proposer, parts.observer, self._config, parts.reader)
         while standings.is_fitted:
             if standings.judged >= _ENOUGH_TO_DOUBT and self._is_doubtful(standings):
                 return StopReason.UNSCORED
@@ -177,6 +183,7 @@ class RacingSearch:
         requests = plan.first_requests if number == 1 else plan.requests
         progress.requests += requests
         made, aims = await generation.propose(number, requests)
+        progress.readings = generation.readings
         await standings.refit()
         made += await generation.recombine(number, plan.recombinations)
         await standings.refit()
@@ -299,12 +306,13 @@ class RacingSearch:
         """The plan for all calls there are, those ``made`` by the screening among them."""
         left = self._parts.limits.affordable_calls(made)
         calls = planned_calls(self._config, None if left is None else left + made)
-        return plan_search(calls, queries=queries, rates=self._parts.rates)
+        reads = self._parts.reader is not None
+        return plan_search(calls, queries=queries, rates=self._parts.rates, reads_instructions=reads)
 
     def _plan_anew(self, progress: _Progress) -> None:
         """The limits are others: the rest is planned by them. What is screened already stays so."""
         rates = self._parts.rates
-        made = progress.standings.calls(rates) + rates.proposal * progress.requests
+        made = progress.standings.calls(rates) + rates.proposal * progress.requests + progress.readings
         before = progress.plan
         plan = self._plan(made, len(progress.pool) + len(progress.spare))
         progress.plan = replace(plan, screening=before.screening, first_requests=before.first_requests)

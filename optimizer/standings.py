@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from optimizer.bearing import Bearing
 from optimizer.errors import DrpoError
 from optimizer.estimate import CallRates
 from optimizer.posterior import Posterior
@@ -62,6 +63,10 @@ class Standings:
         features = read_prompt(text).features
         self._surrogate.add(candidate.id, features, None if aims is None else frozenset(aims))
         return True
+
+    def describe(self, instruction: str, bearing: Bearing) -> None:
+        """What an instruction of some candidate is about; the posterior learns of it in ``refit``."""
+        self._surrogate.describe(instruction, bearing)
 
     def record(self, step: Step) -> None:
         """Take in what a candidate did; the posterior learns of it in ``refit``."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from optimizer.bearing import Bearing
 from optimizer.censored import fit_censored
 from optimizer.posterior import CriterionPosterior, LinePriors, Posterior
 
@@ -31,7 +32,8 @@ class SurrogatePrior:
     """What is believed before anything is seen; all in strength, on the scale of the scores.
 
     Attributes:
-        aimed_mean / aimed_deviation: of what a new line does to a criterion that it was written for.
+        aimed_mean / aimed_deviation: of what a new line does to a criterion that it was written for, or is
+            said to raise; the opposite for one that it is said to lower.
         other_mean / other_deviation: of what it does to any other criterion.
         seed_mean / seed_deviation: of what a line of the seed prompt does: somebody wrote it for a reason.
         candidate_deviation: of what no line of a candidate explains.
@@ -68,6 +70,7 @@ class Surrogate:
         self._prior = prior
         self._lines: dict[str, int] = {}
         self._aims: list[frozenset[str] | None] = []
+        self._lowers: dict[int, frozenset[str]] = {}
         self._candidates: dict[str, tuple[int, ...]] = {}
         self._queries: dict[str, int] = {}
         self._scores: defaultdict[str, list[_Score]] = defaultdict(list)
@@ -83,6 +86,16 @@ class Surrogate:
                 self._lines[line] = len(self._lines)
                 self._aims.append(aims)
         self._candidates[candidate_id] = tuple(sorted({self._lines[line] for line in features}))
+
+    def describe(self, line: str, bearing: Bearing) -> None:
+        """What ``line`` of some candidate is about, whatever it was written for.
+
+        Raises:
+            KeyError: no candidate has this line.
+        """
+        row = self._lines[line]
+        self._aims[row] = bearing.raises
+        self._lowers[row] = bearing.lowers
 
     def observe(
         self, candidate_id: str, query_id: str, scores: Mapping[str, float], weights: Mapping[str, float]
@@ -173,7 +186,9 @@ class Surrogate:
         prior = self._prior
         aimed = np.array([aims is not None and criterion in aims for aims in self._aims])
         seeded = np.array([aims is None for aims in self._aims])
+        against = np.array([criterion in self._lowers.get(row, ()) for row in range(len(self._aims))])
         means = np.where(aimed, prior.aimed_mean, np.where(seeded, prior.seed_mean, prior.other_mean))
+        means = np.where(against, -prior.aimed_mean, means)
         others = np.where(seeded, prior.seed_deviation, prior.other_deviation)
-        deviations = np.where(aimed, prior.aimed_deviation, others)
+        deviations = np.where(aimed | against, prior.aimed_deviation, others)
         return LinePriors(means=means, variances=deviations**2, aimed=aimed)

@@ -8,7 +8,7 @@ from typing import Final
 from app.version import VERSION
 from store.records.optimizations import Software
 
-SPEC_VERSION: Final = 3
+SPEC_VERSION: Final = 4
 """The newest specs of jobs that this version can run; see ``JobSpec.version``."""
 _TEXTS: Final = ("optimizer.templates", "rewards.templates", "rewards")
 _SUFFIXES: Final = (".j2", ".yaml")

@@ -164,11 +164,14 @@ class JobSpec(BaseModel):
 
     @property
     def version(self) -> int:
-        """What a process has to know to run it: 1, or 2 or 3 for what came later.
+        """What a process has to know to run it: 1, or 2 to 4 for what came later.
 
-        2 are scores read from log-probabilities, 3 examples that stand elsewhere than first. It goes up where
-        an older version would run such a job wrongly; all other jobs keep the lower number.
+        2 are scores read from log-probabilities, 3 examples that stand elsewhere than first, 4 instructions
+        that are read. It goes up where an older version would run such a job wrongly; all other jobs keep the
+        lower number.
         """
+        if self.config.racing is not None and self.config.racing.reads_instructions:
+            return 4
         if self.example_place is not ExamplePlace.FIRST:
             return 3
         return 1 if self.rewards is None or self.rewards.judging is Judging.TEXT else 2

@@ -18,6 +18,7 @@ from optimizer.budget import Budget, Limits
 from optimizer.concurrency import run_together
 from optimizer.errors import BudgetExceededError
 from optimizer.evaluation import Evaluator
+from optimizer.proposers.reading import ModelInstructionReader
 from optimizer.proposers.reasoned import ReasonedProposer, ReasonedReflector
 from optimizer.proposers.reflecting import ReflectingProposer
 from optimizer.proposers.rewriting import RewritingProposer
@@ -188,7 +189,9 @@ class SearchParts:
         """The search that the job's settings ask for; ``pairwise`` breaks the ties of a racing one."""
         config, model = self.spec.config, self.models.proposer
         if config.racing is not None:
-            reflecting = ReflectingProposer(model, config.proposer.to_sampling(), seed=config.seed)
+            sampling = config.proposer.to_sampling()
+            reflecting = ReflectingProposer(model, sampling, seed=config.seed)
+            reads = config.racing.reads_instructions
             parts = RacingParts(
                 proposer=ReasonedReflector(reflecting, self.reasons) if self.reasons else reflecting,
                 evaluator=evaluator,
@@ -196,6 +199,7 @@ class SearchParts:
                 observer=self.observer,
                 limits=limits,
                 rates=self.spec.rates,
+                reader=ModelInstructionReader(model, sampling, seed=config.seed) if reads else None,
             )
             return RacingSearch(config, parts)
         rewriting = RewritingProposer(

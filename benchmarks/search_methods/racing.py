@@ -5,6 +5,7 @@ from typing_extensions import override
 from benchmarks.lab import Lab, Silence
 from optimizer.budget import Budget
 from optimizer.config import PRESETS, SearchConfig
+from optimizer.proposers.reading import ModelInstructionReader
 from optimizer.proposers.reflecting import ReflectingProposer
 from optimizer.protocols import SearchLimits
 from optimizer.racing_search import RacingParts, RacingSearch
@@ -35,8 +36,11 @@ def racing_settings(_calls: int) -> SearchConfig:
 async def search_racing(lab: Lab, start: str) -> str:
     """The prompt that the racing search ends with."""
     config = lab.config
+    sampling = config.proposer.to_sampling()
+    reads = config.racing is not None and config.racing.reads_instructions
     parts = RacingParts(
-        proposer=ReflectingProposer(lab.critic, config.proposer.to_sampling(), seed=config.seed),
+        proposer=ReflectingProposer(lab.critic, sampling, seed=config.seed),
+        reader=ModelInstructionReader(lab.critic, sampling, seed=config.seed) if reads else None,
         evaluator=lab.evaluator,
         pairwise=ModelPairwiseJudge(lab.judge, lab.scorer.selection, sampling=config.judge.to_sampling()),
         observer=Silence(),

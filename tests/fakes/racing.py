@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from typing_extensions import override
 
+from optimizer.bearing import Bearing, InstructionReader
 from optimizer.brief import Brief
 from optimizer.budget import Budget
 from optimizer.preferences import Comparison, Preference
@@ -62,6 +63,21 @@ class FakeReflector(Reflector):
         found = [self._propose(brief, draw, position) for position in range(count)]
         self.made += found
         return found
+
+
+class FakeReader(InstructionReader):
+    """Reads instructions by ``means``; ``asked`` is what it was given."""
+
+    def __init__(self, means: Callable[[str], Bearing | None], *, pause: Pause = no_pause) -> None:
+        self._means = means
+        self._pause = pause
+        self.asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+
+    @override
+    async def read(self, instructions: Sequence[str], criteria: Sequence[str]) -> Sequence[Bearing | None]:
+        self.asked.append((tuple(instructions), tuple(criteria)))
+        await self._pause()
+        return [self._means(text) for text in instructions]
 
 
 def longer_wins(query: Query, first: str, second: str) -> Comparison:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from optimizer.bearing import Bearing, InstructionReader
 from optimizer.budget import Budget, Limits
 from optimizer.config import RacingConfig, SearchConfig
 from optimizer.evaluation import Evaluator
@@ -48,6 +49,15 @@ SMALL_RACE = SearchConfig(racing=RacingConfig(patience=3), proposals_per_candida
 def gain(line: str, criterion: str) -> float:
     """What an instruction does to a criterion: nothing, unless it names it; then -0.2..0.8."""
     return (hashed_reward(line) - 1.8) / 4 if criterion in line else 0.0
+
+
+def bearing_of(line: str) -> Bearing:
+    """What an instruction of this world is about: the criteria that it names."""
+    named = {criterion: gain(line, criterion) for criterion in CRITERIA if criterion in line}
+    return Bearing(
+        raises=frozenset(name for name, amount in named.items() if amount >= 0),
+        lowers=frozenset(name for name, amount in named.items() if amount < 0),
+    )
 
 
 def worth(system_prompt: str) -> float:
@@ -124,6 +134,7 @@ class RacingWorld:
     scorer: Scorer = field(default_factory=lambda: FakeScorer(judged))
     reflector: Reflector = field(default_factory=FakeReflector)
     pairwise: PairwiseJudge | None = None
+    reader: InstructionReader | None = None
     limits: SearchLimits = field(default_factory=lambda: PlannedCalls(200))
     observer: RecordingObserver = field(default_factory=RecordingObserver)
 
@@ -137,6 +148,7 @@ class RacingWorld:
                 pairwise=self.pairwise,
                 observer=self.observer,
                 limits=self.limits,
+                reader=self.reader,
             ),
         )
 

@@ -36,7 +36,7 @@ def test_the_paper_preset_is_what_the_authors_script_runs_with() -> None:
 
 def test_the_default_preset_is_a_racing_search_with_these_settings() -> None:
     default = PRESETS["default"]
-    assert default.racing == RacingConfig()
+    assert default.racing == RacingConfig(reads_instructions=True)
     assert default.model_dump(mode="json")["racing"] == {
         "calls": None,
         "aims": 2,
@@ -50,6 +50,7 @@ def test_the_default_preset_is_a_racing_search_with_these_settings() -> None:
         "least_gain": 0.02,
         "finalists": 4,
         "tie_margin": 0.03,
+        "reads_instructions": True,
     }
     assert default.proposals_per_candidate == 4
     assert default.proposer == SamplingConfig(temperature=0.7, top_p=0.95)

@@ -1,5 +1,6 @@
 import pytest
 
+from optimizer.bearing import Bearing
 from optimizer.brief import Brief
 from optimizer.config import PRESETS, RacingConfig, SearchConfig
 from optimizer.errors import BudgetExceededError
@@ -7,7 +8,7 @@ from optimizer.generation import RECOMBINED, Generation
 from optimizer.prompt_lines import read_prompt
 from optimizer.standings import Standings
 from optimizer.types import Proposal
-from tests.fakes.racing import FakeReflector, Propose, aimed_proposal
+from tests.fakes.racing import FakeReader, FakeReflector, Propose, aimed_proposal
 from tests.fakes.search import unreadable
 from tests.optimizer.builders import make_queries
 from tests.optimizer.racing_world import (
@@ -42,6 +43,7 @@ class Workshop:
         *,
         proposals: int = 2,
         prompts: dict[str, str] | None = None,
+        reader: FakeReader | None = None,
         **racing: float,
     ) -> None:
         self.config = SearchConfig(
@@ -51,7 +53,7 @@ class Workshop:
         self.world = RacingWorld()
         self.reflector = FakeReflector(propose)
         self.standings: Standings = make_standings(prompts or PROMPTS)
-        self.generation = Generation(self.standings, self.reflector, self.world.observer, self.config)
+        self.generation = Generation(self.standings, self.reflector, self.world.observer, self.config, reader)
 
     async def tried(self, scores: dict[str, dict[str, float]] = SCORES) -> "Workshop":
         for name, found in scores.items():
@@ -163,6 +165,58 @@ class TestProposals:
         with pytest.raises(BudgetExceededError):
             await shop.generation.propose(2, 2)
         assert list(shop.standings.candidates) == list(PROMPTS)
+
+
+class TestReading:
+    async def test_each_new_instruction_is_read_once_against_all_criteria(self) -> None:
+        reader = FakeReader(lambda text: Bearing())
+        shop = await Workshop(reader=reader).tried()
+        await shop.generation.propose(1, 3)
+        (first,) = reader.asked
+        made = [read_prompt(item.system_prompt or "").instructions for item in shop.reflector.made]
+        new = list(dict.fromkeys(text for lines in made for text in lines if text != "Mind the seed."))
+        assert first == (tuple(new), ("Clarity", "Depth"))
+        await shop.generation.propose(2, 3)
+        assert not set(first[0]) & {text for asked, _ in reader.asked[1:] for text in asked}
+        assert shop.generation.readings == len(reader.asked)
+
+    async def test_many_are_read_in_several_requests(self) -> None:
+        def many(brief: Brief, draw: int, position: int) -> Proposal:
+            lines = [f"Mind Depth in way {draw}.{position}.{number}." for number in range(70)]
+            return Proposal(system_prompt=bullets(*lines), rationale="much")
+
+        reader = FakeReader(lambda text: None)
+        shop = await Workshop(many, proposals=1, reader=reader).tried({"c0": SCORES["c0"]})
+        await shop.generation.propose(1, 1)
+        assert [len(texts) for texts, _ in reader.asked] == [60, 10]
+        assert shop.generation.readings == 2
+
+    async def test_what_is_said_of_an_instruction_counts_instead_of_what_it_was_written_for(self) -> None:
+        async def effects(bearing: Bearing | None) -> tuple[float, float]:
+            shop = await Workshop(reader=FakeReader(lambda text: bearing)).tried({"c0": SCORES["c0"]})
+            await shop.generation.propose(1, 1)
+            await shop.standings.refit()
+            posterior = shop.standings.posterior
+            found = posterior.line_effects(None)
+            written = next(line for line in posterior.lines if "way" in line)
+            return found["Clarity"][posterior.lines[written]], found["Depth"][posterior.lines[written]]
+
+        assert min(await effects(None)) > 0.1, "the brief aims at both"
+        clarity, depth = await effects(Bearing(raises=frozenset({"Clarity"}), lowers=frozenset({"Depth"})))
+        assert clarity > 0.1
+        assert depth < -0.1
+        assert max(await effects(Bearing())) < 0.1
+
+    async def test_where_nothing_is_new_nothing_is_asked(self) -> None:
+        reader = FakeReader(lambda text: Bearing())
+        shop = await Workshop(unread, reader=reader).tried()
+        await shop.generation.propose(1, 2)
+        assert not reader.asked
+        assert shop.generation.readings == 0
+
+
+def unread(brief: Brief, draw: int, position: int) -> Proposal:
+    return Proposal(system_prompt=None, rationale="not read")
 
 
 class TestCombinations:

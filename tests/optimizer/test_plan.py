@@ -41,11 +41,11 @@ class TestSizes:
         assert plan.blocks >= 2
         assert plan.calls == calls
 
-    @given(st.integers(LEAST_CALLS, 100_000), st.integers(2, 500))
+    @given(st.integers(LEAST_CALLS, 100_000), st.integers(2, 500), st.booleans())
     def test_screening_the_first_round_and_the_final_fit_into_every_plan_worth_making(
-        self, calls: int, queries: int
+        self, calls: int, queries: int, reads: bool
     ) -> None:
-        plan = plan_search(calls, queries=queries)
+        plan = plan_search(calls, queries=queries, reads_instructions=reads)
         assert spent(plan, 1, CallRates()) <= calls
 
     @given(st.integers(LEAST_CALLS, 100_000), st.integers(2, 500), st.integers(1, 5))
@@ -81,11 +81,11 @@ class TestSizes:
 
 
 class TestRounds:
-    @given(st.integers(LEAST_CALLS, 20_000), st.integers(2, 500))
+    @given(st.integers(LEAST_CALLS, 20_000), st.integers(2, 500), st.booleans())
     def test_as_many_rounds_are_promised_as_fit_up_to_their_first_looks(
-        self, calls: int, queries: int
+        self, calls: int, queries: int, reads: bool
     ) -> None:
-        plan = plan_search(calls, queries=queries)
+        plan = plan_search(calls, queries=queries, reads_instructions=reads)
         rounds = plan.rounds_after(0)
         assert rounds >= 1
         assert spent(plan, rounds, CallRates()) <= calls or rounds == 1
@@ -117,6 +117,17 @@ class TestCallsOfAJob:
             ModelRole.SELECTOR: 10,
             ModelRole.JUDGE: 20,
         }
+
+    def test_what_new_instructions_are_about_takes_one_call_of_the_proposer_a_round(self) -> None:
+        plan = plan_search(300, queries=400, reads_instructions=True)
+        plain = plan_search(300, queries=400)
+        assert plan.round_calls(first=False) == plain.round_calls(first=False) + 1
+        found = racing_calls_by_role(plan, gate=gate_of(0))
+        rounds = plan.rounds_after(0)
+        asked = found[ModelRole.PROPOSER]
+        assert asked.expected == plan.first_requests + (rounds - 1) * plan.requests + rounds
+        assert asked.low == 2
+        assert sum(item.expected for item in found.values()) == pytest.approx(plan.calls, abs=2)
 
     @given(st.integers(LEAST_CALLS, 20_000), st.integers(0, 100), rates)
     def test_each_role_takes_at_least_its_least_and_at_most_its_most(

@@ -11,7 +11,7 @@ from optimizer.plan import DEFAULT_CALLS, plan_search
 from optimizer.prompt_lines import read_prompt
 from optimizer.types import Query, Score, StopReason
 from tests.fakes.chat_model import ScriptedModel
-from tests.fakes.racing import FakePairwiseJudge, FakeReflector, PlannedCalls, rewritten_whole
+from tests.fakes.racing import FakePairwiseJudge, FakeReader, FakeReflector, PlannedCalls, rewritten_whole
 from tests.fakes.search import FakeScorer, Pause, no_pause, shuffled_pause, unreadable
 from tests.fakes.virtual_time import run_virtually
 from tests.optimizer.builders import make_queries
@@ -19,6 +19,7 @@ from tests.optimizer.racing_world import (
     SEED_PROMPT,
     SMALL_RACE,
     RacingWorld,
+    bearing_of,
     called_for,
     judged,
     paused_world,
@@ -71,11 +72,18 @@ class TestTheSearch:
             scorer, reflector = FakeScorer(judged), FakeReflector()
             target = ScriptedModel(failing_after(10**6, AssertionError()))
             config = SMALL_RACE.model_copy(update={"racing": RacingConfig(calls=calls, patience=99)})
+            reader = FakeReader(bearing_of)
             world = RacingWorld(
-                config=config, target=target, scorer=scorer, reflector=reflector, limits=PlannedCalls()
+                config=config,
+                target=target,
+                scorer=scorer,
+                reflector=reflector,
+                reader=reader,
+                limits=PlannedCalls(),
             )
             await world.run(QUERIES)
-            made = len(target.requests) + len(scorer.judged) + scorer.prepared.total() + len(reflector.briefs)
+            made = len(target.requests) + len(scorer.judged) + scorer.prepared.total()
+            made += len(reflector.briefs) + len(reader.asked)
             assert 0.5 * calls < made <= calls
 
     async def test_without_a_limit_it_plans_with_what_is_usual_and_converges(self) -> None:

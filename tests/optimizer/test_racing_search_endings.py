@@ -23,6 +23,7 @@ from tests.fakes.racing import (
     BudgetedCalls,
     ChangingCalls,
     FakePairwiseJudge,
+    FakeReader,
     FakeReflector,
     PlannedCalls,
     aimed_proposal,
@@ -43,6 +44,7 @@ from tests.optimizer.racing_world import (
     SEED_PROMPT,
     SMALL_RACE,
     RacingWorld,
+    bearing_of,
     broke_after,
     bullets,
     judged,
@@ -72,6 +74,7 @@ class Purse:
             scorer=FakeScorer(judged, pause=pay),
             reflector=FakeReflector(pause=pay),
             pairwise=FakePairwiseJudge(pause=pay),
+            reader=FakeReader(bearing_of, pause=pay),
             limits=BudgetedCalls(self.budget) if believed is None else PlannedCalls(believed),
         )
 

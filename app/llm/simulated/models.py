@@ -9,6 +9,7 @@ from app.llm.simulated import (
     critic_labels,
     critic_pairwise,
     critic_proposer,
+    critic_reader,
     critic_rewriter,
     critic_selector,
 )
@@ -29,6 +30,7 @@ _CRITICS: Mapping[str, Callable[[str, int, Draw, SimulatedWorldSettings], str]] 
     critic_labels.TASK: critic_labels.grade,
     critic_pairwise.TASK: critic_pairwise.compare,
     critic_proposer.TASK: critic_proposer.propose,
+    critic_reader.TASK: critic_reader.read,
     critic_rewriter.TASK: critic_rewriter.rewrite,
 }
 """The tasks that take the user message alone; the selector reads the system message too."""

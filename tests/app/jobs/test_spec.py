@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.jobs.limits import current_budget
+from app.jobs.software import SPEC_VERSION
 from app.jobs.spec import BudgetSpec, JobSpec
 from optimizer.budget import Limits
 from optimizer.config import PRESETS
@@ -51,6 +52,20 @@ def test_a_row_of_a_newer_version_is_read_and_what_is_new_in_it_passed_over() ->
     newer: JsonObject = {**stored, "later": {}, "config": config | later, "gate": gate | later}
     assert JobSpec.from_json(newer | {"budget": budget | later}) == SPEC
     assert current_budget(SPEC.budget, {**budget, "later": 1}) == SPEC.budget
+
+
+def test_a_job_whose_instructions_are_read_is_for_versions_that_do_so_and_an_older_job_stays_without() -> (
+    None
+):
+    assert SPEC.version == 1
+    reading = SPEC.model_copy(update={"config": PRESETS["default"]})
+    assert reading.version == SPEC_VERSION == 4
+    stored = json.loads(json.dumps(reading.to_json()))
+    del stored["config"]["racing"]["reads_instructions"]  # as a version before it stored it
+    older = JobSpec.from_json(stored)
+    assert older.version == 1
+    assert older.config.racing is not None
+    assert not older.config.racing.reads_instructions
 
 
 def test_a_row_names_no_feature_that_its_job_does_without() -> None:

@@ -41,6 +41,18 @@ _PROPOSE_USER = _template(
 )
 
 
+_READ_USER = _template("optimizer.templates", "read_instructions_user.md.j2", "criteria", "instructions")
+
+
+def reader_message(instructions: Sequence[str], criteria: Sequence[str]) -> str:
+    return _READ_USER.render(
+        {
+            "criteria": [quote_inline(name) for name in criteria],
+            "instructions": [quote(text) for text in instructions],
+        }
+    )
+
+
 def judge_system() -> str:
     return _JUDGE.render({})
 

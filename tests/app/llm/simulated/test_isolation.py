@@ -38,6 +38,8 @@ def test_no_critic_reaches_the_hidden_world() -> None:
         "critic_pairwise",
         "critic_selector",
         "critic_proposer",
+        "critic_labels",
+        "critic_reader",
         "critic_rewriter",
     ):
         assert not _reachable(critic) & _HIDDEN, critic
