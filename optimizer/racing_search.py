@@ -76,6 +76,10 @@ class _Progress:
     leaders: list[str] = field(default_factory=list)
     winner: str = SEED_ID
 
+    def calls(self, rates: CallRates) -> int:
+        """The calls that have been made, without repairs and retries."""
+        return self.standings.calls(rates) + rates.proposal * self.requests + self.readings
+
 
 class _Planned(StopCondition):
     """The search's limits, and its plan: it ends with the calls planned for, also where there are more."""
@@ -88,9 +92,7 @@ class _Planned(StopCondition):
     @override
     def exhausted(self, calls_needed: int) -> bool:
         progress = self._progress
-        made = progress.standings.calls(self._rates) + self._rates.proposal * progress.requests
-        made += progress.readings
-        if made + calls_needed > progress.plan.calls:
+        if progress.calls(self._rates) + calls_needed > progress.plan.calls:
             return True
         return self._limits.exhausted(calls_needed)
 
@@ -312,9 +314,8 @@ class RacingSearch:
     def _plan_anew(self, progress: _Progress) -> None:
         """The limits are others: the rest is planned by them. What is screened already stays so."""
         rates = self._parts.rates
-        made = progress.standings.calls(rates) + rates.proposal * progress.requests + progress.readings
         before = progress.plan
-        plan = self._plan(made, len(progress.pool) + len(progress.spare))
+        plan = self._plan(progress.calls(rates), len(progress.pool) + len(progress.spare))
         progress.plan = replace(plan, screening=before.screening, first_requests=before.first_requests)
 
     def _race(self, progress: _Progress) -> Race:

@@ -1,12 +1,11 @@
 """Whom the code works for right now, a request or a job: for timing, log lines and traces."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Self, TypeAlias
 
+from app.telemetry.propagation import Holding
 from app.telemetry.timing import Part, Timings
 
 Fact: TypeAlias = str | int | float | bool | None
@@ -55,36 +54,14 @@ def note_model_request() -> None:
         request.is_served = True
 
 
-class answering:  # noqa: N801 - stands where a function would
-    """What happens inside, in tasks that begin there as well, is for the request."""
-
-    __slots__ = ("_request", "_token")
-
-    def __init__(self, request: ActiveRequest) -> None:
-        self._request = request
-
-    def __enter__(self) -> None:
-        """Begin."""
-        self._token = _REQUEST.set(self._request)
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Go on with what was before."""
-        _REQUEST.reset(self._token)
+def answering(request: ActiveRequest) -> Holding[ActiveRequest | None]:
+    """What happens inside, in tasks that begin there as well, is for ``request``."""
+    return Holding(_REQUEST, request)
 
 
-@contextmanager
-def working_on(job: str) -> Iterator[None]:
+def working_on(job: str) -> Holding[str | None]:
     """What happens inside, in tasks that begin there as well, is for the job called ``job``."""
-    token = _JOB.set(job)
-    try:
-        yield
-    finally:
-        _JOB.reset(token)
+    return Holding(_JOB, job)
 
 
 class timed:  # noqa: N801 - stands where a function would

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Final
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
 
 TRACEPARENT: Final = "traceparent"
 _FORM: Final = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
@@ -26,17 +28,19 @@ def outgoing_headers() -> Mapping[str, str]:
     return _OUTGOING.get()
 
 
-class passing_on:  # noqa: N801 - stands where a function would
-    """Calls that are sent inside, in tasks that begin there as well, carry the headers."""
+class Holding(Generic[T]):
+    """``with`` it a context variable has a value, also in tasks that begin inside."""
 
-    __slots__ = ("_headers", "_token")
+    __slots__ = ("_token", "_value", "_variable")
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
+    def __init__(self, variable: ContextVar[T], value: T) -> None:
+        """``variable`` is to have ``value``."""
+        self._variable = variable
+        self._value = value
 
     def __enter__(self) -> None:
         """Begin."""
-        self._token = _OUTGOING.set(self._headers)
+        self._token = self._variable.set(self._value)
 
     def __exit__(
         self,
@@ -45,4 +49,9 @@ class passing_on:  # noqa: N801 - stands where a function would
         traceback: TracebackType | None,
     ) -> None:
         """Go on with what was before."""
-        _OUTGOING.reset(self._token)
+        self._variable.reset(self._token)
+
+
+def passing_on(headers: Mapping[str, str]) -> Holding[Mapping[str, str]]:
+    """Calls that are sent inside, in tasks that begin there as well, carry ``headers``."""
+    return Holding(_OUTGOING, headers)
