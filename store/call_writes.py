@@ -6,17 +6,15 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, func, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import UpdateBase
 
 from store.clock import db_now
 from store.compression import compress
-from store.connections import Dialect
 from store.fencing import held_seq
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend
 from store.records.optimizations import Lease
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 
 UpsertT = TypeVar("UpsertT", postgresql.Insert, sqlite.Insert)
 
@@ -69,7 +67,7 @@ class _Reopened(CallWrite):
     """The response of a finished call is forgotten."""
 
 
-def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
+def write_calls(connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
     """Write all of ``writes`` whose lease is held.
 
     Returns:
@@ -93,12 +91,7 @@ def write_calls(dialect: Dialect, connection: Connection, writes: Sequence[CallW
         (Failed, failures),
         (Completed, completions),
     ):
-        if not rows:
-            continue
-        if dialect == "sqlite":
-            _ON_SQLITE[kind].execute(connection, rows)
-        else:
-            connection.execute(_ON_POSTGRESQL[kind], rows)
+        _STATEMENTS[kind].execute(connection, rows)
     return lost
 
 
@@ -153,19 +146,16 @@ _INTENT_COLUMNS: Final = (
     *("calls", "unknown_calls", "prompt_tokens", "completion_tokens", "cost"),
     *("estimated_prompt_tokens", "estimated_completion_tokens", "estimated_cost"),
 )
-_ON_POSTGRESQL: Final[dict[type[CallWrite], UpdateBase]] = {
-    Decided: _decide(postgresql.insert),
-    _Reopened: _REOPEN,
-    Intended: _intend(postgresql.insert),
-    Failed: _FAIL,
-    Completed: _COMPLETE,
-}
-_ON_SQLITE: Final[dict[type[CallWrite], SqliteStatement]] = {
-    Decided: SqliteStatement(_decide(sqlite.insert), _DECISION_COLUMNS),
-    _Reopened: SqliteStatement(_REOPEN),
-    Intended: SqliteStatement(_intend(sqlite.insert), _INTENT_COLUMNS),
-    Failed: SqliteStatement(_FAIL),
-    Completed: SqliteStatement(_COMPLETE),
+_STATEMENTS: Final[dict[type[CallWrite], Statement]] = {
+    Decided: Statement(
+        _decide(postgresql.insert), on_sqlite=_decide(sqlite.insert), columns=_DECISION_COLUMNS
+    ),
+    _Reopened: Statement(_REOPEN),
+    Intended: Statement(
+        _intend(postgresql.insert), on_sqlite=_intend(sqlite.insert), columns=_INTENT_COLUMNS
+    ),
+    Failed: Statement(_FAIL),
+    Completed: Statement(_COMPLETE),
 }
 
 

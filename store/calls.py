@@ -136,7 +136,7 @@ class CallLedger:
     async def _commit(self, batch: "list[_Submission]") -> None:
         try:
             writes = [submission.write for submission in batch]
-            lost = await self._db.write(lambda connection: write_calls(self._db.dialect, connection, writes))
+            lost = await self._db.write(lambda connection: write_calls(connection, writes))
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
             for submission in batch:
                 submission.fail(error)

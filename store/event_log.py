@@ -5,32 +5,30 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from store.json_values import to_json
+from store.models.base import StoredJson
 from store.models.optimization import Optimization
 from store.models.optimization_event import OptimizationEvent
 from store.records.progress import EventDraft
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 from store.webhook_outbox import add_deliveries
 
 # Statements are built once: there is a batch for every few events.
-_KNOWN: Final = select(OptimizationEvent.key).where(
-    OptimizationEvent.optimization_id == bindparam("of_id"),
-    OptimizationEvent.key.in_(bindparam("keys", expanding=True)),
+_KEYS: Final = bindparam("keys", type_=StoredJson())
+_OF_ID: Final = select(OptimizationEvent.key).where(OptimizationEvent.optimization_id == bindparam("of_id"))
+_KNOWN: Final = Statement(
+    _OF_ID.where(OptimizationEvent.key.in_(select(func.jsonb_array_elements_text(_KEYS)))),
+    on_sqlite=_OF_ID.where(
+        OptimizationEvent.key.in_(select(func.json_each(_KEYS).table_valued("value").c.value))
+    ),
 )
-_APPEND: Final = insert(OptimizationEvent)
-_ADVANCE: Final = (
+_APPEND: Final = Statement(
+    insert(OptimizationEvent), columns=("optimization_id", "seq", "key", "type", "body")
+)
+_ADVANCE: Final = Statement(
     update(Optimization)
     .where(Optimization.id == bindparam("of_id"))
     .values(next_seq=bindparam("new_next_seq"))
 )
-_KNOWN_ON_SQLITE: Final = SqliteStatement(
-    select(OptimizationEvent.key).where(
-        OptimizationEvent.optimization_id == bindparam("of_id"),
-        OptimizationEvent.key.in_(select(func.json_each(bindparam("keys")).table_valued("value").c.value)),
-    )
-)
-_APPEND_ON_SQLITE: Final = SqliteStatement(_APPEND, ("optimization_id", "seq", "key", "type", "body"))
-_ADVANCE_ON_SQLITE: Final = SqliteStatement(_ADVANCE)
 
 
 def append_events(
@@ -61,19 +59,12 @@ def append_events(
         for seq, draft in enumerate(wanted.values(), start=next_seq)
     ]
     advanced = {"of_id": optimization_id, "new_next_seq": next_seq + len(rows)}
-    if connection.dialect.name == "sqlite":
-        _APPEND_ON_SQLITE.execute(connection, rows)
-        _ADVANCE_ON_SQLITE.execute(connection, [advanced])
-    else:
-        connection.execute(_APPEND, rows)
-        connection.execute(_ADVANCE, advanced)
+    _APPEND.execute(connection, rows)
+    _ADVANCE.execute(connection, [advanced])
     add_deliveries(connection, optimization_id, list(wanted.values()))
     return len(rows)
 
 
 def _known(connection: Connection, optimization_id: str, keys: Iterable[str]) -> list[str]:
     """Those of ``keys`` that the log has."""
-    if connection.dialect.name == "sqlite":
-        row = {"of_id": optimization_id, "keys": to_json(list(keys))}
-        return [key for (key,) in _KNOWN_ON_SQLITE.rows(connection, row)]
-    return list(connection.scalars(_KNOWN, {"of_id": optimization_id, "keys": list(keys)}))
+    return [key for (key,) in _KNOWN.rows(connection, {"of_id": optimization_id, "keys": list(keys)})]

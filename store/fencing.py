@@ -8,17 +8,16 @@ from store.connections import Session
 from store.errors import LostLeaseError
 from store.models.optimization import Optimization
 from store.records.optimizations import Lease
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 
-_NEXT_SEQ = select(Optimization.next_seq).where(
+_NEXT_SEQ: Final = select(Optimization.next_seq).where(
     Optimization.id == bindparam("of_id"),
     Optimization.fence == bindparam("of_fence"),
     Optimization.status == "running",
 )
 # built once: every batch of the call ledger begins with one
-_HOLD: Final = _NEXT_SEQ.with_for_update()
-_HOLD_SHARED: Final = _NEXT_SEQ.with_for_update(read=True)
-_HOLD_ON_SQLITE: Final = SqliteStatement(_NEXT_SEQ)
+_HOLD: Final = Statement(_NEXT_SEQ.with_for_update())
+_HOLD_SHARED: Final = Statement(_NEXT_SEQ.with_for_update(read=True))
 
 
 async def hold_row(session: Session, lease: Lease, *, shared: bool = False) -> int:
@@ -45,8 +44,5 @@ async def hold_row(session: Session, lease: Lease, *, shared: bool = False) -> i
 def held_seq(connection: Connection, lease: Lease, *, shared: bool = False) -> int | None:
     """As ``hold_row``, on a bare connection; None where the lease is lost."""
     row = {"of_id": lease.optimization_id, "of_fence": lease.fence}
-    if connection.dialect.name == "sqlite":
-        next_seq: int | None = _HOLD_ON_SQLITE.scalar(connection, row)
-    else:
-        next_seq = connection.scalar(_HOLD_SHARED if shared else _HOLD, row)
+    next_seq: int | None = (_HOLD_SHARED if shared else _HOLD).scalar(connection, row)
     return next_seq

@@ -26,14 +26,14 @@ from store.records.progress import (
     RoundDraft,
 )
 from store.repositories.conflicts import NewRows, insert_new
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 
 _PAGE: Final = 500
 _OWNER: Final = "optimization_id"
 _ROUND_COLUMNS: Final = (
     *(_OWNER, "round", "fence", "ranking", "best_candidate_id", "best_reward", "spend", "rounds_left"),
 )
-_RANK: Final = (
+_RANK: Final = Statement(
     update(Candidate)
     .where(Candidate.optimization_id == bindparam("of_optimization"), Candidate.id == bindparam("of_id"))
     .values(kept=bindparam("is_kept"), dropped_in_round=bindparam("dropped_in"))
@@ -48,11 +48,11 @@ _NAMES: Final = {
 _CANDIDATES: Final = NewRows(Candidate, (_OWNER, *_NAMES[CandidateDraft]))
 _EVALUATIONS: Final = NewRows(Evaluation, (_OWNER, *_NAMES[EvaluationDraft]))
 _ANSWERS: Final = NewRows(ExampleAnswer, (_OWNER, *_NAMES[AnswerDraft]))
-_ROUND_ON_SQLITE: Final = SqliteStatement(
-    insert_new("sqlite", OptimizationRound).returning(OptimizationRound.round), _ROUND_COLUMNS
+_ROUND: Final = Statement(
+    insert_new("postgresql", OptimizationRound).returning(OptimizationRound.round),
+    on_sqlite=insert_new("sqlite", OptimizationRound).returning(OptimizationRound.round),
+    columns=_ROUND_COLUMNS,
 )
-_ROUND: Final = insert_new("postgresql", OptimizationRound).returning(OptimizationRound.round)
-_RANK_ON_SQLITE: Final = SqliteStatement(_RANK)
 
 
 class ProgressLog:
@@ -150,7 +150,6 @@ class ProgressLog:
 
 
 def _add_round(connection: Connection, lease: Lease, draft: RoundDraft) -> None:
-    on_sqlite = connection.dialect.name == "sqlite"
     values = {
         "optimization_id": lease.optimization_id,
         "round": draft.round,
@@ -161,8 +160,7 @@ def _add_round(connection: Connection, lease: Lease, draft: RoundDraft) -> None:
         "spend": draft.spend,
         "rounds_left": draft.rounds_left,
     }
-    added = _ROUND_ON_SQLITE.scalar(connection, values) if on_sqlite else connection.scalar(_ROUND, values)
-    if added is None:
+    if _ROUND.scalar(connection, values) is None:
         return  # a later round may have said otherwise about these candidates since
     dropped_in = dict.fromkeys(draft.kept) | dict.fromkeys(draft.dropped, draft.round)
     places = [
@@ -174,10 +172,7 @@ def _add_round(connection: Connection, lease: Lease, draft: RoundDraft) -> None:
         }
         for candidate_id, round_number in dropped_in.items()
     ]
-    if places and on_sqlite:
-        _RANK_ON_SQLITE.execute(connection, places)
-    elif places:
-        connection.execute(_RANK, places)
+    _RANK.execute(connection, places)
 
 
 def _row(owner: str, draft: CandidateDraft | EvaluationDraft | AnswerDraft) -> dict[str, object]:

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from store.connections import Dialect
 from store.models.base import Base
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 
 
 @cache
@@ -24,12 +24,10 @@ class NewRows:
 
     def __init__(self, table: type[Base], columns: Sequence[str]) -> None:
         """Into ``columns`` of ``table``; the others get their defaults."""
-        self._table = table
-        self._on_sqlite = SqliteStatement(insert_new("sqlite", table), columns)
+        self._statement = Statement(
+            insert_new("postgresql", table), on_sqlite=insert_new("sqlite", table), columns=columns
+        )
 
     def add(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
         """Insert those of ``rows`` whose primary key is new."""
-        if connection.dialect.name == "sqlite":
-            self._on_sqlite.execute(connection, rows)
-        else:
-            connection.execute(insert_new("postgresql", self._table), rows)
+        self._statement.execute(connection, rows)

@@ -4,7 +4,6 @@ All times are the database's. At most one owner holds a valid fence at any momen
 higher one, and everything that an older owner still tries to write is refused.
 """
 
-import json
 from typing import Final
 
 from sqlalchemy import (
@@ -49,7 +48,7 @@ from store.repositories.optimization_rows import (
     paused_event,
     to_record,
 )
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 from store.stuck_sessions import end_stuck_sessions
 
 _OVERDUE_SECONDS: Final = 1.0
@@ -57,7 +56,7 @@ _LEFT_TO_OTHERS_SECONDS: Final = 60.0
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
 # built once: each job beats every second
-_BEAT: Final = (
+_BEAT: Final = Statement(
     update(Optimization)
     .where(
         Optimization.id == bindparam("of_id"),
@@ -71,7 +70,6 @@ _BEAT: Final = (
     )
     .returning(Optimization.cancel_requested, Optimization.pause_requested, Optimization.limits)
 )
-_BEAT_ON_SQLITE: Final = SqliteStatement(_BEAT)
 
 
 class OptimizationLeases(OptimizationRows):
@@ -350,12 +348,8 @@ def _of(lease: Lease, statement: Update) -> Update:
 
 def _beat(connection: Connection, beat: dict[str, object]) -> tuple[bool, bool, JsonObject | None] | None:
     """What is asked of the owner, and the job's limits; None where the lease is lost."""
-    if connection.dialect.name == "sqlite":
-        for cancel_requested, pause_requested, text in _BEAT_ON_SQLITE.rows(connection, beat):
-            return cancel_requested, pause_requested, None if text is None else json.loads(text)
-    else:
-        for cancel_requested, pause_requested, limits in connection.execute(_BEAT, beat):
-            return cancel_requested, pause_requested, limits
+    for cancel_requested, pause_requested, limits in _BEAT.rows(connection, beat):
+        return cancel_requested, pause_requested, limits
     return None
 
 

@@ -1,6 +1,5 @@
 """The cache of criterion selections, and what each optimization has taken from it."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,7 @@ from store.models.criterion_selection import CriterionSelection
 from store.models.optimization_selection import OptimizationSelection
 from store.records.optimizations import Lease
 from store.repositories.conflicts import NewRows
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,21 +35,23 @@ class SelectionKey:
         }
 
 
-_SHARED: Final = select(CriterionSelection.selection).where(
-    CriterionSelection.query_sha == bindparam("query_sha"),
-    CriterionSelection.selector_model == bindparam("selector_model"),
-    CriterionSelection.template_version == bindparam("template_version"),
+_SHARED: Final = Statement(
+    select(CriterionSelection.selection).where(
+        CriterionSelection.query_sha == bindparam("query_sha"),
+        CriterionSelection.selector_model == bindparam("selector_model"),
+        CriterionSelection.template_version == bindparam("template_version"),
+    )
 )
-_PINNED: Final = select(OptimizationSelection.selection).where(
-    OptimizationSelection.optimization_id == bindparam("optimization_id"),
-    OptimizationSelection.query_sha == bindparam("query_sha"),
-    OptimizationSelection.selector_model == bindparam("selector_model"),
-    OptimizationSelection.template_version == bindparam("template_version"),
+_PINNED: Final = Statement(
+    select(OptimizationSelection.selection).where(
+        OptimizationSelection.optimization_id == bindparam("optimization_id"),
+        OptimizationSelection.query_sha == bindparam("query_sha"),
+        OptimizationSelection.selector_model == bindparam("selector_model"),
+        OptimizationSelection.template_version == bindparam("template_version"),
+    )
 )
 _KEY_COLUMNS: Final = ("query_sha", "selector_model", "template_version", "selection")
 # Statements are built once: each query of each job is looked up and pinned.
-_SHARED_ON_SQLITE: Final = SqliteStatement(_SHARED)
-_PINNED_ON_SQLITE: Final = SqliteStatement(_PINNED)
 _NEW_SHARED: Final = NewRows(CriterionSelection, _KEY_COLUMNS)
 _NEW_PINNED: Final = NewRows(OptimizationSelection, ("optimization_id", *_KEY_COLUMNS))
 
@@ -108,21 +109,14 @@ class SelectionRepository:
                 shared = _shared(connection, key)
                 wanted = shared if shared is not None and shared_if(shared) else selection
             _NEW_PINNED.add(connection, [of_key | {"selection": wanted}])
-            found: JsonObject = (
-                json.loads(_PINNED_ON_SQLITE.scalar(connection, of_key))
-                if connection.dialect.name == "sqlite"
-                else connection.scalars(_PINNED, of_key).one()
-            )
-            return found
+            pinned: JsonObject = _PINNED.scalar(connection, of_key)
+            return pinned
 
         return await self._db.write(work)
 
 
 def _shared(connection: Connection, key: SelectionKey) -> JsonObject | None:
-    if connection.dialect.name != "sqlite":
-        return connection.scalar(_SHARED, key.columns)
-    text = _SHARED_ON_SQLITE.scalar(connection, key.columns)
-    found: JsonObject | None = None if text is None else json.loads(text)
+    found: JsonObject | None = _SHARED.scalar(connection, key.columns)
     return found
 
 

@@ -1,8 +1,8 @@
 """Rows of served requests, and their sums by day: written in batches, small, and dropped after a time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,11 +21,31 @@ from store.records.usage import (
     UsageRow,
     UsageSums,
 )
+from store.statements import Statement
 
 _DAY_SECONDS: Final = 86_400
 _BATCH: Final = 1000
 _ROUTES: Final = 10_000
 _SUMS: Final = tuple(UsageSums.__dataclass_fields__)
+_SUMS_KEY: Final = ("day", "key_number", "route_id")
+_UpsertT = TypeVar("_UpsertT", postgresql.Insert, sqlite.Insert)
+
+
+def _add_to_sums(insert_into: Callable[[type[UsageDay]], _UpsertT]) -> _UpsertT:
+    new = insert_into(UsageDay)
+    both = {name: getattr(UsageDay, name) + getattr(new.excluded, name) for name in _SUMS}
+    return new.on_conflict_do_update(index_elements=list(_SUMS_KEY), set_=both)
+
+
+# Statements are built once: there is a batch every second, and requests wait for the interpreter meanwhile.
+_NOW: Final = Statement(select(db_now()))
+_ADD_ROWS: Final = Statement(
+    insert(ServedRequest),
+    columns=[column.name for column in ServedRequest.__table__.columns if not column.primary_key],
+)
+_ADD_SUMS: Final = Statement(
+    _add_to_sums(postgresql.insert), on_sqlite=_add_to_sums(sqlite.insert), columns=(*_SUMS_KEY, *_SUMS)
+)
 
 
 class UsageRepository:
@@ -39,15 +59,14 @@ class UsageRepository:
         """Store rows, and add to the sums of their days, in one transaction."""
 
         def work(connection: Connection) -> dict[RouteRecord, int]:
-            now = connection.execute(select(db_now())).scalar_one()
+            now = _NOW.scalar(connection, {})
             routes = self._route_ids(
                 connection, [request.route for request in requests] + [delta.route for delta in deltas]
             )
-            if requests:
-                rows = [_row(request, now, routes[request.route]) for request in requests]
-                connection.execute(insert(ServedRequest), rows)
-            for delta in sorted(deltas, key=lambda delta: (delta.key_number, routes[delta.route])):
-                self._add_sums(connection, delta, now, routes[delta.route])
+            _ADD_ROWS.execute(connection, [_row(request, now, routes[request.route]) for request in requests])
+            # in one order everywhere, or two processes could wait for each other
+            ordered = sorted(deltas, key=lambda delta: (delta.key_number, routes[delta.route]))
+            _ADD_SUMS.execute(connection, [_sums_row(delta, now, routes[delta.route]) for delta in ordered])
             return routes
 
         # known only from here on: the transaction has not been rolled back
@@ -129,17 +148,14 @@ class UsageRepository:
             known[route] = connection.execute(select(ServedRoute.id).where(*same)).scalar_one()
         return known
 
-    def _add_sums(self, connection: Connection, delta: UsageDelta, now: float, route_id: int) -> None:
-        key = {
-            "day": int((now - delta.age_seconds) // _DAY_SECONDS),
-            "key_number": delta.key_number,
-            "route_id": route_id,
-        }
-        new = {name: int(getattr(delta.sums, name)) for name in _SUMS}
-        insert_one = postgresql.insert if self._db.dialect == "postgresql" else sqlite.insert
-        statement = insert_one(UsageDay).values(**key, **new)
-        both = {name: getattr(UsageDay, name) + new[name] for name in _SUMS}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=both))
+
+def _sums_row(delta: UsageDelta, now: float, route_id: int) -> dict[str, object]:
+    return {
+        "day": int((now - delta.age_seconds) // _DAY_SECONDS),
+        "key_number": delta.key_number,
+        "route_id": route_id,
+        **{name: int(getattr(delta.sums, name)) for name in _SUMS},
+    }
 
 
 def _row(request: RequestRecord, now: float, route_id: int) -> dict[str, object]:

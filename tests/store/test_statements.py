@@ -1,24 +1,24 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Connection, bindparam, select, text, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from store.connections import Database
 from store.errors import ConflictError, StoreUnavailableError
+from store.models.optimization import Optimization
 from store.models.optimization_decision import OptimizationDecision
 from store.models.optimization_event import OptimizationEvent
-from store.sqlite_statements import SqliteStatement
+from store.statements import Statement
 from tests.store.steps import new_optimization
 
-_INSERT = SqliteStatement(sqlite.insert(OptimizationDecision), ("optimization_id", "name", "value"))
+_INSERT = Statement(insert(OptimizationDecision), columns=("optimization_id", "name", "value"))
 _OF_NAME = OptimizationDecision.name == bindparam("of_name")
-_VALUE = SqliteStatement(select(OptimizationDecision.value).where(_OF_NAME))
-_ADD = SqliteStatement(
+_VALUE = Statement(select(OptimizationDecision.value).where(_OF_NAME))
+_ADD = Statement(
     update(OptimizationDecision).where(_OF_NAME).values(value=OptimizationDecision.value + bindparam("more"))
 )
-_EVENT = SqliteStatement(sqlite.insert(OptimizationEvent), ("optimization_id", "seq", "key", "type", "body"))
-_EVENTS = SqliteStatement(
+_EVENT = Statement(insert(OptimizationEvent), columns=("optimization_id", "seq", "key", "type", "body"))
+_EVENTS = Statement(
     select(OptimizationEvent.key, OptimizationEvent.body).where(
         OptimizationEvent.optimization_id == bindparam("of_id")
     )
@@ -26,7 +26,7 @@ _EVENTS = SqliteStatement(
 
 
 @pytest.fixture
-async def database(sqlite_url: str) -> AsyncIterator[Database]:
+async def on_sqlite(sqlite_url: str) -> AsyncIterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     await opened.close()
@@ -43,9 +43,21 @@ async def test_a_statement_runs_for_each_row_and_finds_one_value(database: Datab
     assert await database.write(work) == [6, 1, None]
 
 
-async def test_texts_and_json_are_stored_as_their_columns_say_and_nothing_may_lack(
-    database: Database,
-) -> None:
+async def test_each_dialect_has_its_form_and_finds_true_and_false(database: Database) -> None:
+    job = await new_optimization(database)
+    columns = (Optimization.cancel_requested, func.length(bindparam("word")))
+    found = Statement(
+        select(*columns, func.pg_typeof(Optimization.id)).where(Optimization.id == bindparam("of_id")),
+        on_sqlite=select(*columns, func.typeof(Optimization.id)).where(Optimization.id == bindparam("of_id")),
+    )
+
+    def work(connection: Connection) -> list[object]:
+        return list(found.rows(connection, {"of_id": job, "word": "abc"})[0])
+
+    assert await database.fetch(work) == [False, 3, "text"]
+
+
+async def test_texts_and_json_are_stored_as_their_columns_say(database: Database) -> None:
     job = await new_optimization(database)
     row = {"optimization_id": job, "seq": 1, "key": "a\0", "type": "t", "body": {"b\ud800": [None, "ä"]}}
 
@@ -53,14 +65,20 @@ async def test_texts_and_json_are_stored_as_their_columns_say_and_nothing_may_la
         _EVENT.execute(connection, [row])
         return [list(found) for found in _EVENTS.rows(connection, {"of_id": job})]
 
-    assert await database.write(work) == [["a\ufffd", '{"b\\ufffd":[null,"\\u00e4"]}']]
+    assert await database.write(work) == [["a\ufffd", {"b\ufffd": [None, "ä"]}]]
+
+
+async def test_no_value_may_lack(on_sqlite: Database) -> None:
+    job = await new_optimization(on_sqlite)
+
     with pytest.raises(KeyError, match="seq"):
-        await database.write(lambda connection: _EVENT.execute(connection, [{"optimization_id": job}]))
+        await on_sqlite.write(lambda connection: _EVENT.execute(connection, [{"optimization_id": job}]))
 
 
 async def test_what_the_driver_says_becomes_an_error_of_ours_and_nothing_is_written(
-    database: Database, sqlite_url: str
+    on_sqlite: Database, sqlite_url: str
 ) -> None:
+    database = on_sqlite
     job = await new_optimization(database)
     row = {"optimization_id": job, "name": "a", "value": 1}
 

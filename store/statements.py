@@ -1,0 +1,114 @@
+"""Statements that run many times a second, in the form that each dialect takes.
+
+SQLite's are compiled once and given to its driver as they are: SQLAlchemy takes many times as long around
+such a statement as SQLite for it. PostgreSQL's stay with SQLAlchemy, which also knows which connections are
+of no use any more.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import BindParameter, Boolean, Connection
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import Select
+from sqlalchemy.types import TypeEngine
+
+from store.models.base import StoredJson, StoredText, storable_text, stored_json
+
+_DIALECT: Final = dialect()
+_Convert: TypeAlias = Callable[[Any], object]
+_Sql: TypeAlias = UpdateBase | Select[*tuple[Any, ...]]
+
+
+class Statement:
+    """One statement, the same to its callers on either dialect."""
+
+    def __init__(
+        self, statement: _Sql, *, on_sqlite: _Sql | None = None, columns: Sequence[str] | None = None
+    ) -> None:
+        """Compile ``statement`` for SQLite.
+
+        Args:
+            statement: an INSERT, an UPDATE or a SELECT. Texts, JSON values and truth values are stored and
+                found as their columns' types say; other types, and defaults that are made in Python, are left
+                out on SQLite: values have to be given, and are found, as SQLite takes them.
+            on_sqlite: its form there, where that is another.
+            columns: what an INSERT gives values for.
+        """
+        self._statement = statement
+        chosen = statement if on_sqlite is None else on_sqlite
+        compiled = chosen.compile(dialect=_DIALECT, column_keys=None if columns is None else list(columns))
+        self._text = str(compiled)
+        parameters = [(name, compiled.binds[name]) for name in compiled.positiontup or ()]
+        self._values = tuple((name, _writer(parameter)) for name, parameter in parameters)
+        self._fixed = {name: item.effective_value for name, item in parameters if not item.required}
+        readers = [_reader(column.type) for column in chosen.exported_columns]
+        self._readers = readers if any(readers) else None
+
+    def execute(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Run it for each of ``rows``.
+
+        Raises:
+            KeyError: a row lacks a value.
+            SQLAlchemyError: as SQLAlchemy says it.
+            sqlite3.Error: as the driver says it.
+        """
+        if not rows:
+            return
+        if _is_sqlite(connection):
+            connection.connection.cursor().executemany(self._text, [self._of(row) for row in rows])
+        else:
+            connection.execute(self._statement, rows)
+
+    def scalar(self, connection: Connection, row: Mapping[str, object]) -> Any:
+        """The first value that it finds; None where there is no row. Raises what ``execute`` does."""
+        found = self.rows(connection, row)
+        return found[0][0] if found else None
+
+    def rows(self, connection: Connection, row: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        """All rows that it finds. Raises what ``execute`` does."""
+        if not _is_sqlite(connection):
+            return connection.execute(self._statement, row).all()
+        cursor = connection.connection.cursor()
+        cursor.execute(self._text, self._of(row))
+        found = cursor.fetchall()
+        cursor.close()
+        readers = self._readers
+        return found if readers is None else [_read(values, readers) for values in found]
+
+    def _of(self, row: Mapping[str, object]) -> list[object]:
+        given = {**self._fixed, **row} if self._fixed else row
+        return [given[name] if convert is None else convert(given[name]) for name, convert in self._values]
+
+
+def _is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+def _read(values: Sequence[Any], readers: Sequence[_Convert | None]) -> list[object]:
+    return [
+        value if convert is None or value is None else convert(value)
+        for value, convert in zip(values, readers, strict=True)
+    ]
+
+
+def _writer(parameter: BindParameter[Any]) -> _Convert | None:
+    if isinstance(parameter.type, StoredText):
+        return _text
+    return _json if isinstance(parameter.type, StoredJson) else None
+
+
+def _reader(column_type: TypeEngine[Any]) -> _Convert | None:
+    if isinstance(column_type, StoredJson):
+        return json.loads
+    return bool if isinstance(column_type, Boolean) else None
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else storable_text(value)
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else stored_json(value)
