@@ -5,7 +5,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Final, Self
 
 from store.errors import StoreUnavailableError
@@ -57,12 +56,7 @@ class BackgroundLoop:
         self._task = asyncio.create_task(self._run(), name=self._name)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop after what is under way and what is to be done last."""
         self._closing = True
         self._wake.set()

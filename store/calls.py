@@ -7,7 +7,7 @@ transaction, under the fences of the runs concerned, and tells each caller when 
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Final, Self
 
 from sqlalchemy import select, update
@@ -47,12 +47,7 @@ class CallLedger:
         self._is_open = True
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Write what waits, then stop."""
         self._is_open = False
         self._waiting.put_nowait(None)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from types import TracebackType
 from typing import Final, Self
 
 import psycopg
@@ -41,12 +40,7 @@ class HintListener:
             self._listening = asyncio.create_task(self._listen_forever(), name="hint listener")
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop."""
         if self._listening is not None:
             self._listening.cancel()

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -171,12 +170,7 @@ class AnswerRecord(CallRecord):
     def __enter__(self) -> None:
         """The answer is given inside; its record is kept however that ends."""
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """It has ended."""
         if exc is None:
             self.end("answered")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable
-from types import TracebackType
 from typing import Final, Self
 
 from starlette.types import Send
@@ -31,12 +30,7 @@ class KeepAlive:
         self._timer = self._loop.call_later(self._seconds, self._look)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._comment is not None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Protocol, Self, TypeAlias
 
 from app.background import BackgroundLoop
@@ -106,14 +105,9 @@ class BackendProbes:
             await self._looking.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop; who was being asked after is asked after by another process."""
-        await self._looking.__aexit__(exc_type, exc, traceback)
+        await self._looking.__aexit__(kind, exc, trace)
         probing = tuple(self._probing.values())
         for task in probing:
             task.cancel()

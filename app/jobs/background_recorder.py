@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from optimizer.types import JsonObject
@@ -65,12 +64,7 @@ class BackgroundRecorder(ABC, Generic[E]):
         self._writer = asyncio.create_task(self._write_forever(), name="run recorder")
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Write what waits, then stop; where the block has failed, not for long.
 
         Raises:

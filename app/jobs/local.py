@@ -6,7 +6,6 @@ import logging
 import os
 import secrets
 import socket
-from types import TracebackType
 from typing import Self
 
 from app.job_settings import JobSettings
@@ -69,12 +68,7 @@ class LocalRunner:
             self._loop = asyncio.create_task(self._claim_forever(), name="local runner")
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop as ``retire`` does, and wait until all is given back."""
         self.retire()
         tasks = [task for task in (self._loop, *self._running) if task is not None]

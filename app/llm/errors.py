@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 
 import aiohttp
 import httpx
@@ -82,12 +81,7 @@ class transport_errors:  # noqa: N801 - stands where a function would
     def __enter__(self) -> None:
         """Begin."""
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Raise what an error inside means."""
         if isinstance(exc, _TRANSPORT_ERRORS):
             raise _lost(exc, self._origin) from exc

@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
 from app.background import BackgroundLoop
@@ -76,12 +75,7 @@ class WebhookDeliverer:
         await self._loops.enter_async_context(self._pruning)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop; what is under way is sent again, by whoever is there when its lease ends."""
         await self._loops.aclose()
         for task in self._sending:

@@ -2,7 +2,6 @@
 
 import time
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Self, TypeAlias
 
 from app.telemetry.propagation import Holding
@@ -79,12 +78,7 @@ class timed:  # noqa: N801 - stands where a function would
         self._outer = self._part if self._timings is None else self._timings.enter(self._part)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Go on with the part around it."""
         if self._timings is not None:
             self._timings.enter(self._outer)

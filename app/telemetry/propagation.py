@@ -6,7 +6,6 @@ Nothing here needs OpenTelemetry: where nothing is traced, the caller's own pare
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,12 +41,7 @@ class Holding(Generic[T]):
         """Begin."""
         self._token = self._variable.set(self._value)
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Go on with what was before."""
         self._variable.reset(self._token)
 

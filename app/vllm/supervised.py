@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
 from app.vllm.child import VllmChild
@@ -77,12 +76,7 @@ class SupervisedVllm:
         self._watching = asyncio.create_task(self._keep(child), name="watch over vLLM")
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Stop it."""
         if self._watching is not None:
             self._watching.cancel()

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
+from typing import Self
 
 from app.llm.limits.ceiling import AdaptiveCeiling
 from app.llm.limits.exchange import MOST_WANTED, Demand, Exchange, Reply, Report
@@ -34,29 +34,24 @@ class Place:
         self.unused = False
 
 
-class Serving:
-    """``with`` it a user's request has a place; see ``BackendLimiter.serve``."""
+class Serving(Place):
+    """The place that a user's request has ``with`` it; see ``BackendLimiter.serve``."""
 
-    __slots__ = ("_begin", "_end", "_place")
+    __slots__ = ("_begin", "_end")
 
     def __init__(self, begin: Callable[[], None], end: Callable[[int], None]) -> None:
+        super().__init__(0)
         self._begin = begin
         self._end = end
-        self._place = Place(0)
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> Self:
         """Take the place."""
         self._begin()
-        return self._place
+        return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Give it back."""
-        self._end(self._place.tokens)
+        self._end(self.tokens)
 
 
 class Watching:
@@ -71,12 +66,7 @@ class Watching:
     def __enter__(self) -> None:
         """Begin."""
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Say how it has ended."""
         self._end(self._window, exc)
 
