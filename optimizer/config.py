@@ -135,6 +135,11 @@ class SearchConfig(BaseModel):
             return RACING_QUERIES
         return (self.max_rounds + 1) * self.minibatch_size
 
+    @property
+    def reads_instructions(self) -> bool:
+        """Whether the optimizer model says what new instructions are about; see ``RacingConfig``."""
+        return self.racing is not None and self.racing.reads_instructions
+
 
 BEAM_SETTINGS = (
     "beam_width",

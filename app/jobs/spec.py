@@ -170,7 +170,7 @@ class JobSpec(BaseModel):
         that are read. It goes up where an older version would run such a job wrongly; all other jobs keep the
         lower number.
         """
-        if self.config.racing is not None and self.config.racing.reads_instructions:
+        if self.config.reads_instructions:
             return 4
         if self.example_place is not ExamplePlace.FIRST:
             return 3

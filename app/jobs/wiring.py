@@ -191,7 +191,7 @@ class SearchParts:
         if config.racing is not None:
             sampling = config.proposer.to_sampling()
             reflecting = ReflectingProposer(model, sampling, seed=config.seed)
-            reads = config.racing.reads_instructions
+            reads = config.reads_instructions
             parts = RacingParts(
                 proposer=ReasonedReflector(reflecting, self.reasons) if self.reasons else reflecting,
                 evaluator=evaluator,

@@ -139,8 +139,7 @@ def racing_plan(spec: JobSpec) -> SearchPlan:
     limit = spec.budget.calls
     left = None if limit is None else limit - kept_for_gate(limit, spec.gate_size, rates=spec.rates)
     planned = planned_calls(spec.config, left)
-    racing = spec.config.racing
-    reads = racing is not None and racing.reads_instructions
+    reads = spec.config.reads_instructions
     return plan_search(planned, queries=spec.search_queries, rates=spec.rates, reads_instructions=reads)
 
 

@@ -37,10 +37,10 @@ async def search_racing(lab: Lab, start: str) -> str:
     """The prompt that the racing search ends with."""
     config = lab.config
     sampling = config.proposer.to_sampling()
-    reads = config.racing is not None and config.racing.reads_instructions
+    reader = ModelInstructionReader(lab.critic, sampling, seed=config.seed)
     parts = RacingParts(
         proposer=ReflectingProposer(lab.critic, sampling, seed=config.seed),
-        reader=ModelInstructionReader(lab.critic, sampling, seed=config.seed) if reads else None,
+        reader=reader if config.reads_instructions else None,
         evaluator=lab.evaluator,
         pairwise=ModelPairwiseJudge(lab.judge, lab.scorer.selection, sampling=config.judge.to_sampling()),
         observer=Silence(),

@@ -61,6 +61,12 @@ def test_a_racing_search_is_given_as_many_queries_as_it_can_use_whatever_the_bea
     assert racing.queries_needed == RACING_QUERIES == PRESETS["default"].queries_needed
 
 
+def test_only_a_racing_search_that_is_set_to_reads_instructions() -> None:
+    assert SearchConfig(racing=RacingConfig(reads_instructions=True)).reads_instructions
+    assert not SearchConfig(racing=RacingConfig()).reads_instructions
+    assert not SearchConfig().reads_instructions
+
+
 def test_the_settings_of_the_beam_are_those_that_differ_between_the_paper_and_mini_presets() -> None:
     assert set(BEAM_SETTINGS) < set(SearchConfig.model_fields)
     paper, mini = (PRESETS[name].model_dump() for name in ("paper", "mini"))
