@@ -3,17 +3,22 @@
 Requests of a kilobyte over loopback to an upstream that answers at once; ours resolves a prompt, retrieves
 three examples, checks a stored key, writes usage and metrics. All take turns, round by round, and medians are
 shown.
+
+``--peer NAME=COMMAND`` measures a published gateway that is installed here as well, by whole answers that
+come at once; ``{port}`` and ``{upstream}`` in the command are filled in. ``--peer-header
+'NAME=x-name: value'`` gives its requests a header.
 """
 
 import argparse
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import uvloop
 
-from benchmarks.gateway_load import Figures, leave_streams, load, request_bytes
-from benchmarks.gateway_services import DIRECT, OURS, Place, open_places
+from benchmarks.gateway_load import Figures, leave_streams, load
+from benchmarks.gateway_peers import PEERS
+from benchmarks.gateway_services import DIRECT, OURS, InstalledGateway, Place, open_places
 from benchmarks.gateway_upstream import PACE_SECONDS, PACED_CHUNKS
 
 STREAMS = 32
@@ -44,11 +49,12 @@ async def measure_round(places: Mapping[str, Place], rates: dict[str, float], me
             _note(measured[name], f"req/s at {connections}", rates[name])
             _note(measured[name], f"p50 ms at {connections}", 1e3 * statistics.median(figures.latencies))
             _note(measured[name], f"p99 ms at {connections}", 1e3 * _p99(figures.latencies))
-    for name, place in places.items():
+    others = {name: place for name, place in places.items() if not place.only_whole}
+    for name, place in others.items():
         figures = await _load(place, "slow", connections=STREAMS, requests=STREAMS * 30)
         _note(measured[name], "req/s at 32, upstream 50 ms", STREAMS * 30 / figures.seconds)
-    for name, place in places.items():
-        paced = request_bytes(place.url, place.key, "paced", stream=True)
+    for name, place in others.items():
+        paced = place.request("paced", stream=True)
         figures = await load(
             place.url,
             paced,
@@ -60,16 +66,16 @@ async def measure_round(places: Mapping[str, Place], rates: dict[str, float], me
         _note(measured[name], "first token p99 ms", 1e3 * _p99(figures.first_tokens))
         _note(measured[name], "chunk p50 ms", 1e3 * statistics.median(figures.delays))
         _note(measured[name], "chunk p99 ms", 1e3 * _p99(figures.delays))
-    for name, place in places.items():
-        flood = request_bytes(place.url, place.key, "flood", stream=True)
+    for name, place in others.items():
+        flood = place.request("flood", stream=True)
         figures = await load(place.url, flood, connections=STREAMS, requests=STREAMS)
         _note(measured[name], "chunks/s, 32 floods", figures.chunks / figures.seconds)
 
 
 async def measure_memory(place: Place) -> tuple[float, float]:
     """Megabytes of the service before and after a long load of requests and of streams that are left."""
-    request = request_bytes(place.url, place.key, "fast", stream=False)
-    endless = request_bytes(place.url, place.key, "endless", stream=True)
+    request = place.request("fast", stream=False)
+    endless = place.request("endless", stream=True)
     await leave_streams(place.url, endless, at_once=STREAMS, streams=STREAMS * 4)
     await load(place.url, request, connections=_MANY, requests=2_000)
     before = place.memory_bytes()
@@ -79,7 +85,7 @@ async def measure_memory(place: Place) -> tuple[float, float]:
 
 
 async def _load(place: Place, model: str, *, connections: int, requests: int) -> Figures:
-    request = request_bytes(place.url, place.key, model, stream=False)
+    request = place.request(model, stream=False)
     return await load(place.url, request, connections=connections, requests=requests)
 
 
@@ -100,7 +106,8 @@ def report(measured: Measured) -> None:
     names = list(medians)
     print("| median | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
     for what in medians[OURS]:
-        print(f"| {what} | " + " | ".join(f"{medians[name][what]:,.2f}" for name in names) + " |")
+        cells = (f"{medians[name][what]:,.2f}" if what in medians[name] else "" for name in names)
+        print(f"| {what} | " + " | ".join(cells) + " |")
     ours, direct = medians[OURS], medians[DIRECT]
     for title, what in (
         ("added at 1 connection", "{} ms at 1"),
@@ -120,9 +127,9 @@ def report(measured: Measured) -> None:
             print(f"CPU a request at {_MANY}, which a busy machine blurs less: {cpu:.2f} x {name}")
 
 
-async def main(rounds: int, *, memory: bool) -> None:
+async def main(rounds: int, installed: Mapping[str, InstalledGateway], *, memory: bool) -> None:
     """Measure, and print."""
-    async with open_places() as places:
+    async with open_places(installed) as places:
         measured: Measured = {name: defaultdict(list) for name in places}
         rates = dict.fromkeys(places, 200.0)
         await measure_round(places, rates, {name: defaultdict(list) for name in places})
@@ -137,9 +144,45 @@ async def main(rounds: int, *, memory: bool) -> None:
             )
 
 
+def installed_gateways(peers: Sequence[str], headers: Sequence[str]) -> Mapping[str, InstalledGateway]:
+    """Those that the options name.
+
+    Raises:
+        ValueError: an option is not ``NAME=...``, or its name is another place's or nobody's.
+    """
+    commands: dict[str, str] = {}
+    for option in peers:
+        name, command = _named(option)
+        if name in {OURS, DIRECT, *PEERS, *commands}:
+            raise ValueError(f"there is a {name} already")
+        commands[name] = command
+    of: dict[str, list[str]] = {name: [] for name in commands}
+    for option in headers:
+        name, header = _named(option)
+        if name not in of:
+            raise ValueError(f"a header for {name}, which is no --peer")
+        of[name].append(header)
+    return {name: InstalledGateway(command=commands[name], headers=tuple(of[name])) for name in commands}
+
+
+def _named(option: str) -> tuple[str, str]:
+    name, _, rest = option.partition("=")
+    if not name or not rest:
+        raise ValueError(f"not NAME=...: {option}")
+    return name, rest
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND")
+    parser.add_argument("--peer-header", action="append", default=[], metavar="NAME=HEADER")
     options = parser.parse_args()
-    uvloop.run(main(options.rounds, memory=not options.no_memory))
+    try:
+        installed = installed_gateways(options.peer, options.peer_header)
+    except ValueError as error:
+        parser.error(str(error))
+    uvloop.run(main(options.rounds, installed, memory=not options.no_memory))

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlsplit
@@ -37,8 +38,8 @@ class Figures:
     chunks: int = 0
 
 
-def request_bytes(url: str, key: str, model: str, *, stream: bool) -> bytes:
-    """A chat request of about a kilobyte."""
+def request_bytes(url: str, key: str, model: str, *, stream: bool, headers: Sequence[str] = ()) -> bytes:
+    """A chat request of about a kilobyte; ``headers`` are further ones, such as ``x-name: value``."""
     body = orjson.dumps(
         {
             "model": model,
@@ -50,9 +51,9 @@ def request_bytes(url: str, key: str, model: str, *, stream: bool) -> bytes:
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\n"
         f"authorization: Bearer {key}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"content-length: {len(body)}\r\n"
     )
-    return head.encode() + body
+    return "".join([head, *(f"{header}\r\n" for header in headers), "\r\n"]).encode() + body
 
 
 class _Client(asyncio.Protocol):

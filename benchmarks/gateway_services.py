@@ -1,8 +1,11 @@
 """The processes of the gateway benchmark: upstream, peers, and the service with a prompt to align by."""
 
 import asyncio
+import contextlib
 import json
 import os
+import shlex
+import signal
 import socket
 import sys
 import tempfile
@@ -17,6 +20,7 @@ from app.datasets.builtin_sets import builtin_queries
 from app.labelled_prompts import PRODUCTION
 from app.llm.capabilities import Capabilities
 from app.stored_examples import example_to_json
+from benchmarks.gateway_load import request_bytes
 from benchmarks.gateway_peers import PEERS
 from optimizer.types import Example
 from store.connections import Database
@@ -28,6 +32,7 @@ OURS, DIRECT = "drpo", "direct"
 MODELS = ("fast", "slow", "paced", "flood", "endless")
 _ADMIN = "sk-benchmark-0123456789"
 _START_SECONDS = 60
+_END_SECONDS = 10
 _EXAMPLES = 64
 _K = 3
 _PROMPT = """\
@@ -40,11 +45,23 @@ You are an assistant that people turn to with all sorts of matters.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Something to send requests to; ``pid`` is its process."""
+    """Something to send requests to.
+
+    Attributes:
+        pid: its process.
+        headers: further ones that its requests have.
+        only_whole: it is asked for whole answers that come at once, and for nothing else.
+    """
 
     url: str
     key: str
     pid: int
+    headers: tuple[str, ...] = ()
+    only_whole: bool = False
+
+    def request(self, model: str, *, stream: bool) -> bytes:
+        """A request to it, of about a kilobyte."""
+        return request_bytes(self.url, self.key, model, stream=stream, headers=self.headers)
 
     def memory_bytes(self) -> int:
         """Its proportional set size: memory of its own, and its share of what it shares."""
@@ -60,9 +77,23 @@ class Place:
         return (user + system) / os.sysconf("SC_CLK_TCK")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstalledGateway:
+    """A published gateway that is installed here. In both texts ``{port}`` and ``{upstream}`` are filled in.
+
+    Attributes:
+        command: starts it, without a shell. It is to be the gateway itself and not what starts one: this
+            process is the one whose CPU is read.
+        headers: further ones that its requests have, such as ``x-name: value``.
+    """
+
+    command: str
+    headers: tuple[str, ...] = ()
+
+
 @asynccontextmanager
-async def open_places() -> AsyncIterator[Mapping[str, Place]]:
-    """The upstream itself, each peer and the service, all running.
+async def open_places(installed: Mapping[str, InstalledGateway]) -> AsyncIterator[Mapping[str, Place]]:
+    """The upstream itself, each peer, each gateway of ``installed`` and the service, all running.
 
     With two cores or more the gateways have one to themselves, and load and upstream another.
     """
@@ -73,6 +104,8 @@ async def open_places() -> AsyncIterator[Mapping[str, Place]]:
             places[name] = await stack.enter_async_context(
                 running_module("benchmarks.gateway_peers", name, then=[upstream.url])
             )
+        for name, gateway in installed.items():
+            places[name] = await stack.enter_async_context(running_gateway(gateway, upstream.url))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         places[OURS] = await stack.enter_async_context(_service(folder, upstream.url))
         cores = sorted(os.sched_getaffinity(0))
@@ -91,22 +124,70 @@ def _pin(pid: int, core: int) -> None:
 @asynccontextmanager
 async def running_module(module: str, *before: str, then: Sequence[str] = ()) -> AsyncIterator[Place]:
     """A module that serves on the port it is told, between the arguments ``before`` and ``then``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     arguments = (sys.executable, "-m", module, *before, str(port), *then)
     process = await asyncio.create_subprocess_exec(*arguments)
     try:
-        async with asyncio.timeout(_START_SECONDS):
-            while not await _listens(port):  # noqa: ASYNC110 - another process listens
-                await asyncio.sleep(0.05)
+        await _until_itlistens(process, port)
         yield Place(url=f"http://127.0.0.1:{port}", key="none", pid=process.pid)
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
-async def _listens(port: int) -> bool:
+@asynccontextmanager
+async def running_gateway(gateway: InstalledGateway, upstream: str) -> AsyncIterator[Place]:
+    """An installed gateway that forwards to ``upstream``; all that it has started ends with it.
+
+    Raises:
+        RuntimeError: it ended instead of listening; with the last of what it has said.
+    """
+    port = _free_port()
+
+    def filled(text: str) -> str:
+        return text.replace("{port}", str(port)).replace("{upstream}", upstream)
+
+    command = [filled(word) for word in shlex.split(gateway.command)]
+    with tempfile.TemporaryFile() as said:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            try:
+                await _until_itlistens(process, port)
+            except RuntimeError as error:
+                said.seek(0)
+                raise RuntimeError(f"{error}: {said.read()[-2000:].decode(errors='replace')}") from None
+            headers = tuple(filled(header) for header in gateway.headers)
+            url = f"http://127.0.0.1:{port}"
+            yield Place(url=url, key="none", pid=process.pid, headers=headers, only_whole=True)
+        finally:
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
+                os.killpg(process.pid, signal.SIGTERM)
+                await asyncio.wait_for(process.wait(), _END_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def _until_itlistens(process: asyncio.subprocess.Process, port: int) -> None:
+    async with asyncio.timeout(_START_SECONDS):
+        while not await listens(port):
+            if process.returncode is not None:
+                raise RuntimeError(f"ended with {process.returncode} instead of listening")
+            await asyncio.sleep(0.05)
+
+
+async def listens(port: int) -> bool:
+    """Whether a process listens on the port."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
