@@ -11,7 +11,7 @@ page of ours: browsers send cookies along with what any page makes them send.
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -20,7 +20,6 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import iter_route_contexts
 from fastapi.security.base import SecurityBase
-from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -30,6 +29,7 @@ from app.access.keyring import KeyProblem
 from app.access.principal import Principal, Scope, operator
 from app.access.sessions import CSRF_HEADER, SESSION_COOKIE, Sessions, csrf_token, is_same_origin
 from app.errors import ApiError, ErrorAnswer, answer_to
+from app.request_headers import headers_of
 from app.telemetry.current import timed
 from app.telemetry.timing import Part
 from store.errors import StoreError
@@ -75,7 +75,7 @@ class Authenticator:
         """Whether nobody may do anything without a key."""
         return self._digest is not None
 
-    async def authenticate(self, headers: Headers, method: str = "GET") -> Principal:
+    async def authenticate(self, headers: Mapping[str, str], method: str = "GET") -> Principal:
         """The principal behind a request.
 
         Raises:
@@ -94,7 +94,7 @@ class Authenticator:
         _refuse_foreign_pages(headers)
         return LOCAL
 
-    def session_token(self, headers: Headers) -> str | None:
+    def session_token(self, headers: Mapping[str, str]) -> str | None:
         """The token of the session that a request belongs to; a key beside it counts for more.
 
         Without a key of the settings nobody has to sign in, and sessions of former times mean nothing.
@@ -128,7 +128,7 @@ class Authenticator:
         with timed(Part.STORE):
             return await self._keys.find(given)
 
-    async def _by_session(self, token: str, headers: Headers, method: str) -> Principal:
+    async def _by_session(self, token: str, headers: Mapping[str, str], method: str) -> Principal:
         if self._sessions is None:
             raise _unauthorized(KeyProblem.UNKNOWN)
         with timed(Part.STORE):
@@ -152,7 +152,7 @@ class AuthenticationMiddleware:
         """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["path"].startswith(_PROTECTED):
             try:
-                principal = await self._authenticator.authenticate(Headers(scope=scope), scope["method"])
+                principal = await self._authenticator.authenticate(headers_of(scope), scope["method"])
             except (ApiError, StoreError) as error:
                 answer = answer_to(error)
                 if answer is None:
@@ -273,7 +273,7 @@ def _signed_out(problem: KeyProblem) -> ApiError:
     )
 
 
-def _refuse_other_pages(token: str, headers: Headers) -> None:
+def _refuse_other_pages(token: str, headers: Mapping[str, str]) -> None:
     given = headers.get(CSRF_HEADER, "").encode()
     if is_same_origin(headers) and hmac.compare_digest(given, csrf_token(token).encode()):
         return
@@ -288,7 +288,7 @@ def _refuse_other_pages(token: str, headers: Headers) -> None:
     )
 
 
-def _refuse_foreign_pages(headers: Headers) -> None:
+def _refuse_foreign_pages(headers: Mapping[str, str]) -> None:
     origin = headers.get("origin")
     foreign = origin is not None and not _is_local(_host_in(origin))
     # a name that an attacker's DNS points to loopback has a dot; a container's or a test's has none

@@ -29,6 +29,10 @@ class LineWriter(logging.Handler):
         self._thread.start()
 
     @override
+    def createLock(self) -> None:
+        self.lock = None  # a deque takes lines from several threads as it is
+
+    @override
     def emit(self, record: logging.LogRecord) -> None:
         if len(self._waiting) >= _MOST_WAITING:
             self._lost += 1

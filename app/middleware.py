@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import INVALID_REQUEST, ErrorAnswer, bug_answer
 from app.random_bytes import RANDOM
+from app.request_headers import headers_of
 from app.request_reports import RequestReports
 from app.telemetry.current import ActiveRequest, answering
 from app.telemetry.propagation import TRACEPARENT, passing_on, trace_id_of
@@ -21,7 +22,6 @@ OVERHEAD_HEADER = "x-drpo-overhead-ms"
 _EXCHANGE: Final = "exchange"
 _CLIENT_ID_LIMIT: Final = 128
 _ID: Final = REQUEST_ID_HEADER.encode()
-_TRACEPARENT: Final = TRACEPARENT.encode()
 _OVERHEAD: Final = OVERHEAD_HEADER.encode()
 
 
@@ -43,9 +43,9 @@ class RequestContextMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers: Mapping[bytes, bytes] = dict(reversed(scope["headers"]))  # of several the first one counts
+        headers = headers_of(scope)
         request = ActiveRequest(_request_id(headers))
-        parent = headers.get(_TRACEPARENT, b"").decode("latin-1")
+        parent = headers.get(TRACEPARENT, "")
         request.trace_id = trace_id_of(parent) if parent else None
         exchange = Exchange(request, receive, send, self._max_body_bytes)
         state = scope.setdefault("state", {})
@@ -111,10 +111,10 @@ class Exchange:
         """Whether the head of the answer was sent."""
         return self.status is not None
 
-    def announces_too_much(self, headers: Mapping[bytes, bytes]) -> bool:
+    def announces_too_much(self, headers: Mapping[str, str]) -> bool:
         """Whether the body will be too large, by what is said of it."""
-        length = headers.get(b"content-length", b"")
-        return length.isdigit() and int(length) > self._limit
+        length = headers.get("content-length", "")
+        return length.isascii() and length.isdigit() and int(length) > self._limit
 
     async def receive(self) -> Message:
         """The next message of the client, in ASGI's terms.
@@ -176,10 +176,8 @@ def exchange_of(scope: Scope) -> Exchange:
     return exchange
 
 
-def _request_id(headers: Mapping[bytes, bytes]) -> str:
-    given = headers.get(_ID, b"")
-    if given and len(given) <= _CLIENT_ID_LIMIT and given.isascii():
-        text = given.decode()
-        if text.isprintable():
-            return text
+def _request_id(headers: Mapping[str, str]) -> str:
+    given = headers.get(REQUEST_ID_HEADER, "")
+    if given and len(given) <= _CLIENT_ID_LIMIT and given.isascii() and given.isprintable():
+        return given
     return f"req_{RANDOM.take(12).hex()}"

@@ -1,16 +1,18 @@
 """A line of the log for each request: numbers and names of ours, never what was asked or answered."""
 
 import logging
+import time
 from typing import Final
 
 from app.outcomes import Outcome
 from app.request_reports import RequestReport
-from app.telemetry.current import current_request
+from app.telemetry.current import Fact, current_request
 from app.telemetry.timing import Part, own_seconds
 
 _LOGGER = logging.getLogger("app.requests")
 _PROBES: Final = frozenset({"/livez", "/healthz", "/readyz", "/health", "/metrics"})
 _PARTS: Final = {part: f"{part}_ms" for part in Part}
+_USUAL: Final = vars(logging.makeLogRecord({"name": _LOGGER.name}))
 FACTS: Final = "facts"
 """The attribute of a log record that holds what a line says in fields of its own."""
 
@@ -53,12 +55,29 @@ def log_request(report: RequestReport) -> None:
     if report.parts is not None:
         facts["overhead_ms"] = _ms(own_seconds(report.parts))
         for part, seconds in report.parts.items():
-            facts[_PARTS[part]] = round(seconds * 1000, 3)
-    _LOGGER.log(
-        *(level, "%s %s %d %.2f ms", report.method, report.route, report.status, milliseconds),
-        extra={FACTS: facts},
-    )
+            facts[_PARTS[part]] = _ms(seconds)
+    message = f"{report.method} {report.route} {report.status} {milliseconds:.2f} ms"
+    _LOGGER.handle(_line(level, message, facts))
+
+
+def _line(level: int, message: str, facts: dict[str, Fact]) -> logging.LogRecord:
+    """A record as logging makes them, without having it look for where in the code the line was written.
+
+    That takes as long as writing it, and every request has one.
+    """
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    now = time.time()  # noqa: TID251 - the time of day, as logging itself notes it
+    record.__dict__ = {
+        **_USUAL,
+        "levelno": level,
+        "levelname": logging.getLevelName(level),
+        "msg": message,
+        "created": now,
+        "msecs": now % 1 * 1000,
+        FACTS: facts,
+    }
+    return record
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return int(seconds * 1_000_000 + 0.5) / 1000  # a fifth of what ``round`` takes

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from app.outcomes import Outcome
 from app.request_reports import RequestReport
+from app.telemetry.histograms import Series
 from app.telemetry.metrics import OTHER, SECONDS, SHORT_SECONDS, TOKEN_SECONDS, Metrics
 from app.telemetry.timing import Part, own_seconds
 
@@ -35,10 +36,10 @@ class HttpMetrics:
             (*SHORT_SECONDS, *(2.5 * 2**power for power in range(6))),
             "part",
         )
-        self._parts: dict[Part, Histogram] = {
+        self._parts: dict[Part, Series] = {
             part: parts.labels(part.value) for part in Part if part is not Part.CLIENT
         }
-        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str, int], tuple[Counter, Series]] = {}
 
     def hear(self, report: RequestReport) -> None:
         """Count one request."""
@@ -68,7 +69,7 @@ class _Series:
     requests: Counter
     attempts: Counter
     kept: Counter
-    seconds: Histogram
+    seconds: Series
     input_tokens: Counter
     output_tokens: Counter
     cost: Counter

@@ -11,6 +11,7 @@ from app.chat.openapi import DOCUMENTATION, RESPONSES
 from app.chat.reading import read_request
 from app.chat.serving import answer, chat_service
 from app.dependencies import CurrentResources
+from app.request_headers import headers_of
 
 router = APIRouter(tags=["chat"])
 
@@ -32,6 +33,6 @@ async def create_chat_completion(
 
     async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
         service = chat_service(resources, principal, entrance)
-        return await service.prepare(read_request(content, request.headers))
+        return await service.prepare(read_request(content, headers_of(request.scope)))
 
     return await answer(request, resources, principal, prepare)

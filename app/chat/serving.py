@@ -16,6 +16,7 @@ from app.chat.sending import Sending
 from app.chat.service import ChatService
 from app.chat.streaming import StreamedAnswer
 from app.middleware import exchange_of
+from app.request_headers import headers_of
 from app.resources import Resources
 from app.telemetry.current import note_model_request, timed
 from app.telemetry.timing import Part
@@ -94,7 +95,7 @@ def _keeping(
     if model.cache is None:
         return None
     return keeping_of(
-        resources.kept_answers, model.cache, call, headers=request.headers, caller=principal.name
+        resources.kept_answers, model.cache, call, headers=headers_of(request.scope), caller=principal.name
     )
 
 

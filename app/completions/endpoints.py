@@ -12,6 +12,7 @@ from app.chat.serving import answer, chat_service
 from app.completions.reading import read_request
 from app.completions.service import CompletionsService
 from app.dependencies import CurrentResources
+from app.request_headers import headers_of
 
 router = APIRouter(tags=["completions"])
 
@@ -39,6 +40,6 @@ async def create_completion(
 
     async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
         service = CompletionsService(chat=chat_service(resources, principal, entrance))
-        return await service.prepare(read_request(content, request.headers))
+        return await service.prepare(read_request(content, headers_of(request.scope)))
 
     return await answer(request, resources, principal, prepare)

@@ -10,6 +10,7 @@ from app.chat.entrance import Entrance
 from app.chat.openapi import PROMPT, documentation, responses
 from app.chat.serving import answer, chat_service
 from app.dependencies import CurrentResources
+from app.request_headers import headers_of
 from app.responses.reading import read_request
 from app.responses.service import ResponseService
 
@@ -45,6 +46,6 @@ async def create_response(
 
     async def prepare(content: bytes, entrance: Entrance) -> PreparedCall:
         service = ResponseService(chat=chat_service(resources, principal, entrance))
-        return await service.prepare(read_request(content, request.headers))
+        return await service.prepare(read_request(content, headers_of(request.scope)))
 
     return await answer(request, resources, principal, prepare)

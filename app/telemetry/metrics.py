@@ -7,9 +7,11 @@ settings and words of ours only, never what a caller has written.
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+
+from app.telemetry.histograms import Histogram
 
 OTHER: Final = "other"
 """The label of whatever is not configured."""
@@ -37,7 +39,9 @@ class Metrics:
 
     def histogram(self, name: str, about: str, buckets: Iterable[float], *labels: str) -> Histogram:
         """A new histogram with ``buckets``, in the unit that its name ends with."""
-        return Histogram(name, about, labels, buckets=tuple(buckets), registry=self._registry)
+        made = Histogram(name, about, buckets, labels)
+        self._registry.register(made)
+        return made
 
     def ask(self, collector: Collector) -> None:
         """Ask ``collector`` for its metrics whenever somebody looks."""

@@ -29,8 +29,8 @@ class Part(StrEnum):
 
 
 REPORTED: Final = (Part.RESOLVE, Part.RETRIEVE, Part.QUEUE, Part.UPSTREAM, Part.STORE)
-_NAMES: Final = {part: part.value for part in Part}
-"""As plain texts: formatting a member of an enumeration is a function of Python."""
+_TIMING: Final = ", ".join(f"{part.value};dur=%.2f" for part in REPORTED)
+"""Made once, with plain texts: formatting a member of an enumeration is a function of Python."""
 OWN: Final = (Part.RESOLVE, Part.RETRIEVE, Part.QUEUE, Part.STORE)
 
 
@@ -68,7 +68,8 @@ class Timings:
     def parts(self) -> dict[Part, float]:
         """What each reported part has taken by now, in seconds."""
         self.enter(self._part)
-        return {part: self._seconds.get(part, 0.0) for part in REPORTED}
+        seconds = self._seconds
+        return {part: seconds.get(part, 0.0) for part in REPORTED}
 
 
 def own_seconds(parts: Mapping[Part, float]) -> float:
@@ -78,4 +79,4 @@ def own_seconds(parts: Mapping[Part, float]) -> float:
 
 def server_timing(parts: Mapping[Part, float]) -> str:
     """``parts`` as the value of a ``Server-Timing`` header, in milliseconds."""
-    return ", ".join([f"{_NAMES[part]};dur={seconds * 1000:.2f}" for part, seconds in parts.items()])
+    return _TIMING % tuple([parts[part] * 1000 for part in REPORTED])

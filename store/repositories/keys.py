@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy.orm import Session as SyncSession
 
 from store.clock import db_now
 from store.connections import Database, Session
@@ -76,8 +77,12 @@ class KeyRepository:
     async def by_prefix(self, prefixes: Collection[str]) -> tuple[KeyRecord, ...]:
         """The keys that begin with one of ``prefixes``."""
         statement: Select[ApiKey, float] = select(ApiKey, db_now()).where(ApiKey.prefix.in_(prefixes))
-        async with self._db.read() as session:
-            return tuple(key_record(row, now) for row, now in await session.execute(statement))
+
+        def work(connection: Connection) -> tuple[KeyRecord, ...]:
+            with SyncSession(connection) as session:
+                return tuple(key_record(row, now) for row, now in session.execute(statement))
+
+        return await self._db.fetch(work)
 
     async def change(self, key_id: str, fields: JsonObject, *, actor: str) -> KeyRecord:
         """Set some of a key's fields: name, note, scopes, models, limits, expires_at.

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from store.clock import db_now
 from store.connections import Database, Session
@@ -21,6 +21,7 @@ from store.records.prompts import (
     PromptVersionRecord,
     ServedVersion,
 )
+from store.statements import Statement
 
 
 class Anything:
@@ -29,6 +30,14 @@ class Anything:
 
 ANYTHING: Final = Anything()
 """Says that a label may be moved from wherever it points."""
+
+
+# built once: of each model that is asked the labels are read every second
+_LABELS_OF: Final = Statement(
+    select(PromptLabel.label, PromptLabel.version_id, PromptLabel.moved_at)
+    .where(PromptLabel.model == bindparam("of_model"))
+    .order_by(PromptLabel.label)
+)
 
 
 class PromptRepository:
@@ -183,11 +192,17 @@ class PromptRepository:
 
     async def labels(self, model: str | None = None) -> tuple[LabelRecord, ...]:
         """The labels of ``model``, or of all models, by model and name."""
-        statement = select(PromptLabel).order_by(PromptLabel.model, PromptLabel.label)
-        if model is not None:
-            statement = statement.where(PromptLabel.model == model)
-        async with self._db.read() as session:
-            return tuple(to_label(row) for row in await session.scalars(statement))
+        if model is None:
+            async with self._db.read() as session:
+                rows = await session.scalars(
+                    select(PromptLabel).order_by(PromptLabel.model, PromptLabel.label)
+                )
+                return tuple(to_label(row) for row in rows)
+        found = await self._db.fetch(lambda connection: _LABELS_OF.rows(connection, {"of_model": model}))
+        return tuple(
+            LabelRecord(model=model, label=label, version_id=version_id, moved_at=moved_at)
+            for label, version_id, moved_at in found
+        )
 
     async def move_label(
         self,

@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Sequence
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session as SyncSession
 
 from store.clock import db_now
 from store.connections import Database, Session
@@ -72,12 +73,14 @@ class ReleaseRepository:
                 releases.where(Release.model == model),
                 labels.where(PromptLabel.model == model),
             )
-        async with self._db.read() as session:
-            rows = (await session.scalars(releases)).all()
-            if not rows:
-                return ()
-            pointers = (await session.scalars(labels)).all()
-        return tuple(_view(row, pointers) for row in rows)
+
+        def work(connection: Connection) -> tuple[ReleaseView, ...]:
+            with SyncSession(connection) as session:
+                rows = session.scalars(releases).all()
+                pointers = session.scalars(labels).all() if rows else ()
+                return tuple(_view(row, pointers) for row in rows)
+
+        return await self._db.fetch(work)
 
     async def changes(self, model: str) -> tuple[ReleaseChangeRecord, ...]:
         """The audit log of a model's release, newest first."""

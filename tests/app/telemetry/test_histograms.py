@@ -1,0 +1,45 @@
+import prometheus_client
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+
+from app.telemetry.histograms import Histogram
+from app.telemetry.metrics import Metrics
+
+BUCKETS = (0.001, 0.5, 1.0, 20.0)
+VALUES = st.lists(st.floats(0, 100) | st.sampled_from(BUCKETS), max_size=20)
+
+
+@given(VALUES, VALUES)
+def test_it_says_what_the_librarys_own_says(first: list[float], second: list[float]) -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    mine = Histogram("drpo_some_seconds", "Some.", BUCKETS, ("model", "part"))
+    ours.register(mine)
+    other = prometheus_client.Histogram(
+        "drpo_some_seconds", "Some.", ("model", "part"), buckets=BUCKETS, registry=theirs
+    )
+    for labels, values in ((("a", 'x"'), first), (("b", "y"), second)):
+        for value in values:
+            mine.labels(*labels).observe(value)
+            other.labels(*labels).observe(value)
+    assert generate_latest(ours) == generate_latest(theirs)
+
+
+def test_one_without_labels_is_there_before_its_first_value() -> None:
+    metrics = Metrics()
+    metrics.histogram("drpo_some_seconds", "Some.", BUCKETS).observe(0.5)
+    metrics.histogram("drpo_other_seconds", "Others.", BUCKETS)
+    text = metrics.text("")[0].decode()
+    assert 'drpo_some_seconds_bucket{le="0.5"} 1.0' in text
+    assert 'drpo_some_seconds_bucket{le="0.001"} 0.0' in text
+    assert "drpo_other_seconds_count 0.0" in text
+
+
+def test_names_are_taken_once_and_labels_are_complete() -> None:
+    metrics = Metrics()
+    made = metrics.histogram("drpo_some_seconds", "Some.", BUCKETS, "model")
+    with pytest.raises(ValueError, match="Duplicated"):
+        metrics.histogram("drpo_some_seconds", "Again.", BUCKETS)
+    with pytest.raises(ValueError, match="labels"):
+        made.labels("a", "b")
