@@ -12,6 +12,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.client_watch import ClientWatch
+from app.gathered_writes import gathering
 from optimizer.errors import InvalidInputError
 
 _SHUTDOWN_SECONDS = 5
@@ -20,11 +21,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, which tells as well when a client leaves; see ``app.client_watch``."""
+    """uvicorn's protocol, which sends fewer pieces, and tells as well when a client leaves.
+
+    See ``app.gathered_writes`` and ``app.client_watch``.
+    """
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        super().connection_made(gathering(transport))
         self._client = ClientWatch(self.flow.resume_reading)
 
     @override
