@@ -1,7 +1,7 @@
 """The lines of the call ledger, and writing many of them in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, func, update
@@ -21,11 +21,10 @@ UpsertT = TypeVar("UpsertT", postgresql.Insert, sqlite.Insert)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallWrite:
-    """One line; ``on_commit`` is called once it is durable."""
+    """One line."""
 
     lease: Lease
     key: str
-    on_commit: list[Callable[[], None]] = field(default_factory=list, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,10 @@ transaction, under the fences of the runs concerned, and tells each caller when 
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 from sqlalchemy import select, update
 
@@ -28,7 +29,13 @@ from store.repositories.recorded_calls import RecordedCalls, RecordedCallsReposi
 _MAX_BATCH: Final = 500
 _WINDOW_SECONDS: Final = 0.01
 """An answer waits so long for an intent to be committed with: commits cost time that calls need."""
+_QUIET_TURNS: Final = 4
+_GATHER_SECONDS: Final = 0.003
+"""A commit waits until the loop has turned so often without more to write, and so long at most. Answers come
+in bursts, each followed by an intent: a turn takes a microsecond, a commit a thousand times as long."""
 _NOTHING: Final = CallSpend()
+Heard: TypeAlias = Callable[[Exception | None], None]
+"""Told how a write has ended: None where it is durable."""
 
 
 class CallLedger:
@@ -36,8 +43,9 @@ class CallLedger:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._waiting: asyncio.Queue[_Submission | None] = asyncio.Queue()
-        self._at_once = asyncio.Event()
+        self._waiting: deque[tuple[CallWrite, Heard]] = deque()
+        self._due = asyncio.Event()
+        self._window: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None]
         self._is_open = False
 
@@ -50,8 +58,7 @@ class CallLedger:
     async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
         """Write what waits, then stop."""
         self._is_open = False
-        self._waiting.put_nowait(None)
-        self._at_once.set()
+        self._due.set()
         await self._writer
 
     async def open(self, lease: Lease) -> "LedgerScope":
@@ -91,57 +98,89 @@ class CallLedger:
         """The finished calls and the decisions of an optimization, for those who do not own it."""
         return await RecordedCallsRepository(self._db).load(optimization_id)
 
-    def submit(self, write: CallWrite) -> asyncio.Future[None]:
-        """Have ``write`` committed after all that was submitted before it, together with what waits.
+    async def commit(self, write: CallWrite, *, remember: Callable[[], None] | None = None) -> None:
+        """Have ``write`` committed now, after all that was told before it, together with what waits.
 
-        Returns:
-            Done once it is durable. It raises LostLeaseError where the lease is lost and nothing was written,
-            StoreUnavailableError where the database cannot be reached.
+        Args:
+            write: what to write.
+            remember: called once it is durable, also where the caller is cancelled meanwhile.
+
+        Raises:
+            StoreError: the ledger is closed.
+            LostLeaseError: the lease is lost; nothing was written.
+            StoreUnavailableError: the database cannot be reached.
+        """
+        committed = asyncio.get_running_loop().create_future()
+
+        def heard(error: Exception | None) -> None:
+            if error is None and remember is not None:
+                remember()
+            if not committed.done():  # a caller that was cancelled has stopped listening
+                committed.set_result(error)
+
+        self._submit(write, heard)
+        self._due.set()
+        error = await committed
+        if error is not None:
+            raise error
+
+    def tell(self, write: CallWrite, heard: Heard) -> None:
+        """Have ``write`` committed soon, after all that was told before it.
+
+        Args:
+            write: what to write.
+            heard: called once it is durable, or with the reason why it was not written: those that ``commit``
+                raises.
 
         Raises:
             StoreError: the ledger is closed.
         """
-        if not self._is_open:
-            raise StoreError("the call ledger is closed")
-        submission = _Submission(write)
-        self._waiting.put_nowait(submission)
-        if not isinstance(write, Completed | Decided):
-            self._at_once.set()
-        return submission.committed
+        self._submit(write, heard)
+        if self._window is None:
+            self._window = asyncio.get_running_loop().call_later(_WINDOW_SECONDS, self._due.set)
 
     def hurry(self) -> None:
         """Commit what waits now: somebody waits for an answer to be durable."""
-        self._at_once.set()
+        self._due.set()
+
+    def _submit(self, write: CallWrite, heard: Heard) -> None:
+        if not self._is_open:
+            raise StoreError("the call ledger is closed")
+        self._waiting.append((write, heard))
 
     async def _write_forever(self) -> None:
-        is_open, loop = True, asyncio.get_running_loop()
-        while is_open:
-            waiting = [await self._waiting.get()]
-            if not self._at_once.is_set():
-                window = loop.call_later(_WINDOW_SECONDS, self._at_once.set)
-                await self._at_once.wait()
-                window.cancel()
-            while len(waiting) < _MAX_BATCH and not self._waiting.empty():
-                waiting.append(self._waiting.get_nowait())
-            if self._waiting.empty():
-                self._at_once.clear()
-            is_open = None not in waiting
-            await self._commit([submission for submission in waiting if submission is not None])
+        while self._is_open or self._waiting:
+            await self._due.wait()
+            await self._until_quiet()
+            self._due.clear()
+            if self._window is not None:
+                self._window.cancel()
+                self._window = None
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
+            if self._waiting:
+                self._due.set()
+            if batch:
+                await self._commit(batch)
 
-    async def _commit(self, batch: "list[_Submission]") -> None:
+    async def _until_quiet(self) -> None:
+        """Wait while answers arrive that have more to write: a commit costs time that calls need."""
+        loop, quiet, seen = asyncio.get_running_loop(), 0, len(self._waiting)
+        latest = loop.time() + _GATHER_SECONDS
+        while quiet < _QUIET_TURNS and seen < _MAX_BATCH and loop.time() < latest:
+            await asyncio.sleep(0)
+            quiet, seen = (quiet + 1 if len(self._waiting) == seen else 0), len(self._waiting)
+
+    async def _commit(self, batch: "list[tuple[CallWrite, Heard]]") -> None:
         try:
-            writes = [submission.write for submission in batch]
+            writes = [write for write, _ in batch]
             lost = await self._db.write(lambda connection: write_calls(connection, writes))
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
-            for submission in batch:
-                submission.fail(error)
+            for _, heard in batch:
+                heard(error)
             return
-        for submission in batch:
-            lease = submission.write.lease
-            if lease in lost:
-                submission.fail(LostLeaseError(lease.optimization_id, lease.fence))
-            else:
-                submission.succeed()
+        for write, heard in batch:
+            lease = write.lease
+            heard(LostLeaseError(lease.optimization_id, lease.fence) if lease in lost else None)
 
 
 class LedgerScope:
@@ -157,8 +196,10 @@ class LedgerScope:
         self._responses: dict[str, str | bytes] = {
             row.key: row.response for row in rows if row.response is not None
         }
-        self._unconfirmed: set[asyncio.Future[None]] = set()
-        self._failure: BaseException | None = None
+        self._told = 0
+        self._heard = 0
+        self._settling: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._failure: Exception | None = None
         self._decisions = MappingProxyType(decisions)
         self._recorded_spend = MappingProxyType(self._by_role(self._spend))
 
@@ -180,7 +221,7 @@ class LedgerScope:
         Raises:
             StoreError: the ledger is closed.
         """
-        self._expect(Decided(lease=self._lease, key=name, value=value))
+        self._tell(Decided(lease=self._lease, key=name, value=value))
 
     def finished_spend(self) -> Mapping[str, CallSpend]:
         """What the finished calls have cost, all attempts at each of them included, by role."""
@@ -221,7 +262,7 @@ class LedgerScope:
         self._refuse_after_failure()
         self._responses.pop(key, None)
         self._roles[key] = role  # also where the caller is cancelled meanwhile: the line is on its way
-        await self._ledger.submit(
+        await self._ledger.commit(
             Intended(lease=self._lease, key=key, role=role, model=model, estimate=estimate, reopens=reopens)
         )
         # what was submitted before it may have been in a batch of its own, which was lost
@@ -241,7 +282,7 @@ class LedgerScope:
         """
         self._require_intent(key)
         text = quick_json(response)
-        self._expect(Completed(lease=self._lease, key=key, response=text, spend=spend))
+        self._tell(Completed(lease=self._lease, key=key, response=text, spend=spend))
         self._remember(key, spend, text)
 
     def adopt(self, key: str, response: JsonValue, *, role: str, model: str) -> None:
@@ -257,10 +298,10 @@ class LedgerScope:
             raise ConflictError(f"call {key} is finished")
         text = quick_json(response)
         self._roles[key] = role
-        self._expect(
+        self._tell(
             Intended(lease=self._lease, key=key, role=role, model=model, estimate=CallSpend(), reopens=False)
         )
-        self._expect(Completed(lease=self._lease, key=key, response=text, spend=CallSpend()))
+        self._tell(Completed(lease=self._lease, key=key, response=text, spend=CallSpend()))
         self._remember(key, CallSpend(), text)
 
     async def flush(self) -> None:
@@ -270,7 +311,7 @@ class LedgerScope:
             LostLeaseError: the lease was lost before all were recorded.
             StoreUnavailableError: some could not be recorded.
         """
-        if self._unconfirmed:
+        if self._heard < self._told:
             self._ledger.hurry()
         await self.settled()
 
@@ -281,8 +322,10 @@ class LedgerScope:
             LostLeaseError: the lease was lost before all were recorded.
             StoreUnavailableError: some could not be recorded.
         """
-        if self._unconfirmed:
-            await asyncio.wait(self._unconfirmed)
+        if self._heard < self._told:
+            settled = asyncio.get_running_loop().create_future()
+            self._settling.append((self._told, settled))
+            await settled
         self._refuse_after_failure()
 
     async def fail(self, key: str, spend: CallSpend) -> None:
@@ -296,19 +339,23 @@ class LedgerScope:
         """
         self._refuse_after_failure()
         self._require_intent(key)
-        write = Failed(lease=self._lease, key=key, spend=spend)
-        write.on_commit.append(lambda: self._remember(key, spend, None))
-        await self._ledger.submit(write)
+        await self._ledger.commit(
+            Failed(lease=self._lease, key=key, spend=spend),
+            remember=lambda: self._remember(key, spend, None),
+        )
 
-    def _expect(self, write: CallWrite) -> None:
-        committed = self._ledger.submit(write)
-        self._unconfirmed.add(committed)
-        committed.add_done_callback(self._confirm)
+    def _tell(self, write: CallWrite) -> None:
+        self._ledger.tell(write, self._hear)
+        self._told += 1
 
-    def _confirm(self, committed: asyncio.Future[None]) -> None:
-        self._unconfirmed.discard(committed)
-        error = committed.exception()
+    def _hear(self, error: Exception | None) -> None:
+        """What was told is heard of in the same order."""
+        self._heard += 1
         self._failure = self._failure or error
+        while self._settling and self._settling[0][0] <= self._heard:
+            _, settled = self._settling.popleft()
+            if not settled.done():  # whoever waited may have been cancelled
+                settled.set_result(None)
 
     def _refuse_after_failure(self) -> None:
         if self._failure is not None:
@@ -319,7 +366,8 @@ class LedgerScope:
             raise ConflictError(f"call {key} was never intended")
 
     def _remember(self, key: str, spend: CallSpend, response: str | None) -> None:
-        self._spend[key] = self._spend.get(key, CallSpend()) + spend
+        before = self._spend.get(key)
+        self._spend[key] = spend if before is None else before + spend
         if response is not None:
             self._responses.setdefault(key, response)
 
@@ -329,24 +377,6 @@ class LedgerScope:
             role = self._roles[key]
             totals[role] = totals.get(role, CallSpend()) + self._spend[key]
         return totals
-
-
-class _Submission:
-    """A write, and the promise that tells its caller how it went."""
-
-    def __init__(self, write: CallWrite) -> None:
-        self.write = write
-        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def succeed(self) -> None:
-        for remember in self.write.on_commit:
-            remember()
-        if not self.committed.done():  # a caller that was cancelled has stopped listening
-            self.committed.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        if not self.committed.done():
-            self.committed.set_exception(error)
 
 
 def _spend(row: ModelCall) -> CallSpend:

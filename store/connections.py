@@ -104,6 +104,7 @@ class Database:
         self.wakeups = Wakeups()
         self._busy_seconds = busy_seconds
         self._turns = asyncio.Lock()
+        self._asking = 0
         self._direct: _DirectConnection | None = None
         self._direct_reads: _DirectConnection | None = None
         if self.dialect == "sqlite":
@@ -177,15 +178,24 @@ class Database:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """This process's turn to write."""
+        if self._turns.locked() or self._asking:
+            await self._wait_for_turn()
+        else:
+            await self._turns.acquire()  # at once
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _wait_for_turn(self) -> None:
+        self._asking += 1
         try:
             async with asyncio.timeout(self._busy_seconds):
                 await self._turns.acquire()
         except TimeoutError:
             raise StoreUnavailableError("no other write of this process ended in time") from None
-        try:
-            yield
         finally:
-            self._turns.release()
+            self._asking -= 1
 
     @asynccontextmanager
     async def read(self, joining: Session | None = None) -> AsyncIterator[Session]:
@@ -257,6 +267,7 @@ class _DirectConnection:
             connect_args=_sqlite_arguments(busy_seconds),
         )
         _configure_sqlite(self._engine, url, begin)
+        self._begin = begin
         self._connection: Connection | None = None
         self._thread = SerialThread(f"sqlite {begin}")
 
@@ -273,11 +284,17 @@ class _DirectConnection:
     def _transact(self, work: Callable[[Connection], T]) -> T:
         connection = self._connection = self._connection or self._engine.connect()
         try:
-            with connection.begin():
-                return work(connection)
+            # SQLAlchemy's own transaction takes longer than SQLite's; it makes one where ``work`` needs it
+            connection.connection.cursor().execute(self._begin)
+            done = work(connection)
+            if connection.in_transaction():
+                connection.commit()
+            else:
+                connection.connection.commit()
         except BaseException:
             self._disconnect()  # the next transaction begins on a connection that nothing has failed on
             raise
+        return done
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -357,9 +374,10 @@ def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        cursor = connection.connection.cursor()
-        cursor.execute(begin)
-        cursor.close()
+        if not getattr(connection.connection.dbapi_connection, "in_transaction", False):
+            cursor = connection.connection.cursor()
+            cursor.execute(begin)
+            cursor.close()
 
 
 def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEngine:

@@ -53,11 +53,16 @@ def _by_orjson(value: JsonValue) -> str | None:
 
 def _holds_nan(value: JsonValue) -> bool:
     """Whether NaN or an infinity is in ``value``: orjson writes ``null`` for them."""
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, dict):
-        return any(map(_holds_nan, value.values()))
-    return isinstance(value, list | tuple) and any(map(_holds_nan, value))
+    looked_at = [value]
+    for item in looked_at:  # which grows meanwhile
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                return True
+        elif isinstance(item, dict):
+            looked_at.extend(item.values())
+        elif isinstance(item, list | tuple):
+            looked_at.extend(item)
+    return False
 
 
 def content_hash(value: JsonValue) -> str:

@@ -1,10 +1,10 @@
 """The call ledger: no finished call is made again, and nothing spent is forgotten."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from store.calls import CallLedger, LedgerScope
 from store.connections import Database
@@ -257,33 +257,6 @@ async def _expect_lost(scope: LedgerScope) -> Lease:
     with pytest.raises(LostLeaseError):
         await scope.intend("k", role="judge", model="backend/model")
     return scope._lease
-
-
-async def test_many_calls_at_once_are_committed_in_few_transactions(
-    database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lease = await new_lease(database)
-    scope = await ledger.open(lease)
-    transactions = 0
-    original = Database.write
-
-    def counting(self: Database, work: Callable[[Connection], object]) -> object:
-        nonlocal transactions
-        transactions += 1
-        return original(self, work)
-
-    monkeypatch.setattr(Database, "write", counting)
-    async with asyncio.TaskGroup() as group:
-        for n in range(700):
-            group.create_task(_call(scope, f"k{n}", n))
-    monkeypatch.undo()
-    assert transactions <= 20
-    reopened = await ledger.open(lease)
-    for n in range(700):
-        found = reopened.find(f"k{n}")
-        assert found is not None
-        assert found.response == n
-    assert reopened.recorded_spend["judge"].calls == 700
 
 
 async def test_a_caller_that_is_cancelled_while_it_waits_has_its_result_recorded(
