@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -12,13 +12,20 @@ V = TypeVar("V")
 @dataclass(slots=True)
 class _Call(Generic[V]):
     task: asyncio.Task[V]
-    askers: int = 0
+    askers: list[asyncio.Future[V]] = field(default_factory=list)
 
-
-def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at a failure that nobody waits for any more, so that the loop does not report it as lost."""
-    if not task.cancelled():
-        task.exception()
+    def tell(self, task: asyncio.Task[V]) -> None:
+        """The call has ended. Its failure is looked at, or the loop would report it where nobody waits."""
+        error = None if task.cancelled() else task.exception()
+        for asker in self.askers:
+            if asker.done():  # it was cancelled
+                continue
+            if task.cancelled():
+                asker.cancel()
+            elif error is not None:
+                asker.set_exception(error)
+            else:
+                asker.set_result(task.result())
 
 
 class SharedCalls(Generic[K, V]):
@@ -39,12 +46,13 @@ class SharedCalls(Generic[K, V]):
         call = self._calls.get(key)
         if call is None or call.task.done():
             call = self._calls[key] = _Call(asyncio.create_task(start()))
-            call.task.add_done_callback(_retrieve)
-        call.askers += 1
+            call.task.add_done_callback(call.tell)
+        asked: asyncio.Future[V] = asyncio.get_running_loop().create_future()
+        call.askers.append(asked)
         try:
-            return await asyncio.shield(call.task)
+            return await asked
         finally:
-            call.askers -= 1
+            call.askers.remove(asked)
             if not call.askers:
                 await self._end(key, call)
 

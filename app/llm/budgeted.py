@@ -5,6 +5,7 @@ import dataclasses
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 from typing_extensions import override
 
@@ -20,6 +21,7 @@ from optimizer.types import (
     CompletionResult,
     JsonValue,
     Message,
+    OutputSchema,
     Spend,
     Usage,
 )
@@ -41,7 +43,7 @@ def upper_bound(request: CompletionRequest) -> Usage:
     else:
         prompt = sum(_message_bytes(message) + _TOKENS_PER_MESSAGE for message in request.prompt)
     if request.output is not None:
-        prompt += _bytes(dict(request.output.schema))
+        prompt += _schema_bytes(_Same(request.output))
     limit = request.sampling.max_tokens
     return Usage(
         prompt_tokens=prompt,
@@ -164,7 +166,29 @@ def _message_bytes(message: Message) -> int:
     return _bytes(message.content) + (_bytes(dict(message.extra)) if message.extra else 0)
 
 
+class _Same:
+    """A schema, equal to itself alone: there are a few in a process, and they never change."""
+
+    __slots__ = ("output",)
+
+    def __init__(self, output: OutputSchema) -> None:
+        self.output = output
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.output is self.output
+
+    @override
+    def __hash__(self) -> int:
+        return id(self.output)
+
+
+@lru_cache(maxsize=64)
+def _schema_bytes(same: _Same) -> int:
+    return _bytes(dict(same.output.schema))
+
+
 def _bytes(value: JsonValue) -> int:
     if isinstance(value, str):
-        return len(value.encode("utf-8", "surrogatepass"))
+        return len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
     return len(json.dumps(value))  # escapes: never shorter than the UTF-8 that is sent

@@ -132,24 +132,27 @@ class MeteredModel(ModelWrapper):
     @override
     async def complete(self, request: CompletionRequest) -> CompletionResult:
         started = self._clock()
-        estimate = self._price.spend(upper_bound(request))
         try:
             result = await self._model.complete(request)
         except ModelError as error:
-            spend, seconds = spend_without_answer(error, estimate), self._clock() - started
+            spend = spend_without_answer(error, self._most(request))
+            seconds = self._clock() - started
             self._meter.failed(self._role, spend, seconds=seconds)
             self._tell(failure_name(error), spend, seconds)
             raise
         except BaseException:
-            seconds = self._clock() - started
-            self._meter.answered(self._role, estimate, seconds=seconds, usage=None)
-            self._tell("cancelled", estimate, seconds)
+            spend, seconds = self._most(request), self._clock() - started
+            self._meter.answered(self._role, spend, seconds=seconds, usage=None)
+            self._tell("cancelled", spend, seconds)
             raise
         seconds = self._clock() - started
-        spend = estimate if result.usage is None else self._price.spend(result.usage)
+        spend = self._most(request) if result.usage is None else self._price.spend(result.usage)
         self._meter.answered(self._role, spend, seconds=seconds, usage=result.usage)
         self._tell("answered", spend, seconds)
         return result
+
+    def _most(self, request: CompletionRequest) -> Spend:
+        return self._price.spend(upper_bound(request))
 
     def _tell(self, outcome: str, spend: Spend, seconds: float) -> None:
         if self._watch is not None:
