@@ -62,6 +62,16 @@ class Decided(CallWrite):
     value: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accompanied(CallWrite):
+    """More ``work`` in the same transaction, after all calls. Where it raises, nothing at all is written.
+
+    Work is done in the order of ``key``: rows that several ledgers write are then locked in one order.
+    """
+
+    work: Callable[[Connection], object]
+
+
 class _Reopened(CallWrite):
     """The response of a finished call is forgotten."""
 
@@ -91,6 +101,9 @@ def write_calls(connection: Connection, writes: Sequence[CallWrite]) -> frozense
         (Completed, completions),
     ):
         _STATEMENTS[kind].execute(connection, rows)
+    more = [write for write in held if isinstance(write, Accompanied)]
+    for write in sorted(more, key=lambda write: write.key):
+        write.work(connection)
     return lost
 
 

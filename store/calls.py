@@ -1,7 +1,6 @@
 """The call ledger: an intent before each model call and its result after, so that none is paid for twice.
 
-Many calls are in flight at once. One writer task per process commits everything that waits in one
-transaction, under the fences of the runs concerned, and tells each caller when its line is durable.
+Many calls are in flight at once; ``GroupCommits`` writes what all of them have to write.
 """
 
 import asyncio
@@ -9,16 +8,16 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Self, TypeAlias
+from typing import Final, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
-from store.call_writes import CallWrite, Completed, Decided, Failed, Intended, write_calls
+from store.call_writes import Accompanied, CallWrite, Completed, Decided, Failed, Intended
 from store.clock import db_now
 from store.compression import decompress
-from store.connections import Database
-from store.errors import ConflictError, LostLeaseError, StoreError
+from store.errors import ConflictError
 from store.fencing import hold_row
+from store.group_commits import GroupCommits
 from store.json_values import JsonValue, quick_json
 from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
@@ -26,40 +25,13 @@ from store.records.calls import CallSpend, RecordedCall
 from store.records.optimizations import Lease
 from store.repositories.recorded_calls import RecordedCalls, RecordedCallsRepository
 
-_MAX_BATCH: Final = 500
-_WINDOW_SECONDS: Final = 0.01
-"""An answer waits so long for an intent to be committed with: commits cost time that calls need."""
-_QUIET_TURNS: Final = 4
-_GATHER_SECONDS: Final = 0.003
-"""A commit waits until the loop has turned so often without more to write, and so long at most. Answers come
-in bursts, each followed by an intent: a turn takes a microsecond, a commit a thousand times as long."""
+T = TypeVar("T")
+
 _NOTHING: Final = CallSpend()
-Heard: TypeAlias = Callable[[Exception | None], None]
-"""Told how a write has ended: None where it is durable."""
 
 
-class CallLedger:
+class CallLedger(GroupCommits):
     """The ledger of one process. Use as ``async with CallLedger(db) as ledger``."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._waiting: deque[tuple[CallWrite, Heard]] = deque()
-        self._due = asyncio.Event()
-        self._window: asyncio.TimerHandle | None = None
-        self._writer: asyncio.Task[None]
-        self._is_open = False
-
-    async def __aenter__(self) -> Self:
-        """Start the writer."""
-        self._writer = asyncio.create_task(self._write_forever(), name="call ledger writer")
-        self._is_open = True
-        return self
-
-    async def __aexit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        """Write what waits, then stop."""
-        self._is_open = False
-        self._due.set()
-        await self._writer
 
     async def open(self, lease: Lease) -> "LedgerScope":
         """Begin a run: load what earlier runs of the optimization have finished.
@@ -98,98 +70,14 @@ class CallLedger:
         """The finished calls and the decisions of an optimization, for those who do not own it."""
         return await RecordedCallsRepository(self._db).load(optimization_id)
 
-    async def commit(self, write: CallWrite, *, remember: Callable[[], None] | None = None) -> None:
-        """Have ``write`` committed now, after all that was told before it, together with what waits.
-
-        Args:
-            write: what to write.
-            remember: called once it is durable, also where the caller is cancelled meanwhile.
-
-        Raises:
-            StoreError: the ledger is closed.
-            LostLeaseError: the lease is lost; nothing was written.
-            StoreUnavailableError: the database cannot be reached.
-        """
-        committed = asyncio.get_running_loop().create_future()
-
-        def heard(error: Exception | None) -> None:
-            if error is None and remember is not None:
-                remember()
-            if not committed.done():  # a caller that was cancelled has stopped listening
-                committed.set_result(error)
-
-        self._submit(write, heard)
-        self._due.set()
-        error = await committed
-        if error is not None:
-            raise error
-
-    def tell(self, write: CallWrite, heard: Heard) -> None:
-        """Have ``write`` committed soon, after all that was told before it.
-
-        Args:
-            write: what to write.
-            heard: called once it is durable, or with the reason why it was not written: those that ``commit``
-                raises.
-
-        Raises:
-            StoreError: the ledger is closed.
-        """
-        self._submit(write, heard)
-        if self._window is None:
-            self._window = asyncio.get_running_loop().call_later(_WINDOW_SECONDS, self._due.set)
-
-    def hurry(self) -> None:
-        """Commit what waits now: somebody waits for an answer to be durable."""
-        self._due.set()
-
-    def _submit(self, write: CallWrite, heard: Heard) -> None:
-        if not self._is_open:
-            raise StoreError("the call ledger is closed")
-        self._waiting.append((write, heard))
-
-    async def _write_forever(self) -> None:
-        while self._is_open or self._waiting:
-            await self._due.wait()
-            await self._until_quiet()
-            self._due.clear()
-            if self._window is not None:
-                self._window.cancel()
-                self._window = None
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_BATCH))]
-            if self._waiting:
-                self._due.set()
-            if batch:
-                await self._commit(batch)
-
-    async def _until_quiet(self) -> None:
-        """Wait while answers arrive that have more to write: a commit costs time that calls need."""
-        loop, quiet, seen = asyncio.get_running_loop(), 0, len(self._waiting)
-        latest = loop.time() + _GATHER_SECONDS
-        while quiet < _QUIET_TURNS and seen < _MAX_BATCH and loop.time() < latest:
-            await asyncio.sleep(0)
-            quiet, seen = (quiet + 1 if len(self._waiting) == seen else 0), len(self._waiting)
-
-    async def _commit(self, batch: "list[tuple[CallWrite, Heard]]") -> None:
-        try:
-            writes = [write for write, _ in batch]
-            lost = await self._db.write(lambda connection: write_calls(connection, writes))
-        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to hear of it
-            for _, heard in batch:
-                heard(error)
-            return
-        for write, heard in batch:
-            lease = write.lease
-            heard(LostLeaseError(lease.optimization_id, lease.fence) if lease in lost else None)
-
 
 class LedgerScope:
     """The ledger of one run of an optimization. Get it from ``CallLedger.open``."""
 
     def __init__(
-        self, ledger: CallLedger, lease: Lease, rows: Sequence[ModelCall], decisions: Mapping[str, int]
+        self, commits: GroupCommits, lease: Lease, rows: Sequence[ModelCall], decisions: Mapping[str, int]
     ) -> None:
-        self._ledger = ledger
+        self._commits = commits
         self._lease = lease
         self._roles = {row.key: row.role for row in rows}
         self._spend = {row.key: _spend(row) for row in rows}
@@ -262,7 +150,7 @@ class LedgerScope:
         self._refuse_after_failure()
         self._responses.pop(key, None)
         self._roles[key] = role  # also where the caller is cancelled meanwhile: the line is on its way
-        await self._ledger.commit(
+        await self._commits.commit(
             Intended(lease=self._lease, key=key, role=role, model=model, estimate=estimate, reopens=reopens)
         )
         # what was submitted before it may have been in a batch of its own, which was lost
@@ -312,7 +200,7 @@ class LedgerScope:
             StoreUnavailableError: some could not be recorded.
         """
         if self._heard < self._told:
-            self._ledger.hurry()
+            self._commits.hurry()
         await self.settled()
 
     async def settled(self) -> None:
@@ -328,6 +216,25 @@ class LedgerScope:
             await settled
         self._refuse_after_failure()
 
+    async def within(self, place: str, work: Callable[[Connection], T], /) -> T:
+        """Do ``work`` in a transaction, after all answers and decisions so far: with them or later.
+
+        Args:
+            place: of work in one transaction, that with the least comes first.
+            work: what to do. Where it raises, others' writes are lost with it.
+
+        Raises:
+            LostLeaseError: the lease is lost; nothing was done.
+            StoreUnavailableError: it could not be done.
+        """
+        self._refuse_after_failure()
+        done: list[T] = []
+        await self._commits.commit(
+            Accompanied(lease=self._lease, key=place, work=lambda connection: done.append(work(connection)))
+        )
+        self._refuse_after_failure()
+        return done[0]
+
     async def fail(self, key: str, spend: CallSpend) -> None:
         """Record that the call ``key`` ended without a response, and what this attempt has cost.
 
@@ -339,13 +246,13 @@ class LedgerScope:
         """
         self._refuse_after_failure()
         self._require_intent(key)
-        await self._ledger.commit(
+        await self._commits.commit(
             Failed(lease=self._lease, key=key, spend=spend),
             remember=lambda: self._remember(key, spend, None),
         )
 
     def _tell(self, write: CallWrite) -> None:
-        self._ledger.tell(write, self._hear)
+        self._commits.tell(write, self._hear)
         self._told += 1
 
     def _hear(self, error: Exception | None) -> None:

@@ -73,7 +73,7 @@ async def own_grounds(
     return Grounds(
         context=open_context(claim, scope, budget, seed=spec.config.seed, tenure=tenure),
         decisions=Decisions(scope.decisions, scope.decide),
-        selections=await JobSelections.open(selections, claim.lease, answers_kept=scope.flush),
+        selections=await JobSelections.open(selections, claim.lease, within=scope.within),
         given=spec.budget.to_limits(),
     )
 

@@ -1,6 +1,6 @@
 """The ports of ``app.llm`` and ``rewards`` on the store's repositories."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from typing_extensions import override
@@ -17,7 +17,7 @@ from store.records.optimizations import Lease
 from store.repositories.capabilities import CapabilityRepository
 from store.repositories.recorded_calls import RecordedCalls
 from store.repositories.selections import SelectionKey as StoredSelectionKey
-from store.repositories.selections import SelectionRepository
+from store.repositories.selections import SelectionRepository, Within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +111,7 @@ class JobSelections(SelectionRecords):
         lease: Lease,
         pins: dict[StoredSelectionKey, JsonObject],
         *,
-        answers_kept: Callable[[], Awaitable[None]],
+        within: Within | None = None,
     ) -> None:
         """The selections in ``repository`` of the job under ``lease``.
 
@@ -119,20 +119,21 @@ class JobSelections(SelectionRecords):
             repository: where all selections are.
             lease: the job's.
             pins: what it has pinned so far.
-            answers_kept: returns when all answers so far are in the ledger, those of the selector among them.
+            within: transactions after all answers so far, those of the selector among them; None where the
+                answers are on no record.
         """
         self._repository = repository
         self._lease = lease
         self._pins = pins
-        self._answers_kept = answers_kept
+        self._within = within
 
     @classmethod
     async def open(
-        cls, repository: SelectionRepository, lease: Lease, *, answers_kept: Callable[[], Awaitable[None]]
+        cls, repository: SelectionRepository, lease: Lease, *, within: Within | None = None
     ) -> "JobSelections":
         """The selections of the job under ``lease``, with those that earlier attempts have pinned."""
         pins = await repository.pins(lease.optimization_id)
-        return cls(repository, lease, pins, answers_kept=answers_kept)
+        return cls(repository, lease, pins, within=within)
 
     @override
     async def get(self, key: SelectionKey) -> JsonObject | None:
@@ -142,7 +143,9 @@ class JobSelections(SelectionRecords):
         shared = await self._repository.find(stored_key)
         if shared is None or selection_from_json(shared, key) is None:
             return None
-        self._pins[stored_key] = await self._repository.pin(self._lease, stored_key, shared)
+        self._pins[stored_key] = await self._repository.pin(
+            self._lease, stored_key, shared, within=self._within
+        )
         return self._pins[stored_key]
 
     @override
@@ -152,9 +155,8 @@ class JobSelections(SelectionRecords):
 
         stored_key = _stored_key(key)
         preferred = None if source is SelectionSource.FALLBACK else is_readable
-        await self._answers_kept()
         self._pins[stored_key] = await self._repository.pin(
-            self._lease, stored_key, value, shared_if=preferred
+            self._lease, stored_key, value, shared_if=preferred, within=self._within
         )
         return self._pins[stored_key]
 

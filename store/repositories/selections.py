@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, select
 
 from store.connections import Database
 from store.errors import LostLeaseError
 from store.fencing import held_seq
-from store.json_values import JsonObject
+from store.json_values import JsonObject, quick_json
 from store.models.criterion_selection import CriterionSelection
 from store.models.optimization_selection import OptimizationSelection
 from store.records.optimizations import Lease
 from store.repositories.conflicts import NewRows
 from store.statements import Statement
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,14 @@ _NEW_SHARED: Final = NewRows(CriterionSelection, _KEY_COLUMNS)
 _NEW_PINNED: Final = NewRows(OptimizationSelection, ("optimization_id", *_KEY_COLUMNS))
 
 
+class Within(Protocol):
+    """Runs work in a transaction that others write in as well."""
+
+    async def __call__(self, place: str, work: Callable[[Connection], T], /) -> T:
+        """What ``work`` gives, once it is durable. Of several, that with the least ``place`` comes first."""
+        ...
+
+
 class SelectionRepository:
     """Selections by query, selector model and template version. The first one stays."""
 
@@ -81,6 +91,7 @@ class SelectionRepository:
         selection: JsonObject,
         *,
         shared_if: Callable[[JsonObject], bool] | None = None,
+        within: Within | None = None,
     ) -> JsonObject:
         """Have the optimization use a selection for ``key`` from now on, unless it uses another already.
 
@@ -91,18 +102,19 @@ class SelectionRepository:
             shared_if: share the selection with other optimizations, so that all judge a query by the same
                 criteria; where another one was faster and this says yes to what it has shared, that is used
                 instead. None shares nothing.
+            within: the transaction to do it in, under ``lease``; None for one of its own.
 
         Returns:
             What it uses.
 
         Raises:
             LostLeaseError: the lease is not ours any more; nothing was recorded.
+            ValueError: ``selection`` is not JSON.
         """
+        quick_json(selection)  # what others write in this transaction must not fail for it
         of_key = {"optimization_id": lease.optimization_id} | key.columns
 
         def work(connection: Connection) -> JsonObject:
-            if held_seq(connection, lease, shared=True) is None:
-                raise LostLeaseError(lease.optimization_id, lease.fence)
             wanted = selection
             if shared_if is not None:
                 _NEW_SHARED.add(connection, [key.columns | {"selection": selection}])
@@ -112,7 +124,14 @@ class SelectionRepository:
             pinned: JsonObject = _PINNED.scalar(connection, of_key)
             return pinned
 
-        return await self._db.write(work)
+        def work_alone(connection: Connection) -> JsonObject:
+            if held_seq(connection, lease, shared=True) is None:
+                raise LostLeaseError(lease.optimization_id, lease.fence)
+            return work(connection)
+
+        if within is None:
+            return await self._db.write(work_alone)
+        return await within("\n".join(key.columns.values()), work)
 
 
 def _shared(connection: Connection, key: SelectionKey) -> JsonObject | None:

@@ -112,7 +112,7 @@ async def test_a_call_is_not_made_after_what_it_follows_from_was_lost(
 async def test_an_answer_is_committed_with_the_next_intent_or_when_it_is_waited_for(
     database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.calls._WINDOW_SECONDS", 3600.0)
+    monkeypatch.setattr("store.group_commits._WINDOW_SECONDS", 3600.0)
     write, transactions = database.write, []
 
     async def counted(work: Callable[[Connection], frozenset[Lease]]) -> frozenset[Lease]:

@@ -1,6 +1,7 @@
 """A job judges by the same criteria in all its attempts, whatever other jobs put into the shared cache."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, select
@@ -9,12 +10,15 @@ from app.jobs.records import JobSelections
 from optimizer.types import JsonObject
 from rewards.selection_json import selection_to_json
 from rewards.types import SelectionKey, SelectionSource
+from store.calls import CallLedger
 from store.connections import Database
+from store.errors import LostLeaseError
 from store.models.criterion_selection import CriterionSelection
 from store.models.optimization_selection import OptimizationSelection
+from store.records.calls import CallSpend
 from store.records.optimizations import Lease
 from store.repositories.selections import SelectionKey as StoredKey
-from store.repositories.selections import SelectionRepository
+from store.repositories.selections import SelectionRepository, Within
 from tests.app.jobs.backend import Replace
 from tests.app.jobs.service import open_service, outcome
 from tests.rewards.builders import listed, selection
@@ -27,15 +31,9 @@ SELECTED, FALLBACK = SelectionSource.SELECTED, SelectionSource.FALLBACK
 STORED = StoredKey(query_sha256="0" * 64, selector_model="b/m", template_version="t")
 
 
-async def nothing_to_keep() -> None:
-    """A ledger whose answers are all durable."""
-
-
-async def selections_of(
-    database: Database, lease: Lease, answers_kept: Callable[[], Awaitable[None]] = nothing_to_keep
-) -> JobSelections:
+async def selections_of(database: Database, lease: Lease, within: Within | None = None) -> JobSelections:
     """The selections of the job under ``lease``."""
-    return await JobSelections.open(SelectionRepository(database), lease, answers_kept=answers_kept)
+    return await JobSelections.open(SelectionRepository(database), lease, within=within)
 
 
 async def share(database: Database, key: StoredKey, value: JsonObject) -> None:
@@ -84,15 +82,44 @@ async def test_what_cannot_be_read_is_not_taken_from_the_cache(database: Databas
     assert await ours.get(KEY) == OURS
 
 
-async def test_a_selection_is_pinned_after_the_answer_that_it_was_read_from(database: Database) -> None:
-    lease, log = await new_lease(database), []
+async def test_a_selection_is_pinned_with_the_answer_that_it_was_read_from(database: Database) -> None:
+    lease = await new_lease(database)
+    async with CallLedger(database) as ledger:
+        scope = await ledger.open(lease)
+        ours = await selections_of(database, lease, scope.within)
+        await scope.intend("k", role="selector", model="b/m")
+        scope.complete("k", "criteria", CallSpend(calls=1))
+        assert await ours.put(KEY, OURS, SELECTED) == OURS
+        assert len(await ledger.recorded(lease.optimization_id)) == 1
+        assert await SelectionRepository(database).pins(lease.optimization_id) == {STORED: OURS}
 
-    async def answers_kept() -> None:
-        log.append(await SelectionRepository(database).pins(lease.optimization_id))
 
-    ours = await selections_of(database, lease, answers_kept)
-    assert await ours.put(KEY, OURS, SELECTED) == OURS
-    assert log == [{}]
+async def test_nothing_is_pinned_where_the_answer_before_it_is_lost(database: Database) -> None:
+    lease = await new_lease(database)
+    async with CallLedger(database) as ledger:
+        scope = await ledger.open(lease)
+        ours = await selections_of(database, lease, scope.within)
+        await scope.intend("k", role="selector", model="b/m")
+        await take_over(database, lease)
+        scope.complete("k", "criteria", CallSpend(calls=1))
+        with pytest.raises(LostLeaseError):
+            await ours.put(KEY, OURS, SELECTED)
+    assert await SelectionRepository(database).pins(lease.optimization_id) == {}
+
+
+async def test_jobs_that_choose_for_the_same_queries_at_once_do_not_lock_each_other(
+    database: Database,
+) -> None:
+    first, second = await new_lease(database), await new_lease(database)
+    keys = [replace(KEY, query_sha256=f"{n:064}") for n in range(20)]
+    async with CallLedger(database) as one, CallLedger(database) as other:
+        ours = await selections_of(database, first, (await one.open(first)).within)
+        theirs = await selections_of(database, second, (await other.open(second)).within)
+        found = await asyncio.gather(
+            *(ours.put(key, OURS, SELECTED) for key in keys),
+            *(theirs.put(key, THEIRS, SELECTED) for key in reversed(keys)),
+        )
+    assert found[:20] == found[:19:-1]
 
 
 def spoil_selections(role: str, _: int, __: str) -> str | None:
