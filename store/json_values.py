@@ -55,6 +55,8 @@ def _holds_nan(value: JsonValue) -> bool:
     """Whether NaN or an infinity is in ``value``: orjson writes ``null`` for them."""
     looked_at = [value]
     for item in looked_at:  # which grows meanwhile
+        if item is None or type(item) is str:
+            continue
         if isinstance(item, float):
             if not math.isfinite(item):
                 return True
