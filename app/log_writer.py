@@ -29,8 +29,12 @@ class LineWriter(logging.Handler):
         self._thread.start()
 
     @override
-    def createLock(self) -> None:
-        self.lock = None  # a deque takes lines from several threads as it is
+    def handle(self, record: logging.LogRecord) -> bool:
+        # without the lock that handlers have: a deque takes lines from several threads as it is
+        is_wanted = self.filter(record)
+        if is_wanted:
+            self.emit(record)
+        return is_wanted
 
     @override
     def emit(self, record: logging.LogRecord) -> None:

@@ -38,6 +38,21 @@ def test_lines_are_written_in_order() -> None:
     assert stream.getvalue().endswith("last\n")
 
 
+def test_a_line_does_not_wait_for_the_lock_that_every_handler_has() -> None:
+    stream = io.StringIO()
+    writer = LineWriter(stream)
+    assert writer.lock is not None  # newer versions of the library take it without looking
+    logging_thread = threading.Thread(target=writer.handle, args=(record("a line"),))
+    with writer.lock:
+        logging_thread.start()
+        logging_thread.join(20)
+        assert not logging_thread.is_alive()
+    writer.addFilter(lambda line: "not" not in line.getMessage())
+    writer.handle(record("not this one"))
+    writer.close()
+    assert stream.getvalue().splitlines() == ["a line"]
+
+
 def test_a_reader_that_stops_stops_nobody_and_hears_what_it_has_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
