@@ -41,7 +41,8 @@ class GatheringTransport:
     def _flush(self) -> None:
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
+            if not self.is_closing():  # the client may have left since: a closed transport takes nothing
+                self._transport.write(held)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

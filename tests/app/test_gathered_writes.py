@@ -67,6 +67,15 @@ async def test_nothing_is_lost_where_the_connection_is_closed() -> None:
     assert transport.is_closing()
 
 
+async def test_nothing_is_written_to_a_client_that_left_in_the_same_moment() -> None:
+    sent = Sent()
+    transport = gathering(sent)
+    transport.write(HEAD)
+    sent.close()
+    await asyncio.sleep(0)
+    assert sent.sends == [b"closed"]
+
+
 async def test_the_server_sends_heads_of_answers_whose_body_comes_later_or_never() -> None:
     goes_on = asyncio.Event()
 
