@@ -16,10 +16,6 @@ from store.errors import LostLeaseError, StoreError
 _MAX_BATCH: Final = 500
 _WINDOW_SECONDS: Final = 0.01
 """An answer waits so long for an intent to be committed with: commits cost time that calls need."""
-_QUIET_TURNS: Final = 4
-_GATHER_SECONDS: Final = 0.003
-"""A commit waits until the loop has turned so often without more to write, and so long at most. Answers come
-in bursts, each followed by an intent: a turn takes a microsecond, a commit a thousand times as long."""
 Heard: TypeAlias = Callable[[Exception | None], None]
 """Told how a write has ended: None where it is durable."""
 
@@ -100,7 +96,6 @@ class GroupCommits:
     async def _write_forever(self) -> None:
         while self._is_open or self._waiting:
             await self._due.wait()
-            await self._until_quiet()
             self._due.clear()
             if self._window is not None:
                 self._window.cancel()
@@ -110,14 +105,6 @@ class GroupCommits:
                 self._due.set()
             if batch:
                 await self._commit(batch)
-
-    async def _until_quiet(self) -> None:
-        """Wait while answers arrive that have more to write: a commit costs time that calls need."""
-        loop, quiet, seen = asyncio.get_running_loop(), 0, len(self._waiting)
-        latest = loop.time() + _GATHER_SECONDS
-        while quiet < _QUIET_TURNS and seen < _MAX_BATCH and loop.time() < latest:
-            await asyncio.sleep(0)
-            quiet, seen = (quiet + 1 if len(self._waiting) == seen else 0), len(self._waiting)
 
     async def _commit(self, batch: "list[tuple[CallWrite, Heard]]") -> None:
         try:

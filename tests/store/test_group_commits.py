@@ -38,34 +38,6 @@ class Transactions:
         monkeypatch.setattr(Database, "write", counting)
 
 
-async def test_what_follows_within_a_few_turns_of_the_loop_is_committed_with_the_first(
-    database: Database, ledger: CallLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scope = await ledger.open(await new_lease(database))
-    transactions = Transactions(monkeypatch)
-
-    async def after(turns: int) -> None:
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        await scope.intend(f"k{turns}", role="judge", model="backend/model")
-
-    await asyncio.gather(*(after(turns) for turns in (0, 2, 4)))
-    assert transactions.count == 1
-
-
-async def test_a_loop_that_is_never_quiet_does_not_keep_a_commit(
-    database: Database, ledger: CallLedger
-) -> None:
-    scope = await ledger.open(await new_lease(database))
-    intending = asyncio.create_task(scope.intend("k", role="judge", model="backend/model"))
-    turns = 0
-    while not intending.done():
-        scope.decide("rounds", turns)
-        await asyncio.sleep(0)
-        turns += 1
-    await intending
-
-
 async def test_who_waits_for_the_answers_so_far_waits_for_no_later_ones(
     database: Database, ledger: CallLedger
 ) -> None:
