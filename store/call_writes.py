@@ -1,6 +1,6 @@
 """The lines of the call ledger, and writing many of them in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -76,6 +76,10 @@ class _Reopened(CallWrite):
     """The response of a finished call is forgotten."""
 
 
+_PLACES: Final[dict[type[CallWrite], int]] = {Intended: 0, Failed: 1, Completed: 2}
+"""The order in which the kinds of lines of calls are written."""
+
+
 def write_calls(connection: Connection, writes: Sequence[CallWrite]) -> frozenset[Lease]:
     """Write all of ``writes`` whose lease is held.
 
@@ -83,28 +87,48 @@ def write_calls(connection: Connection, writes: Sequence[CallWrite]) -> frozense
         The leases that are lost: their lines were not written.
     """
     # compressed before any row is locked
-    answers = [(write.lease, _answer_row(write)) for write in writes if isinstance(write, Completed)]
+    answers = {id(write): _answer_row(write) for write in writes if isinstance(write, Completed)}
     # rows are locked in one order everywhere, or two ledgers could wait for each other
     leases = sorted({write.lease for write in writes}, key=lambda lease: lease.optimization_id)
     lost = frozenset(lease for lease in leases if held_seq(connection, lease, shared=True) is None)
     held = [write for write in writes if write.lease not in lost]
-    intents = [_intent_row(write) for write in held if isinstance(write, Intended)]
-    reopened = [_key_row(write) for write in held if isinstance(write, Intended) and write.reopens]
-    decisions = [_decision_row(write) for write in held if isinstance(write, Decided)]
-    failures = [_spend_row(write, write.spend) for write in held if isinstance(write, Failed)]
-    completions = [row for lease, row in answers if lease not in lost]
-    for kind, rows in (
-        (Decided, decisions),
-        (_Reopened, reopened),
-        (Intended, intents),
-        (Failed, failures),
-        (Completed, completions),
-    ):
-        _STATEMENTS[kind].execute(connection, rows)
+    for run in _runs(held):
+        _write_run(connection, run, answers)
     more = [write for write in held if isinstance(write, Accompanied)]
     for write in sorted(more, key=lambda write: write.key):
         write.work(connection)
     return lost
+
+
+def _runs(writes: Sequence[CallWrite]) -> list[list[CallWrite]]:
+    """``writes`` in runs that may each be written kind by kind: what happens to a call stays in its order."""
+    runs: list[list[CallWrite]] = [[]]
+    latest: dict[tuple[str, str], int] = {}
+    for write in writes:
+        place = _PLACES.get(type(write))
+        if place is not None:
+            call = write.lease.optimization_id, write.key
+            if latest.get(call, place) > place:
+                runs.append([])
+                latest.clear()
+            latest[call] = place
+        runs[-1].append(write)
+    return runs
+
+
+def _write_run(
+    connection: Connection, run: Sequence[CallWrite], answers: Mapping[int, dict[str, object]]
+) -> None:
+    intents = [write for write in run if isinstance(write, Intended)]
+    rows = (
+        (Decided, [_decision_row(write) for write in run if isinstance(write, Decided)]),
+        (_Reopened, [_key_row(write) for write in intents if write.reopens]),
+        (Intended, [_intent_row(write) for write in intents]),
+        (Failed, [_spend_row(write, write.spend) for write in run if isinstance(write, Failed)]),
+        (Completed, [answers[id(write)] for write in run if isinstance(write, Completed)]),
+    )
+    for kind, of_kind in rows:
+        _STATEMENTS[kind].execute(connection, of_kind)
 
 
 def _intend(insert: Callable[[type[ModelCall]], UpsertT]) -> UpsertT:

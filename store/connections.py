@@ -149,7 +149,7 @@ class Database:
         SQLite's driver would change threads several times for every statement; here it does so once.
 
         Args:
-            work: what to do.
+            work: what to do, by the connection it is given: a session that is closed ends the transaction.
             beat: use the connections that are kept free for heartbeats.
 
         Raises:
@@ -287,14 +287,19 @@ class _DirectConnection:
             # SQLAlchemy's own transaction takes longer than SQLite's; it makes one where ``work`` needs it
             connection.connection.cursor().execute(self._begin)
             done = work(connection)
-            if connection.in_transaction():
-                connection.commit()
-            else:
-                connection.connection.commit()
+            self._commit(connection)
         except BaseException:
             self._disconnect()  # the next transaction begins on a connection that nothing has failed on
             raise
         return done
+
+    def _commit(self, connection: Connection) -> None:
+        if self._begin == _WRITE and not getattr(connection.connection, "in_transaction", True):
+            raise RuntimeError("a piece of work has ended its transaction: sessions are for reads")
+        if connection.in_transaction():
+            connection.commit()
+        else:
+            connection.connection.commit()
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -114,6 +114,10 @@ class GroupCommits:
             for _, heard in batch:
                 heard(error)
             return
+        except asyncio.CancelledError:
+            for _, heard in batch:
+                heard(StoreError("the call ledger was stopped: nobody knows whether this was written"))
+            raise
         for write, heard in batch:
             lease = write.lease
             heard(LostLeaseError(lease.optimization_id, lease.fence) if lease in lost else None)

@@ -8,6 +8,7 @@ from traceback import format_exception
 import pytest
 from sqlalchemy import Connection, Engine, select, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
+from sqlalchemy.orm import Session as SyncSession
 
 from store.clock import db_now
 from store.connections import Database, normalise_url
@@ -339,3 +340,19 @@ async def test_a_fetch_sees_what_is_committed_and_cannot_write(database: Databas
     with pytest.raises(StoreUnavailableError):
         await database.fetch(lambda connection: connection.execute(ADD, {"id": "b"}))
     assert await _count(database) == 1
+
+
+async def test_work_that_ends_its_transaction_is_refused(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+
+    def work(connection: Connection) -> None:
+        with SyncSession(connection) as session:
+            session.execute(text("SELECT 1"))
+
+    try:
+        with pytest.raises(RuntimeError, match="sessions are for reads"):
+            await database.write(work)
+        await database.fetch(work)
+        assert await database.write(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    finally:
+        await database.close()
