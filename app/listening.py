@@ -8,10 +8,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import uvicorn
+from starlette.types import ASGIApp
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.client_watch import ClientWatch
+from app.forwarded import Forwarded
 from app.gathered_writes import gathering
 from optimizer.errors import InvalidInputError
 
@@ -49,7 +51,7 @@ class Server(uvicorn.Server):
     resources are closed.
     """
 
-    def __init__(self, app: object) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         """A server of the ASGI application ``app``."""
         super().__init__(_config(app))
         self.ready = asyncio.Event()
@@ -128,9 +130,11 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _config(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # uvicorn's own ASGI types are narrower than Starlette's
+def _config(app: ASGIApp) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        proxy_headers=False,
         http=_Protocol,
         log_config=None,
         access_log=False,
@@ -139,3 +143,5 @@ def _config(app: object) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+    config.app = Forwarded(app, trusted=config.forwarded_allow_ips)
+    return config

@@ -8,7 +8,7 @@ without the rows of its calls. The bare search keeps nothing, and makes no secon
 import asyncio
 import statistics
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -130,8 +130,8 @@ class WithoutLedger(OptimizationRun):
         return grounds
 
 
-async def run_job(resources: Resources, ledger: CallLedger, run: type[OptimizationRun], job: str) -> float:
-    """Work on the job as a worker does; its seconds from the claim to the end."""
+async def run_job(resources: Resources, ledger: CallLedger, run: type[OptimizationRun]) -> float:
+    """Work on the next job as a worker does; its seconds from the claim to the end."""
     database, lease_seconds = resources.database, resources.settings.jobs.lease_seconds
     store = JobStore(
         ledger=ledger,
@@ -155,41 +155,56 @@ async def run_job(resources: Resources, ledger: CallLedger, run: type[Optimizati
     if claim is None:
         raise RuntimeError("the job is not ours")
     await worker.work(claim, asyncio.Event(), tenure)
-    found = await resources.optimizations.get(job)
+    found = await resources.optimizations.get(claim.optimization.id)
     if found.status is not OptimizationStatus.SUCCEEDED:
         raise RuntimeError(f"the job {found.status}: {found.error}")
     return (found.finished_at or 0) - (found.started_at or 0)
 
 
-async def on_fresh_store(provider_url: str, settings: JsonObject, run: type[OptimizationRun] | None) -> Cost:
-    """What a job took, or the bare search of it where ``run`` is None."""
+async def on_fresh_store(
+    provider_url: str, depth: int, seeds: Sequence[int], run: type[OptimizationRun] | None
+) -> Cost:
+    """What jobs at the same time took, or the bare searches of them where ``run`` is None."""
     with TemporaryDirectory() as folder:
         usual = settings_for(provider_url, folder)
         idle = usual.model_copy(update={"jobs": JobSettings(max_running=0)})
         async with open_resources(idle) as resources, CallLedger(resources.database) as ledger:
-            await run_job(resources, ledger, OptimizationRun, (await create_smallest(resources)).id)
-            job = await create(resources, settings)
+            await create_smallest(resources)
+            await run_job(resources, ledger, OptimizationRun)
+            jobs = [await create(resources, {"seed": seed, "depth": depth}) for seed in seeds]
             if run is None:
-                return await measured(provider_url, bare_search(resources, JobSpec.from_json(job.spec)))
-            return await measured(provider_url, run_job(resources, ledger, run, job.id))
+                searches = [bare_search(resources, JobSpec.from_json(job.spec)) for job in jobs]
+                return await measured(provider_url, _together(searches))
+            return await measured(provider_url, _together([run_job(resources, ledger, run) for _ in jobs]))
 
 
-async def round_of(seed: int, depth: int) -> dict[str, Cost]:
-    """The job, the job without a ledger, and the bare search, in an order that ``seed`` turns."""
+async def _together(works: Sequence[Coroutine[Any, Any, float | None]]) -> float | None:
+    """Seconds that the longest took, as far as they know."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+    known = [seconds for task in tasks if (seconds := task.result()) is not None]
+    return max(known, default=None)
+
+
+async def round_of(round_number: int, depth: int, at_once: int) -> dict[str, Cost]:
+    """Jobs, the same without a ledger, and bare searches, in an order that the round's number turns."""
     kinds = [("job", OptimizationRun), ("without ledger", WithoutLedger), ("bare", None)]
-    settings: JsonObject = {"seed": seed, "depth": depth}
+    seeds = range(round_number * at_once, (round_number + 1) * at_once)
     async with provider(LATENCY_MS) as provider_url:
-        await on_fresh_store(provider_url, settings, OptimizationRun)
-        turned = kinds[seed % 3 :] + kinds[: seed % 3]
-        return {name: await on_fresh_store(provider_url, settings, run) for name, run in turned}
+        await on_fresh_store(provider_url, depth, seeds, OptimizationRun)
+        turned = kinds[round_number % 3 :] + kinds[: round_number % 3]
+        return {name: await on_fresh_store(provider_url, depth, seeds, run) for name, run in turned}
 
 
-async def report_overhead(rounds: int, depth: int) -> None:
-    """Print the medians of some rounds."""
-    found = [await round_of(seed, depth) for seed in range(rounds)]
+async def report_overhead(rounds: int, depth: int, at_once: int) -> None:
+    """Print the medians of some rounds, of so many jobs at the same time."""
+    found = [await round_of(number, depth, at_once) for number in range(rounds)]
     cpu = {name: [costs[name].cpu / costs[name].calls * 1000 for costs in found] for name in found[0]}
     calls = " / ".join(str(found[0][name].calls) for name in ("job", "without ledger", "bare"))
-    print(f"preset paper, simulated provider at {LATENCY_MS:.0f} ms, SQLite; medians of {rounds} rounds")
+    print(
+        f"preset paper, simulated provider at {LATENCY_MS:.0f} ms, SQLite, {at_once} at a time; "
+        f"medians of {rounds} rounds"
+    )
     print(f"  {'model calls: job / without ledger / bare':46} {calls}")
     rows = (
         ("CPU of the bare search, ms a call", cpu["bare"]),

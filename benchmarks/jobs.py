@@ -26,7 +26,7 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        rounds / depth: of the overhead.
+        rounds / depth / at_once: of the overhead; so many jobs run at the same time.
         jobs / workers: of the throughput: that many jobs with each number of workers.
         within: seconds that each number of workers has; the rate is then of those that have ended.
         repetitions: of what takes over from what.
@@ -34,14 +34,17 @@ class Extent:
 
     rounds: int
     depth: int
+    at_once: int
     jobs: int
     workers: tuple[int, ...]
     within: float
     repetitions: int
 
 
-_WHOLE: Final = Extent(rounds=5, depth=20, jobs=1000, workers=(1, 2, 4), within=300.0, repetitions=3)
-_QUICK: Final = Extent(rounds=1, depth=6, jobs=50, workers=(1, 2), within=60.0, repetitions=1)
+_WHOLE: Final = Extent(
+    rounds=5, depth=20, at_once=1, jobs=1000, workers=(1, 2, 4), within=300.0, repetitions=3
+)
+_QUICK: Final = Extent(rounds=1, depth=6, at_once=1, jobs=50, workers=(1, 2), within=60.0, repetitions=1)
 
 
 async def _growth(_: Extent) -> None:
@@ -56,7 +59,7 @@ async def _growth(_: Extent) -> None:
 
 
 async def _overhead(extent: Extent) -> None:
-    await report_overhead(rounds=extent.rounds, depth=extent.depth)
+    await report_overhead(extent.rounds, extent.depth, extent.at_once)
 
 
 async def _throughput(extent: Extent) -> None:
@@ -99,6 +102,7 @@ def main() -> None:
     usual = "by default as much as the figures of the README rest on"
     parser.add_argument("--rounds", type=int, help=f"of the overhead; {usual}")
     parser.add_argument("--depth", type=int, help="rounds of the search whose overhead is measured")
+    parser.add_argument("--at-once", type=int, help="jobs at the same time, whose overhead is measured")
     parser.add_argument("--jobs", type=int, help="of the throughput")
     parser.add_argument("--workers", type=int, nargs="+", help="of the throughput")
     parser.add_argument("--within", type=float, help="seconds for each number of workers")
@@ -108,6 +112,7 @@ def main() -> None:
     extent = Extent(
         rounds=given.rounds or usual_extent.rounds,
         depth=given.depth or usual_extent.depth,
+        at_once=given.at_once or usual_extent.at_once,
         jobs=given.jobs or usual_extent.jobs,
         workers=tuple(given.workers or usual_extent.workers),
         within=given.within or usual_extent.within,

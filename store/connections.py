@@ -8,23 +8,20 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.errors import ConflictError, StoreUnavailableError, UnusableStoreError
 from store.hints import send_hint
 from store.json_values import to_json
 from store.models.base import storable_text
-from store.serial_thread import SerialThread
+from store.sqlite_connections import HIDE_PARAMETERS, READ, WRITE, DirectConnection, sqlite_engine
 from store.wakeups import Wakeups
 
 Session: TypeAlias = AsyncSession
@@ -32,13 +29,9 @@ T = TypeVar("T")
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
 _IDLE_IN_TRANSACTION_MS: Final = 10_000
-_WRITE: Final = "BEGIN IMMEDIATE"
-_READ: Final = "BEGIN"
 _AWAY_CLASSES: Final = frozenset({"08", "25", "53", "57"})
 """SQLSTATE classes that say nothing about the statement (appendix A of PostgreSQL's manual): connection, the
 transaction's state (it idled for too long, or the server is a standby), resources, operator."""
-_HIDE: Final = True
-"""Errors are logged: they must not tell what was to be stored."""
 _TOUCHED: Final = "touched_optimizations"
 _NETWORK: Final = {
     "connect_timeout": 5,
@@ -105,13 +98,13 @@ class Database:
         self._busy_seconds = busy_seconds
         self._turns = asyncio.Lock()
         self._asking = 0
-        self._direct: _DirectConnection | None = None
-        self._direct_reads: _DirectConnection | None = None
+        self._direct: DirectConnection | None = None
+        self._direct_reads: DirectConnection | None = None
         if self.dialect == "sqlite":
-            self._direct = _DirectConnection(self.url, busy_seconds, begin=_WRITE)
-            self._direct_reads = _DirectConnection(self.url, busy_seconds, begin=_READ)
-            self._writes = _sqlite_engine(self.url, 1, busy_seconds, begin=_WRITE)
-            self._reads = _sqlite_engine(self.url, pool_size, busy_seconds, begin=_READ)
+            self._direct = DirectConnection(self.url, busy_seconds, begin=WRITE)
+            self._direct_reads = DirectConnection(self.url, busy_seconds, begin=READ)
+            self._writes = sqlite_engine(self.url, 1, busy_seconds, begin=WRITE)
+            self._reads = sqlite_engine(self.url, pool_size, busy_seconds, begin=READ)
             self._leases = self._writes
         else:
             self._writes = _postgresql_engine(self.url, pool_size, busy_seconds)
@@ -254,59 +247,6 @@ class Database:
             self.wakeups.notify(optimization_id, for_workers=for_workers)
 
 
-class _DirectConnection:
-    """An SQLite connection in a thread of its own, without asyncio around each of its calls."""
-
-    def __init__(self, url: URL, busy_seconds: float, *, begin: str) -> None:
-        self._engine = create_engine(
-            url.set(drivername="sqlite+pysqlite"),
-            pool_size=1,
-            max_overflow=0,
-            json_serializer=to_json,
-            hide_parameters=_HIDE,
-            connect_args=_sqlite_arguments(busy_seconds),
-        )
-        _configure_sqlite(self._engine, url, begin)
-        self._begin = begin
-        self._connection: Connection | None = None
-        self._thread = SerialThread(f"sqlite {begin}")
-
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """``work`` in one transaction."""
-        return await self._thread.run(partial(self._transact, work))
-
-    async def close(self) -> None:
-        """Close the connection and end the thread."""
-        await self._thread.run(self._disconnect)
-        await self._thread.run(self._engine.dispose)
-        self._thread.close()
-
-    def _transact(self, work: Callable[[Connection], T]) -> T:
-        connection = self._connection = self._connection or self._engine.connect()
-        try:
-            # SQLAlchemy's own transaction takes longer than SQLite's; it makes one where ``work`` needs it
-            connection.connection.cursor().execute(self._begin)
-            done = work(connection)
-            self._commit(connection)
-        except BaseException:
-            self._disconnect()  # the next transaction begins on a connection that nothing has failed on
-            raise
-        return done
-
-    def _commit(self, connection: Connection) -> None:
-        if self._begin == _WRITE and not getattr(connection.connection, "in_transaction", True):
-            raise RuntimeError("a piece of work has ended its transaction: sessions are for reads")
-        if connection.in_transaction():
-            connection.commit()
-        else:
-            connection.connection.commit()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
     """The only place where the driver's errors become ours: as SQLAlchemy wraps them, or bare."""
@@ -340,51 +280,6 @@ def _went_away(error: DBAPIError) -> bool:
     return error.connection_invalidated or (isinstance(state, str) and state[:2] in _AWAY_CLASSES)
 
 
-def _sqlite_engine(url: URL, pool_size: int, busy_seconds: float, *, begin: str) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=busy_seconds,
-        json_serializer=to_json,
-        hide_parameters=_HIDE,
-        connect_args=_sqlite_arguments(busy_seconds),
-    )
-    _configure_sqlite(engine.sync_engine, url, begin)
-    return engine
-
-
-def _sqlite_arguments(busy_seconds: float) -> dict[str, Any]:
-    # no implicit transactions: the driver's own would begin deferred and deadlock when they turn to write
-    return {"timeout": busy_seconds, "isolation_level": None}
-
-
-def _configure_sqlite(engine: Engine, url: URL, begin: str) -> None:
-    folder = Path(url.database or "").absolute().parent
-    pragmas = ["page_size = 8192", "foreign_keys = ON", "synchronous = NORMAL", "recursive_triggers = ON"]
-    pragmas.append("journal_mode = WAL" if begin == _WRITE else "query_only = ON")
-
-    @event.listens_for(engine, "do_connect")
-    def check(*_arguments: object) -> None:
-        # SQLite's own words do not say what is missing, and the driver leaves a thread behind
-        if not folder.is_dir():
-            raise sqlite3.OperationalError(f"{folder} is not a folder")
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-        cursor = connection.cursor()
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Connection) -> None:
-        if not getattr(connection.connection.dbapi_connection, "in_transaction", False):
-            cursor = connection.connection.cursor()
-            cursor.execute(begin)
-            cursor.close()
-
-
 def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEngine:
     connect_args: dict[str, Any] = dict(network_options(url))
     if "options" not in url.query:
@@ -397,6 +292,6 @@ def _postgresql_engine(url: URL, pool_size: int, busy_seconds: float) -> AsyncEn
         pool_timeout=busy_seconds,
         pool_pre_ping=True,
         json_serializer=to_json,
-        hide_parameters=_HIDE,
+        hide_parameters=HIDE_PARAMETERS,
         connect_args=connect_args,
     )

@@ -1,6 +1,5 @@
 """One HTTP client per backend: its address, its key, and answers within bounds of time and size."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -18,6 +17,7 @@ from app.llm.engine.transport import EngineTransport
 from app.llm.errors import Origin, error_for_status, transport_errors
 from app.llm.network import NetworkConnections
 from app.llm.simulated.transport import SimulatedTransport
+from app.llm.time_limit import time_limit
 from app.settings import BackendSettings
 from app.telemetry.propagation import outgoing_headers
 from app.version import VERSION
@@ -106,13 +106,12 @@ async def post(
     Raises:
         ModelError: no answer, too long an answer, or a status other than 2xx.
     """
-    with transport_errors(origin):
-        async with asyncio.timeout(settings.timeouts.total_seconds):
-            response = await client.send(path, body)
-            try:
-                answer = await read_bounded(response, limit=settings.max_response_bytes, origin=origin)
-            finally:
-                await response.aclose()
+    with transport_errors(origin), time_limit(settings.timeouts.total_seconds):
+        response = await client.send(path, body)
+        try:
+            answer = await read_bounded(response, limit=settings.max_response_bytes, origin=origin)
+        finally:
+            await response.aclose()
     if not is_success(response.status):
         raise error_for_status(origin, response.status, response.headers, answer)
     return RawResponse(status=response.status, headers=response.headers, body=answer)

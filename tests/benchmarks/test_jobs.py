@@ -3,12 +3,11 @@
 from app.jobs.run import OptimizationRun
 from benchmarks.job_overhead import WithoutLedger, on_fresh_store
 from benchmarks.provider_process import provider
-from store.json_values import JsonObject
 
 
 async def test_a_job_makes_the_same_calls_with_and_without_a_ledger() -> None:
     async with provider(0.0) as url:
-        settings: JsonObject = {"seed": 1, "depth": 2}
-        kept = await on_fresh_store(url, settings, OptimizationRun)
-        unkept = await on_fresh_store(url, settings, WithoutLedger)
+        seeds = [1, 2]
+        kept = await on_fresh_store(url, 2, seeds, OptimizationRun)
+        unkept = await on_fresh_store(url, 2, seeds, WithoutLedger)
     assert kept.calls == unkept.calls > 0
