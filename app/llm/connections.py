@@ -41,6 +41,10 @@ class BackendResponse(Protocol):
         """The body as it comes, once."""
         ...
 
+    def arrived(self) -> bytes | None:
+        """The body, where all of it is here already; None, with nothing read, where more may come."""
+        return None
+
     def finish(self) -> None:
         """What is left of the body is not needed; nothing is waited for.
 

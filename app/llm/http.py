@@ -123,18 +123,27 @@ async def read_bounded(response: BackendResponse, *, limit: int, origin: Origin)
     Raises:
         MalformedResponseError: it is longer than ``limit`` bytes.
     """
+    body = response.arrived()  # mostly it has come with its head
+    if body is not None:
+        if len(body) > limit:
+            raise _too_long(limit, origin)
+        return body
     pieces: list[bytes] = []
     length = 0
     async for piece in response.pieces():
         length += len(piece)
         if length > limit:
-            raise MalformedResponseError(
-                f"backend {origin.backend} sent more than {limit} bytes "
-                f"(backends.{origin.backend}.max_response_bytes)",
-                backend=origin.backend,
-            )
+            raise _too_long(limit, origin)
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _too_long(limit: int, origin: Origin) -> MalformedResponseError:
+    return MalformedResponseError(
+        f"backend {origin.backend} sent more than {limit} bytes "
+        f"(backends.{origin.backend}.max_response_bytes)",
+        backend=origin.backend,
+    )
 
 
 def encode(body: JsonObject, *, origin: Origin) -> bytes:

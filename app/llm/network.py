@@ -153,6 +153,10 @@ class _NetworkResponse(BackendResponse):
         return self._content.iter_any()
 
     @override
+    def arrived(self) -> bytes | None:
+        return self._content.read_nowait() if self._content.is_eof() else None
+
+    @override
     def finish(self) -> None:
         if not self._content.at_eof():
             self._is_finishing = True

@@ -12,7 +12,10 @@ import pytest
 from yarl import URL
 
 from app.backend_settings import TimeoutSettings
+from app.llm.errors import Origin
+from app.llm.http import read_bounded
 from app.llm.network import NetworkConnections
+from optimizer.errors import MalformedResponseError
 
 Serve: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -298,3 +301,31 @@ async def test_an_answer_that_is_not_read_to_its_end_closes_its_connection() -> 
         await response.aclose()
         assert await asked(connections, url) == (200, b"{}")
     assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize("comes_later", [False, True])
+async def test_a_body_is_read_at_once_where_it_has_come_and_bounded_in_any_case(*, comes_later: bool) -> None:
+    goes_on = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader):
+            head, body = OK[:-2], OK[-2:]
+            writer.write(head if comes_later else OK)
+            if comes_later:
+                await goes_on.wait()
+                writer.write(body)
+
+    origin = Origin(backend="b", model="m", setting="roles.judge")
+    async with connected(serve) as (connections, url):
+        for limit in (2, 1):
+            goes_on.clear()
+            response = await connections.post(url, HEADERS, b"{}")
+            if comes_later:
+                assert response.arrived() is None
+            goes_on.set()
+            if limit == 2:
+                assert await read_bounded(response, limit=limit, origin=origin) == b"{}"
+            else:
+                with pytest.raises(MalformedResponseError, match="more than 1 bytes"):
+                    await read_bounded(response, limit=limit, origin=origin)
+            await response.aclose()
