@@ -4,11 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import Counter
-
 from app.outcomes import Outcome
 from app.request_reports import RequestReport
-from app.telemetry.histograms import Series
+from app.telemetry.instruments import Count, Series
 from app.telemetry.metrics import OTHER, SECONDS, SHORT_SECONDS, TOKEN_SECONDS, Metrics
 from app.telemetry.timing import Part, own_seconds
 
@@ -39,7 +37,7 @@ class HttpMetrics:
         self._parts: dict[Part, Series] = {
             part: parts.labels(part.value) for part in Part if part is not Part.CLIENT
         }
-        self._series: dict[tuple[str, str, int], tuple[Counter, Series]] = {}
+        self._series: dict[tuple[str, str, int], tuple[Count, Series]] = {}
 
     def hear(self, report: RequestReport) -> None:
         """Count one request."""
@@ -48,7 +46,7 @@ class HttpMetrics:
         if series is None:
             method = report.method if report.method in _METHODS else OTHER
             series = (
-                self._requests.labels(method, report.route, report.status),
+                self._requests.labels(method, report.route, str(report.status)),
                 self._seconds.labels(report.route),
             )
             if method != OTHER:  # a caller must not be able to fill the memory
@@ -66,13 +64,13 @@ class HttpMetrics:
 class _Series:
     """What requests are counted in that have all names in common: looking labels up takes longer."""
 
-    requests: Counter
-    attempts: Counter
-    kept: Counter
+    requests: Count
+    attempts: Count
+    kept: Count
     seconds: Series
-    input_tokens: Counter
-    output_tokens: Counter
-    cost: Counter
+    input_tokens: Count
+    output_tokens: Count
+    cost: Count
 
 
 class ModelRequestMetrics:

@@ -7,11 +7,11 @@ settings and words of ours only, never what a caller has written.
 from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from app.telemetry.histograms import Histogram
+from app.telemetry.instruments import Counter, Histogram
 
 OTHER: Final = "other"
 """The label of whatever is not configured."""
@@ -21,8 +21,6 @@ SHORT_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.0
 """Buckets for what should take next to nothing."""
 TOKEN_SECONDS: Final = tuple(0.001 * 2**power for power in range(12))
 """Buckets for the time that a token takes."""
-
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody looks at
 
 
 class Metrics:
@@ -35,7 +33,9 @@ class Metrics:
 
     def counter(self, name: str, about: str, *labels: str) -> Counter:
         """A new counter; ``_total`` is added to its name."""
-        return Counter(name, about, labels, registry=self._registry)
+        made = Counter(name, about, labels)
+        self._registry.register(made)
+        return made
 
     def histogram(self, name: str, about: str, buckets: Iterable[float], *labels: str) -> Histogram:
         """A new histogram with ``buckets``, in the unit that its name ends with."""
