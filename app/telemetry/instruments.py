@@ -5,16 +5,15 @@ belong to one thread, and are read by the library when somebody looks.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import accumulate
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 from typing_extensions import override
-
-_NO_LABELS: Final = ()
 
 
 class Count:
@@ -29,6 +28,10 @@ class Count:
     def inc(self, amount: float = 1.0) -> None:
         """Add ``amount``, at least 0."""
         self.value += amount
+
+    def add_to(self, family: CounterMetricFamily, labels: Sequence[str]) -> None:
+        """Say what was noted, under ``labels``."""
+        family.add_metric(labels, self.value)
 
 
 class Series:
@@ -53,16 +56,33 @@ class Series:
         family.add_metric(labels, list(zip(ends, accumulate(self._counts), strict=True)), self._sum)
 
 
-SeriesT = TypeVar("SeriesT", Count, Series)
+SeriesT = TypeVar("SeriesT")
+FamilyT = TypeVar("FamilyT", bound=Metric)
 
 
-class _Labelled(Collector, Generic[SeriesT]):
+class Labelled(Collector, Generic[SeriesT, FamilyT]):
     """What is noted by labels."""
 
-    def __init__(self, name: str, about: str, labels: Sequence[str]) -> None:
-        self._name = name
-        self._about = about
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        new: Callable[[], SeriesT],
+        family: Callable[[], FamilyT],
+        add: Callable[[SeriesT, FamilyT, Sequence[str]], None],
+    ) -> None:
+        """Nothing yet.
+
+        Args:
+            labels: their names.
+            new: makes what is noted under one combination of labels.
+            family: makes the library's form of all, still empty.
+            add: says in it what was noted under some labels.
+        """
         self._labels = tuple(labels)
+        self._new = new
+        self._family = family
+        self._add = add
         self._series: dict[tuple[str, ...], SeriesT] = {}
         if not labels:
             self.labels()
@@ -74,76 +94,45 @@ class _Labelled(Collector, Generic[SeriesT]):
             ValueError: there are not as many as it has.
         """
         if len(values) != len(self._labels):
-            raise ValueError(f"{self._name} has the labels {self._labels}, not {values}")
+            raise ValueError(f"there are the labels {self._labels}, not {values}")
         found = self._series.get(values)
         if found is None:
             found = self._series[values] = self._new()
         return found
 
-    def _new(self) -> SeriesT:
-        raise NotImplementedError
-
-    def describe(self) -> Iterable[Metric]:
-        """What ``collect`` will give, without its values: its names are then taken."""
-        raise NotImplementedError
-
-
-class Counter(_Labelled[Count]):
-    """Something that only grows; ``_total`` is added to its name."""
-
-    def __init__(self, name: str, about: str, labels: Sequence[str] = ()) -> None:
-        """Nothing yet."""
-        super().__init__(name, about, labels)
-
-    def inc(self, amount: float = 1.0) -> None:
-        """Add to a counter without labels; see ``Count``."""
-        self._series[_NO_LABELS].inc(amount)
-
-    @override
-    def _new(self) -> Count:
-        return Count()
-
-    @override
-    def collect(self) -> Iterable[Metric]:
-        family = self._family()
-        for labels, count in self._series.items():
-            family.add_metric(labels, count.value)
-        return [family]
-
-    @override
-    def describe(self) -> Iterable[Metric]:
-        return [self._family()]
-
-    def _family(self) -> CounterMetricFamily:
-        return CounterMetricFamily(self._name, self._about, labels=self._labels)
-
-
-class Histogram(_Labelled[Series]):
-    """Values by size."""
-
-    def __init__(self, name: str, about: str, buckets: Iterable[float], labels: Sequence[str] = ()) -> None:
-        """Nothing yet; ``buckets`` are upper ends that grow, to which infinity is added."""
-        self._bounds = tuple(buckets)
-        super().__init__(name, about, labels)
-
-    def observe(self, value: float) -> None:
-        """Note a value of a histogram without labels; see ``Series``."""
-        self._series[_NO_LABELS].observe(value)
-
-    @override
-    def _new(self) -> Series:
-        return Series(self._bounds)
-
     @override
     def collect(self) -> Iterable[Metric]:
         family = self._family()
         for labels, series in self._series.items():
-            series.add_to(family, labels)
+            self._add(series, family, labels)
         return [family]
 
-    @override
     def describe(self) -> Iterable[Metric]:
+        """What ``collect`` will give, without its values: its names are then taken."""
         return [self._family()]
 
-    def _family(self) -> HistogramMetricFamily:
-        return HistogramMetricFamily(self._name, self._about, labels=self._labels)
+
+class Counter(Labelled[Count, CounterMetricFamily]):
+    """Something that only grows; ``_total`` is added to its name."""
+
+    def __init__(self, name: str, about: str, labels: Sequence[str] = ()) -> None:
+        """Nothing yet."""
+        family = partial(CounterMetricFamily, name, about, labels=labels)
+        super().__init__(labels, new=Count, family=family, add=Count.add_to)
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Add to a counter without labels; see ``Count``."""
+        self.labels().inc(amount)
+
+
+class Histogram(Labelled[Series, HistogramMetricFamily]):
+    """Values by size."""
+
+    def __init__(self, name: str, about: str, buckets: Iterable[float], labels: Sequence[str] = ()) -> None:
+        """Nothing yet; ``buckets`` are upper ends that grow, to which infinity is added."""
+        family = partial(HistogramMetricFamily, name, about, labels=labels)
+        super().__init__(labels, new=partial(Series, tuple(buckets)), family=family, add=Series.add_to)
+
+    def observe(self, value: float) -> None:
+        """Note a value of a histogram without labels; see ``Series``."""
+        self.labels().observe(value)
