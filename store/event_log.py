@@ -13,13 +13,12 @@ from store.statements import Statement
 from store.webhook_outbox import add_deliveries
 
 # Statements are built once: there is a batch for every few events.
-_KEYS: Final = bindparam("keys", type_=StoredJson())
 _OF_ID: Final = select(OptimizationEvent.key).where(OptimizationEvent.optimization_id == bindparam("of_id"))
+_KEYS_ON_SQLITE: Final = func.json_each(bindparam("keys", type_=StoredJson())).table_valued("value")
+# PostgreSQL looks listed values up in the index; of a function's it does not know how few they are
 _KNOWN: Final = Statement(
-    _OF_ID.where(OptimizationEvent.key.in_(select(func.jsonb_array_elements_text(_KEYS)))),
-    on_sqlite=_OF_ID.where(
-        OptimizationEvent.key.in_(select(func.json_each(_KEYS).table_valued("value").c.value))
-    ),
+    _OF_ID.where(OptimizationEvent.key.in_(bindparam("keys", expanding=True))),
+    on_sqlite=_OF_ID.where(OptimizationEvent.key.in_(select(_KEYS_ON_SQLITE.c.value))),
 )
 _APPEND: Final = Statement(
     insert(OptimizationEvent), columns=("optimization_id", "seq", "key", "type", "body")
