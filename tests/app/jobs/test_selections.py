@@ -1,6 +1,8 @@
 """A job judges by the same criteria in all its attempts, whatever other jobs put into the shared cache."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -10,7 +12,7 @@ from app.jobs.records import JobSelections
 from optimizer.types import JsonObject
 from rewards.selection_json import selection_to_json
 from rewards.types import SelectionKey, SelectionSource
-from store.calls import CallLedger
+from store.calls import CallLedger, LedgerScope
 from store.connections import Database
 from store.errors import LostLeaseError
 from store.models.criterion_selection import CriterionSelection
@@ -82,12 +84,21 @@ async def test_what_cannot_be_read_is_not_taken_from_the_cache(database: Databas
     assert await ours.get(KEY) == OURS
 
 
-async def test_a_selection_is_pinned_with_the_answer_that_it_was_read_from(database: Database) -> None:
-    lease = await new_lease(database)
+@asynccontextmanager
+async def asking(
+    database: Database, lease: Lease
+) -> AsyncIterator[tuple[CallLedger, LedgerScope, JobSelections]]:
+    """A job that has asked its selector, whose answer is due."""
     async with CallLedger(database) as ledger:
         scope = await ledger.open(lease)
         ours = await selections_of(database, lease, scope.within)
         await scope.intend("k", role="selector", model="b/m")
+        yield ledger, scope, ours
+
+
+async def test_a_selection_is_pinned_with_the_answer_that_it_was_read_from(database: Database) -> None:
+    lease = await new_lease(database)
+    async with asking(database, lease) as (ledger, scope, ours):
         scope.complete("k", "criteria", CallSpend(calls=1))
         assert await ours.put(KEY, OURS, SELECTED) == OURS
         assert len(await ledger.recorded(lease.optimization_id)) == 1
@@ -96,10 +107,7 @@ async def test_a_selection_is_pinned_with_the_answer_that_it_was_read_from(datab
 
 async def test_nothing_is_pinned_where_the_answer_before_it_is_lost(database: Database) -> None:
     lease = await new_lease(database)
-    async with CallLedger(database) as ledger:
-        scope = await ledger.open(lease)
-        ours = await selections_of(database, lease, scope.within)
-        await scope.intend("k", role="selector", model="b/m")
+    async with asking(database, lease) as (_, scope, ours):
         await take_over(database, lease)
         scope.complete("k", "criteria", CallSpend(calls=1))
         with pytest.raises(LostLeaseError):
