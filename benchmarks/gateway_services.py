@@ -128,7 +128,7 @@ async def running_module(module: str, *before: str, then: Sequence[str] = ()) ->
     arguments = (sys.executable, "-m", module, *before, str(port), *then)
     process = await asyncio.create_subprocess_exec(*arguments)
     try:
-        await _until_itlistens(process, port)
+        await _until_it_listens(process, port)
         yield Place(url=f"http://127.0.0.1:{port}", key="none", pid=process.pid)
     finally:
         if process.returncode is None:
@@ -155,7 +155,7 @@ async def running_gateway(gateway: InstalledGateway, upstream: str) -> AsyncIter
         )
         try:
             try:
-                await _until_itlistens(process, port)
+                await _until_it_listens(process, port)
             except RuntimeError as error:
                 said.seek(0)
                 raise RuntimeError(f"{error}: {said.read()[-2000:].decode(errors='replace')}") from None
@@ -178,7 +178,7 @@ def _free_port() -> int:
     return port
 
 
-async def _until_itlistens(process: asyncio.subprocess.Process, port: int) -> None:
+async def _until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:
     async with asyncio.timeout(_START_SECONDS):
         while not await listens(port):
             if process.returncode is not None:
