@@ -94,6 +94,19 @@ async def test_a_cancelled_asker_leaves_the_call_to_the_others() -> None:
     assert (work.started, work.cancelled) == (1, 0)
 
 
+async def test_an_asker_that_is_cancelled_just_as_the_call_ends_keeps_nothing_from_the_others() -> None:
+    calls: SharedCalls[str, str] = SharedCalls()
+    work = Work("done")
+    leaver, other = ask(calls, work.start), ask(calls, work.start)
+    await work.begun.wait()
+    work.gate.set()
+    await turns(1)  # the call has ended, and its askers have not been told
+    leaver.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    assert await other == "done"
+
+
 async def test_the_last_asker_to_leave_ends_the_call_and_leaves_no_task() -> None:
     calls: SharedCalls[str, str] = SharedCalls()
     work = Work("done")
