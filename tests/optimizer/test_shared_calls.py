@@ -81,6 +81,20 @@ async def test_a_failure_reaches_all_askers_and_is_forgotten() -> None:
     assert await calls.run("key", work.start) == "yes"
 
 
+async def test_a_call_that_is_cancelled_cancels_all_who_asked_for_it() -> None:
+    calls: SharedCalls[str, str] = SharedCalls()
+
+    async def give_up() -> str:
+        raise asyncio.CancelledError
+
+    askers = [ask(calls, give_up) for _ in range(2)]
+    await asyncio.wait(askers)
+    assert all(asker.cancelled() for asker in askers)
+    work = Work("again")
+    work.gate.set()
+    assert await calls.run("key", work.start) == "again"
+
+
 async def test_a_cancelled_asker_leaves_the_call_to_the_others() -> None:
     calls: SharedCalls[str, str] = SharedCalls()
     work = Work("done")

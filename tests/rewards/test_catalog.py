@@ -3,7 +3,7 @@
 import pytest
 
 from optimizer.errors import InvalidInputError
-from rewards.catalog import CriteriaCatalog
+from rewards.catalog import CriteriaCatalog, packaged_catalog
 from rewards.types import CriterionOrigin
 from tests.rewards.builders import CATALOG, names
 
@@ -102,3 +102,8 @@ def test_a_catalogue_with_a_fault_is_refused_with_the_fault_named(old: str, new:
     assert old in SMALL
     with pytest.raises(InvalidInputError, match=complaint):
         CriteriaCatalog.parse(SMALL.replace(old, new))
+
+
+def test_the_packaged_catalogue_is_read_once() -> None:
+    assert packaged_catalog() is packaged_catalog()
+    assert packaged_catalog().criteria == CATALOG.criteria
