@@ -383,31 +383,3 @@ class TestWithholding:
         assert not budget.exhausted(1), "decisions between rounds look at the limits alone"
         budget.close(None)
         await budget.reserve(ONE_CALL)
-
-    async def test_room_is_what_no_limit_stands_in_the_way_of(self) -> None:
-        clock = ManualClock()
-        budget = Budget(Limits(calls=2, tokens=100, cost=1.0, seconds=5), clock=clock)
-        budget.settle(await budget.reserve(tokens(60)), tokens(60))
-        assert budget.has_room(Limits())
-        assert budget.has_room(Limits(calls=1, tokens=40, cost=1.0, seconds=5))
-        for need in (Limits(calls=2), Limits(tokens=41), Limits(cost=1.1), Limits(seconds=6)):
-            assert not budget.has_room(need)
-        assert make_budget(Limits()).has_room(Limits(calls=10**9, tokens=10**9, cost=1e9, seconds=1e9))
-        assert budget.largest == Spend(prompt_tokens=60)
-
-    async def test_what_calls_under_way_reserve_is_no_hindrance_where_it_is_part_of_the_need(self) -> None:
-        budget = make_budget(Limits(calls=2))
-        await budget.reserve(ONE_CALL)
-        assert budget.covers(Limits(calls=2))
-        assert not budget.covers(Limits(calls=3))
-        assert not budget.has_room(Limits(calls=2))
-
-    async def test_a_call_fits_beside_those_under_way_or_may_later_or_never(self) -> None:
-        budget = make_budget(Limits(tokens=100))
-        assert budget.fits(tokens(100))
-        budget.settle(await budget.reserve(tokens(40)), tokens(40))
-        under_way = await budget.reserve(tokens(40))
-        assert [budget.fits(tokens(size)) for size in (20, 60, 61)] == [True, False, False]
-        assert [budget.must_wait(tokens(size)) for size in (20, 60, 61)] == [False, True, False]
-        budget.settle(under_way, tokens(10))
-        assert budget.fits(tokens(50))
