@@ -8,15 +8,15 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from store.call_writes import Accompanied, CallWrite, Completed, Decided, Failed, Intended
 from store.clock import db_now
 from store.compression import decompress
-from store.errors import ConflictError
-from store.fencing import hold_row
+from store.errors import ConflictError, LostLeaseError
+from store.fencing import held_seq
 from store.group_commits import GroupCommits
 from store.json_values import JsonValue, quick_json
 from store.models.model_call import ModelCall
@@ -26,6 +26,7 @@ from store.records.optimizations import Lease
 from store.repositories.recorded_calls import RecordedCalls, RecordedCallsRepository
 
 T = TypeVar("T")
+_Row: TypeAlias = Row[*tuple[Any, ...]]
 
 _NOTHING: Final = CallSpend()
 
@@ -42,29 +43,10 @@ class CallLedger(GroupCommits):
         Raises:
             LostLeaseError: the lease is not ours.
         """
-        of_this = ModelCall.scope == lease.optimization_id
-        async with self._db.session() as session:
-            await hold_row(session, lease, shared=True)
-            await session.execute(
-                update(ModelCall)
-                .where(of_this, ModelCall.status == "open", ModelCall.fence < lease.fence)
-                .values(
-                    status="unknown",
-                    unknown_calls=ModelCall.unknown_calls + 1,
-                    prompt_tokens=ModelCall.prompt_tokens + ModelCall.estimated_prompt_tokens,
-                    completion_tokens=ModelCall.completion_tokens + ModelCall.estimated_completion_tokens,
-                    cost=ModelCall.cost + ModelCall.estimated_cost,
-                    finished_at=db_now(),
-                )
-            )
-            rows = (await session.scalars(select(ModelCall).where(of_this))).all()
-            decisions = await session.execute(
-                select(OptimizationDecision.name, OptimizationDecision.value).where(
-                    OptimizationDecision.optimization_id == lease.optimization_id
-                )
-            )
-            recorded = {row.name: row.value for row in decisions}
-        return LedgerScope(self, lease, rows, recorded)
+        opened = await self._db.write(lambda connection: _open(connection, lease))
+        if opened is None:
+            raise LostLeaseError(lease.optimization_id, lease.fence)
+        return LedgerScope(self, lease, *opened)
 
     async def recorded(self, optimization_id: str) -> RecordedCalls:
         """The finished calls and the decisions of an optimization, for those who do not own it."""
@@ -75,7 +57,7 @@ class LedgerScope:
     """The ledger of one run of an optimization. Get it from ``CallLedger.open``."""
 
     def __init__(
-        self, commits: GroupCommits, lease: Lease, rows: Sequence[ModelCall], decisions: Mapping[str, int]
+        self, commits: GroupCommits, lease: Lease, rows: Sequence[_Row], decisions: Mapping[str, int]
     ) -> None:
         self._commits = commits
         self._lease = lease
@@ -286,7 +268,33 @@ class LedgerScope:
         return totals
 
 
-def _spend(row: ModelCall) -> CallSpend:
+def _open(connection: Connection, lease: Lease) -> tuple[Sequence[_Row], dict[str, int]] | None:
+    """The calls and the decisions of earlier runs, those calls settled whose end nobody saw."""
+    if held_seq(connection, lease, shared=True) is None:
+        return None
+    of_this = ModelCall.scope == lease.optimization_id
+    connection.execute(
+        update(ModelCall)
+        .where(of_this, ModelCall.status == "open", ModelCall.fence < lease.fence)
+        .values(
+            status="unknown",
+            unknown_calls=ModelCall.unknown_calls + 1,
+            prompt_tokens=ModelCall.prompt_tokens + ModelCall.estimated_prompt_tokens,
+            completion_tokens=ModelCall.completion_tokens + ModelCall.estimated_completion_tokens,
+            cost=ModelCall.cost + ModelCall.estimated_cost,
+            finished_at=db_now(),
+        )
+    )
+    rows = connection.execute(select(ModelCall).where(of_this)).all()
+    decisions = connection.execute(
+        select(OptimizationDecision.name, OptimizationDecision.value).where(
+            OptimizationDecision.optimization_id == lease.optimization_id
+        )
+    )
+    return rows, {row.name: row.value for row in decisions}
+
+
+def _spend(row: _Row) -> CallSpend:
     return CallSpend(
         calls=row.calls + row.unknown_calls,
         prompt_tokens=row.prompt_tokens,

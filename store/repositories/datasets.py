@@ -83,9 +83,9 @@ class DatasetRepository:
         statement = select(DatasetQuery.query_id, DatasetQuery.text, DatasetQuery.kind).where(
             DatasetQuery.dataset_id == dataset_id
         )
-        async with self._db.read() as session:
-            rows = await session.execute(statement.order_by(DatasetQuery.position))
-            return tuple(QueryRecord(id=row.query_id, text=row.text, kind=row.kind) for row in rows)
+        statement = statement.order_by(DatasetQuery.position)
+        rows = await self._db.fetch(lambda connection: connection.execute(statement).all())
+        return tuple(QueryRecord(id=row.query_id, text=row.text, kind=row.kind) for row in rows)
 
 
 async def _find(session: Session, dataset_id: str) -> Dataset:

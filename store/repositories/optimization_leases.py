@@ -11,12 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Update,
-    and_,
     bindparam,
-    case,
-    func,
-    not_,
-    or_,
     select,
     update,
 )
@@ -31,28 +26,21 @@ from store.models.optimization import Optimization
 from store.records.optimizations import (
     Beat,
     BeatResult,
-    Claim,
     Lease,
     OptimizationError,
     OptimizationRecord,
     OptimizationStatus,
     PauseReason,
-    Software,
 )
-from store.records.progress import EventDraft
 from store.repositories.optimization_rows import (
     PAUSED_ON_REQUEST,
-    STARTED_EVENT,
     OptimizationRows,
     finished_event,
     paused_event,
     to_record,
 )
 from store.statements import Statement
-from store.stuck_sessions import end_stuck_sessions
 
-_OVERDUE_SECONDS: Final = 1.0
-_LEFT_TO_OTHERS_SECONDS: Final = 60.0
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
 # built once: each job beats every second
@@ -73,39 +61,7 @@ _BEAT: Final = Statement(
 
 
 class OptimizationLeases(OptimizationRows):
-    """Taking jobs, keeping them, and giving them back or to their end."""
-
-    async def claim_next(self, *, owner: str, ttl: float, software: Software) -> Claim | None:
-        """Become the owner of an optimization that is queued or whose owner is gone.
-
-        The one with the highest priority comes first, among equals the oldest. Whatever was to be paused or
-        cancelled and has lost its owner is so before.
-
-        Args:
-            owner: who wants it.
-            ttl: seconds that the lease lasts without a beat.
-            software: what the owner is. A spec that it cannot read stays for others. What other software has
-                begun is left to that for a minute after the lease has ended: its calls would not be found.
-
-        Returns:
-            None where there is none.
-        """
-        async with self._db.session() as session:
-            await self._settle_abandoned(session)
-            candidates = (
-                select(Optimization.id)
-                .where(_claimable(software))
-                .order_by(Optimization.priority.desc(), Optimization.created_at, Optimization.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
-            optimization_id = await session.scalar(candidates)
-            if optimization_id is None:
-                overdue = select(Optimization.id).where(_is_overdue()).limit(1)
-                if await session.scalar(overdue) is not None:
-                    await end_stuck_sessions(self._db, session)  # the next look finds it free
-                return None
-            return await self._take(session, optimization_id, owner, ttl, software)
+    """Keeping jobs, and giving them back or to their end."""
 
     async def beat(self, lease: Lease, *, ttl: float, elapsed: float = 0.0) -> Beat:
         """Keep the lease for another ``ttl`` seconds, and add ``elapsed`` seconds of work.
@@ -241,30 +197,6 @@ class OptimizationLeases(OptimizationRows):
         async with self._db.session() as session:
             return len((await session.scalars(statement)).all())
 
-    async def _take(
-        self, session: Session, optimization_id: str, owner: str, ttl: float, software: Software
-    ) -> Claim | None:
-        statement = (
-            move(Cause.CLAIMED)
-            .where(Optimization.id == optimization_id, _claimable(software))
-            .values(
-                owner=owner,
-                software=software.name,
-                fence=Optimization.fence + 1,
-                lease_until=db_now() + ttl,
-                started_at=func.coalesce(Optimization.started_at, db_now()),
-            )
-        )
-        row = await session.scalar(statement.returning(Optimization))
-        if row is None:
-            return None
-        started = EventDraft(
-            key=f"{STARTED_EVENT}:{row.fence}", type=STARTED_EVENT, body={"attempt": row.fence}
-        )
-        record = await self._announce(session, row, started)
-        lease = Lease(optimization_id=row.id, owner=owner, fence=row.fence)
-        return Claim(lease=lease, optimization=record)
-
     async def _pause(
         self,
         lease: Lease,
@@ -302,40 +234,6 @@ class OptimizationLeases(OptimizationRows):
             )
             row = (await session.scalars(paused.returning(Optimization))).one()
             return await self._announce(session, row, paused_event(row))
-
-    async def _settle_abandoned(self, session: Session) -> None:
-        """Cancel and pause what was to be so and has lost its owner."""
-        abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
-        taken = {"fence": Optimization.fence + 1, "lease_until": None}
-        asked = or_(Optimization.cancel_requested, Optimization.pause_requested)
-        free = select(Optimization).where(abandoned, asked).with_for_update(skip_locked=True)
-        for found in (await session.scalars(free)).all():
-            if found.cancel_requested:
-                ended = move(Cause.CANCELLED).values(finished_at=db_now(), **taken)
-            else:
-                because = PAUSED_ON_REQUEST.to_json()
-                ended = move(Cause.PAUSED).values(pause_requested=False, paused_because=because, **taken)
-            statement = ended.where(Optimization.id == found.id).returning(Optimization)
-            row = (await session.scalars(statement)).one()
-            event = finished_event(row) if found.cancel_requested else paused_event(row)
-            await self._announce(session, row, event)
-
-
-def _is_overdue() -> ColumnElement[bool]:
-    """Nobody has taken it although it is free: its row is locked."""
-    return and_(Optimization.status == "running", Optimization.lease_until < db_now() - _OVERDUE_SECONDS)
-
-
-def _claimable(software: Software) -> ColumnElement[bool]:
-    is_ours = or_(Optimization.software.is_(None), Optimization.software == software.name)
-    ended_before = case((is_ours, db_now()), else_=db_now() - _LEFT_TO_OTHERS_SECONDS)
-    abandoned = and_(Optimization.status == "running", Optimization.lease_until < ended_before)
-    return and_(
-        Optimization.spec_version <= software.spec_version,
-        not_(Optimization.cancel_requested),
-        not_(Optimization.pause_requested),
-        or_(Optimization.status == "queued", abandoned),
-    )
 
 
 def _of(lease: Lease, statement: Update) -> Update:

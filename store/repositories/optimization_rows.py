@@ -1,8 +1,9 @@
 """Rows of optimizations: as records, locked, and announced."""
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Row, Select, select
 
 from store.connections import Database, Session
 from store.errors import NotFoundError
@@ -31,6 +32,10 @@ _FOR_WORKERS = frozenset({CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED
 """Something is asked of the owner, or waits for one."""
 
 
+AnyRow: TypeAlias = Optimization | Row[*tuple[Any, ...]]
+"""All columns of an optimization, as its entity or as a connection without a session finds them."""
+
+
 class OptimizationRows:
     """What all operations on the table share."""
 
@@ -38,13 +43,12 @@ class OptimizationRows:
         """The table in ``db``."""
         self._db = db
 
-    async def _announce(self, session: Session, row: Optimization, event: EventDraft) -> OptimizationRecord:
-        """Append ``event`` in the transaction that makes it true."""
+    async def _announce(self, session: Session, row: AnyRow, event: EventDraft) -> OptimizationRecord:
+        """As ``announce``; those who wait hear of it."""
         connection = await session.connection()
-        await connection.run_sync(append_events, row.id, row.next_seq, [event])
-        self._db.touch(session, row.id, for_workers=event.type in _FOR_WORKERS)
-        await session.refresh(row)
-        return to_record(row)
+        record = await connection.run_sync(announce, row, event)
+        self._db.touch(session, record.id, for_workers=event.type in _FOR_WORKERS)
+        return record
 
     async def _lock(self, session: Session, optimization_id: str) -> Optimization:
         """The row, which nobody else changes before the transaction ends.
@@ -60,17 +64,27 @@ def _existing(optimization_id: str) -> Select[Optimization]:
     return select(Optimization).where(Optimization.id == optimization_id)
 
 
-def change_event(kind: str, row: Optimization, **body: object) -> EventDraft:
+def announce(connection: Connection, row: AnyRow, event: EventDraft) -> OptimizationRecord:
+    """Append ``event`` in the transaction that makes it true, after which ``row`` is as it says here.
+
+    Whoever commits tells those who wait.
+    """
+    added = append_events(connection, row.id, row.next_seq, [event])
+    record = to_record(row)
+    return replace(record, last_seq=record.last_seq + added)
+
+
+def change_event(kind: str, row: AnyRow, **body: object) -> EventDraft:
     """An event that may come several times; it is true once for each number."""
     return EventDraft(key=f"{kind}:{row.next_seq}", type=kind, body=body)  # type: ignore[arg-type]
 
 
-def paused_event(row: Optimization) -> EventDraft:
+def paused_event(row: AnyRow) -> EventDraft:
     """The job of ``row`` is paused now."""
     return change_event(PAUSED_EVENT, row, **(row.paused_because or {}))
 
 
-def finished_event(row: Optimization) -> EventDraft:
+def finished_event(row: AnyRow) -> EventDraft:
     """The job of ``row`` has ended; there is one such event."""
     return EventDraft(
         key=FINISHED_EVENT, type=FINISHED_EVENT, body={"status": row.status, "error": row.error}
@@ -89,7 +103,7 @@ def found(row: Optimization | None, optimization_id: str, kind: JobKind | None =
     return row
 
 
-def to_record(row: Optimization) -> OptimizationRecord:
+def to_record(row: AnyRow) -> OptimizationRecord:
     """``row`` as a value."""
     error, reason = row.error, row.paused_because
     return OptimizationRecord(

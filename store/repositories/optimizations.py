@@ -11,6 +11,7 @@ from store.ids import new_id
 from store.json_values import JsonObject
 from store.models.optimization import Optimization
 from store.records.optimizations import JobKind, JobTerms, OptimizationRecord, OptimizationStatus
+from store.repositories.optimization_claims import OptimizationClaims
 from store.repositories.optimization_control import OptimizationControl
 from store.repositories.optimization_leases import OptimizationLeases
 from store.repositories.optimization_probes import OptimizationProbes
@@ -20,7 +21,7 @@ _PREFIXES = {JobKind.PROMPT: "opt", JobKind.EXAMPLE_BANK: "ebj"}
 _USUAL = JobTerms()
 
 
-class OptimizationRepository(OptimizationLeases, OptimizationControl, OptimizationProbes):
+class OptimizationRepository(OptimizationClaims, OptimizationLeases, OptimizationControl, OptimizationProbes):
     """The table of optimizations, with its leases and what people may ask of a job.
 
     Every change of a state after the first is announced by an event in the transaction that makes it true; so

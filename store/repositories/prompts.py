@@ -152,11 +152,11 @@ class PromptRepository:
         Raises:
             NotFoundError: there is none.
         """
-        async with self._db.read() as session:
-            row = await session.get(ExampleBank, bank_id)
-            if row is None:
-                raise NotFoundError(f"there is no example bank {bank_id}")
-            return tuple(row.examples)
+        statement = select(ExampleBank.examples).where(ExampleBank.id == bank_id)
+        examples = await self._db.fetch(lambda connection: connection.scalar(statement))
+        if examples is None:
+            raise NotFoundError(f"there is no example bank {bank_id}")
+        return tuple(examples)
 
     async def labelled(self, model: str, label: str) -> PromptVersionRecord | None:
         """The version of ``model`` that ``label`` points to, or None."""

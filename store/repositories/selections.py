@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, select
 
 from store.connections import Database
 from store.errors import LostLeaseError
@@ -78,11 +78,11 @@ class SelectionRepository:
 
     async def pins(self, optimization_id: str) -> dict[SelectionKey, JsonObject]:
         """The selections that the optimization uses."""
-        async with self._db.read() as session:
-            rows = await session.scalars(
-                select(OptimizationSelection).where(OptimizationSelection.optimization_id == optimization_id)
-            )
-            return {_key(row): row.selection for row in rows}
+        of_this = select(OptimizationSelection).where(
+            OptimizationSelection.optimization_id == optimization_id
+        )
+        rows = await self._db.fetch(lambda connection: connection.execute(of_this).all())
+        return {_key(row): row.selection for row in rows}
 
     async def pin(
         self,
@@ -139,7 +139,7 @@ def _shared(connection: Connection, key: SelectionKey) -> JsonObject | None:
     return found
 
 
-def _key(row: OptimizationSelection) -> SelectionKey:
+def _key(row: Row[*tuple[Any, ...]]) -> SelectionKey:
     return SelectionKey(
         query_sha256=row.query_sha,
         selector_model=row.selector_model,

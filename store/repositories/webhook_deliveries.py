@@ -44,9 +44,9 @@ class WebhookDeliveryRepository:
             .order_by(WebhookDelivery.due_at, WebhookDelivery.id)
             .limit(limit)
         )
-        async with self._db.read() as session:  # on SQLite, a look must not wait for the turn to write
-            if await session.scalar(due.limit(1)) is None:
-                return ()
+        # on SQLite, a look must not wait for the turn to write
+        if await self._db.fetch(lambda connection: connection.scalar(due.limit(1))) is None:
+            return ()
         async with self._db.session() as session:
             ids = (await session.scalars(due.with_for_update(skip_locked=True))).all()
             claim = (

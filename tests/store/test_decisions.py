@@ -119,8 +119,8 @@ async def test_an_answer_is_committed_with_the_next_intent_or_when_it_is_waited_
         transactions.append(await _answered(database))
         return await write(work)
 
-    monkeypatch.setattr(database, "write", counted)
     scope = await ledger.open(await new_lease(database))
+    monkeypatch.setattr(database, "write", counted)
     for key in ("a", "b"):
         await scope.intend(key, role="judge", model="backend/model")
         scope.complete(key, "yes", ONE)

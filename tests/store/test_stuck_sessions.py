@@ -9,7 +9,7 @@ from sqlalchemy import text
 from store import stuck_sessions
 from store.connections import Database
 from store.records.optimizations import OptimizationStatus
-from store.repositories import optimization_leases
+from store.repositories import optimization_claims
 from store.repositories.optimizations import OptimizationRepository
 from tests.store.steps import ANY_SOFTWARE, TTL, expire, new_lease
 
@@ -22,7 +22,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async def end(*arguments: object, **_: object) -> int:
         return await ends(*arguments, seconds=0.0)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(optimization_leases, "end_stuck_sessions", end)
+    monkeypatch.setattr(optimization_claims, "end_stuck_sessions", end)
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
