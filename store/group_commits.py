@@ -16,6 +16,9 @@ from store.errors import LostLeaseError, StoreError
 _MAX_BATCH: Final = 500
 _WINDOW_SECONDS: Final = 0.01
 """An answer waits so long for an intent to be committed with: commits cost time that calls need."""
+_TURNS: Final = 5
+"""Answers that have come together are followed by their intents within so many turns of the loop: a commit of
+all of them takes less than one of the first and another of the rest."""
 Heard: TypeAlias = Callable[[Exception | None], None]
 """Told how a write has ended: None where it is durable."""
 
@@ -96,6 +99,8 @@ class GroupCommits:
     async def _write_forever(self) -> None:
         while self._is_open or self._waiting:
             await self._due.wait()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             self._due.clear()
             if self._window is not None:
                 self._window.cancel()
