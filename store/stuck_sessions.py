@@ -7,9 +7,7 @@ client is frozen.
 
 from typing import Final
 
-from sqlalchemy import bindparam, text
-
-from store.connections import Database, Session
+from sqlalchemy import Connection, bindparam, text
 
 STUCK_SECONDS: Final = 5.0
 _END: Final = text(
@@ -20,12 +18,12 @@ _END: Final = text(
 ).bindparams(bindparam("seconds"))
 
 
-async def end_stuck_sessions(db: Database, session: Session, *, seconds: float = STUCK_SECONDS) -> int:
+def end_stuck_sessions(connection: Connection, *, seconds: float = STUCK_SECONDS) -> int:
     """End those who have waited for their client for ``seconds`` in a transaction; on SQLite there are none.
 
     Returns:
         How many.
     """
-    if db.dialect != "postgresql":
+    if connection.dialect.name != "postgresql":
         return 0
-    return int(await session.scalar(_END, {"seconds": seconds}) or 0)
+    return int(connection.scalar(_END, {"seconds": seconds}) or 0)

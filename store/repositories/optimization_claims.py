@@ -46,21 +46,20 @@ class OptimizationClaims(OptimizationRows):
             None where there is none.
         """
 
-        def work(connection: Connection) -> tuple[Claim | None, list[str], bool]:
+        def work(connection: Connection) -> tuple[Claim | None, list[str]]:
             changed = _settle_abandoned(connection)
             claim = _take_next(connection, owner, ttl, software)
             if claim is not None:
                 changed.append(claim.lease.optimization_id)
+            elif _is_one_overdue(connection):
+                end_stuck_sessions(connection)  # the next look finds it free
             for optimization_id in changed:
                 send_hint(connection, optimization_id)
-            return claim, changed, claim is None and _is_one_overdue(connection)
+            return claim, changed
 
-        claim, changed, is_one_overdue = await self._db.write(work)
+        claim, changed = await self._db.write(work)
         for optimization_id in changed:
             self._db.wakeups.notify(optimization_id)
-        if is_one_overdue:
-            async with self._db.session() as session:
-                await end_stuck_sessions(self._db, session)  # the next look finds it free
         return claim
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from store import stuck_sessions
 from store.connections import Database
@@ -19,8 +19,8 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for its client counts as stuck."""
     ends = stuck_sessions.end_stuck_sessions
 
-    async def end(*arguments: object, **_: object) -> int:
-        return await ends(*arguments, seconds=0.0)  # type: ignore[arg-type]
+    def end(connection: Connection) -> int:
+        return ends(connection, seconds=0.0)
 
     monkeypatch.setattr(optimization_claims, "end_stuck_sessions", end)
 
