@@ -224,9 +224,9 @@ def _runner(
     settings: JobSettings,
     labelled: LabelledPrompts,
 ) -> LocalRunner:
-    store = WorkerStore(database=database, optimizations=OptimizationRepository(database), prompts=prompts)
+    store = WorkerStore(optimizations=OptimizationRepository(database), prompts=prompts)
     worker = JobWorker(store, runs, settings=settings, on_label_moved=labelled.invalidate)
-    return LocalRunner(store.optimizations, worker, store.database.wakeups, settings)
+    return LocalRunner(store.optimizations, worker, database.wakeups, settings)
 
 
 def _runs(store: JobStore, models: ModelRegistry, retrievers: Retrievers) -> JobRuns:

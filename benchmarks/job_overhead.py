@@ -143,7 +143,7 @@ async def run_job(resources: Resources, ledger: CallLedger, run: type[Optimizati
     catalog = packaged_catalog()
     retrievers = Retrievers(resources.models, EmbeddingRepository(database), resources.settings.retrieval)
     worker = JobWorker(
-        WorkerStore(database=database, optimizations=resources.optimizations, prompts=resources.prompts),
+        WorkerStore(optimizations=resources.optimizations, prompts=resources.prompts),
         JobRuns(run(store, resources.models, catalog, retrievers), BankRun(store, resources.models, catalog)),
         settings=resources.settings.jobs,
         on_label_moved=lambda _: None,

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -20,11 +20,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from store.errors import ConflictError, StoreUnavailableError, UnusableStoreError
 from store.hints import send_hint
 from store.json_values import to_json
-from store.models.base import storable_text
+from store.named_locks import serialise
 from store.sqlite_connections import HIDE_PARAMETERS, READ, WRITE, DirectConnection, sqlite_engine
 from store.wakeups import Wakeups
 
 Session: TypeAlias = AsyncSession
+Transaction: TypeAlias = Connection
+"""What ``Database.write`` and ``fetch`` give to the work that they run."""
 T = TypeVar("T")
 Dialect: TypeAlias = Literal["sqlite", "postgresql"]
 
@@ -213,9 +215,7 @@ class Database:
 
     async def serialise(self, session: Session, name: str) -> None:
         """Let only one transaction with ``name`` go on at a time, until it ends."""
-        if self.dialect == "postgresql":  # SQLite's write transactions are serial anyway
-            key = func.hashtextextended(storable_text(name), 0)
-            await session.execute(select(func.pg_advisory_xact_lock(key)))
+        await (await session.connection()).run_sync(serialise, name)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Update, update
+from sqlalchemy import Update, or_, update
 
 from store.models.optimization import Optimization
 from store.records.optimizations import OptimizationStatus
@@ -99,6 +99,6 @@ ENDINGS: Final[Mapping[OptimizationStatus, Cause]] = {
 def move(cause: Cause) -> Update:
     """The UPDATE that ``cause`` makes, of rows in a state that allows it; narrow it down to one."""
     transition = TRANSITIONS[cause]
-    sources = [status.value for status in sorted(transition.sources)]
-    statement = update(Optimization).where(Optimization.status.in_(sources))
-    return statement.values(status=transition.target.value)
+    # not IN: SQLAlchemy would write that list anew for each execution
+    allowed = or_(*(Optimization.status == source.value for source in sorted(transition.sources)))
+    return update(Optimization).where(allowed).values(status=transition.target.value)

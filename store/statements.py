@@ -7,7 +7,8 @@ of no use any more.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from types import SimpleNamespace
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 from sqlalchemy import BindParameter, Boolean, Connection
 from sqlalchemy.dialects.sqlite import dialect
@@ -20,6 +21,14 @@ from store.models.base import StoredJson, StoredText, storable_text, stored_json
 _DIALECT: Final = dialect()
 _Convert: TypeAlias = Callable[[Any], object]
 _Sql: TypeAlias = UpdateBase | Select[*tuple[Any, ...]]
+
+
+class NamedRow(Protocol):
+    """A row whose columns are its attributes, under the names that their model gives them."""
+
+    def __getattr__(self, name: str, /) -> Any:
+        """The value of the column ``name``."""
+        ...
 
 
 class Statement:
@@ -44,6 +53,7 @@ class Statement:
         parameters = [(name, compiled.binds[name]) for name in compiled.positiontup or ()]
         self._values = tuple((name, _writer(parameter)) for name, parameter in parameters)
         self._fixed = {name: item.effective_value for name, item in parameters if not item.required}
+        self._names = [str(column.key) for column in chosen.exported_columns]
         readers = [_reader(column.type) for column in chosen.exported_columns]
         self._readers = readers if any(readers) else None
 
@@ -77,6 +87,25 @@ class Statement:
         cursor.close()
         readers = self._readers
         return found if readers is None else [_read(values, readers) for values in found]
+
+    def first(self, connection: Connection, row: Mapping[str, object]) -> NamedRow | None:
+        """The first row that it finds; None where there is none. Raises what ``execute`` does."""
+        found = self.rows(connection, row)
+        if not found:
+            return None
+        return cast("NamedRow", SimpleNamespace(**dict(zip(self._names, found[0], strict=True))))
+
+    def one(self, connection: Connection, row: Mapping[str, object]) -> NamedRow:
+        """The row that there has to be, such as the one that an INSERT returns.
+
+        Raises:
+            LookupError: it finds none.
+            Exception: what ``execute`` raises.
+        """
+        found = self.first(connection, row)
+        if found is None:
+            raise LookupError("a statement found no row")
+        return found
 
     def _of(self, row: Mapping[str, object]) -> list[object]:
         given = {**self._fixed, **row} if self._fixed else row

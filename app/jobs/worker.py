@@ -19,7 +19,7 @@ from app.stored_examples import example_to_json
 from optimizer.errors import DrpoError, InvalidInputError, MisconfiguredError, ModelError
 from optimizer.types import JsonObject, StopReason
 from optimizer.verdicts import Verdict
-from store.connections import Database, Session
+from store.connections import Transaction
 from store.errors import ConflictError, LostLeaseError, StoreUnavailableError
 from store.records.optimizations import (
     BeatResult,
@@ -27,9 +27,11 @@ from store.records.optimizations import (
     OptimizationError,
     OptimizationStatus,
 )
-from store.records.prompts import LabelMoveDraft, PromptVersionDraft, PromptVersionRecord
+from store.records.prompts import LabelMoveDraft, PromptVersionDraft
+from store.repositories.label_writes import move_label
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
+from store.repositories.version_writes import store_bank, store_version
 
 _LOGGER = logging.getLogger(__name__)
 _GIVE_BACK_SECONDS = 5.0
@@ -42,7 +44,6 @@ _IN_VAIN = "the backend answered whenever it was asked after, but nothing of thi
 class WorkerStore:
     """The parts of the store that a worker writes."""
 
-    database: Database
     optimizations: OptimizationRepository
     prompts: PromptRepository
 
@@ -189,41 +190,41 @@ class JobWorker:
 
     async def _store_bank(self, claim: Claim, finding: BankFinding, clock: "_Clock") -> None:
         """Bank and end of the job in one transaction."""
-        async with self._store.database.session() as session:
-            bank_id = await self._store.prompts.add_example_bank(finding.bank, session=session)
-            await self._store.optimizations.finish(
-                claim.lease,
-                OptimizationStatus.SUCCEEDED,
-                result={**finding.to_json(), "bank_id": bank_id},
-                elapsed=clock.lap(),
-                session=session,
-            )
+
+        def store_all(transaction: Transaction) -> JsonObject:
+            return {"bank_id": store_bank(transaction, finding.bank)}
+
+        await self._succeed(claim, finding.to_json(), store_all, clock)
 
     async def _store_finding(self, claim: Claim, finding: Finding, clock: "_Clock") -> None:
         """Version, label and end of the job in one transaction."""
         target = claim.optimization.target
         result = finding.to_json()
-        note = await self._nothing_chosen(finding)
-        async with self._store.database.session() as session:
-            version, moved = None, None
+        nothing_chosen = await self._nothing_chosen(finding)
+
+        def store_all(transaction: Transaction) -> JsonObject:
+            version_id, moved, note = None, None, nothing_chosen
             if note is None:
-                draft = _version_draft(claim, finding, result)
-                version = await self._store.prompts.add_version(draft, session=session)
-                moved, note = await self._move_label(target, finding, version, session)
-            result |= {
-                "prompt_version": None if version is None else version.id,
-                "label_moved": moved,
-                "label_note": note,
-            }
-            await self._store.optimizations.finish(
-                claim.lease,
-                OptimizationStatus.SUCCEEDED,
-                result=result,
-                elapsed=clock.lap(),
-                session=session,
-            )
+                version, _ = store_version(transaction, _version_draft(claim, finding, result))
+                version_id = version.id
+                moved, note = _move_label(transaction, target, finding, version_id)
+            return {"prompt_version": version_id, "label_moved": moved, "label_note": note}
+
+        await self._succeed(claim, result, store_all, clock)
         self._on_label_moved(target)
         _LOGGER.info("%s succeeded: %s", claim.lease.optimization_id, finding.compared.conclusion.reason)
+
+    async def _succeed(
+        self,
+        claim: Claim,
+        result: JsonObject,
+        store_all: Callable[[Transaction], JsonObject],
+        clock: "_Clock",
+    ) -> None:
+        """End the job in the transaction that stores what it has found."""
+        await self._store.optimizations.finish(
+            claim.lease, OptimizationStatus.SUCCEEDED, result=result, elapsed=clock.lap(), before=store_all
+        )
 
     async def _nothing_chosen(self, finding: Finding) -> str | None:
         """Why the search has chosen no prompt that would be a new version; None where it has."""
@@ -240,32 +241,6 @@ class JobWorker:
             if served.system_prompt != chosen.system_prompt:
                 return None
         return reason
-
-    async def _move_label(
-        self,
-        target: str,
-        finding: Finding,
-        version: PromptVersionRecord,
-        session: Session,
-    ) -> tuple[str | None, str]:
-        """The label that was moved, if any, and why or why not."""
-        spec = finding.spec
-        if finding.compared.conclusion.verdict is not Verdict.PROMOTED:
-            return None, finding.compared.conclusion.reason
-        if spec.label is None:
-            return None, "the job was not asked to move a label"
-        move = LabelMoveDraft(
-            model=target,
-            label=spec.label,
-            version_id=version.id,
-            actor="optimization",
-            reason=finding.compared.conclusion.reason,
-        )
-        try:
-            await self._store.prompts.move_label(move, expected=spec.incumbent_version_id, session=session)
-        except ConflictError:
-            return None, f"{spec.label} was moved by somebody else while the job ran"
-        return spec.label, finding.compared.conclusion.reason
 
     async def _pause(self, claim: Claim, clock: "_Clock") -> None:
         try:
@@ -303,6 +278,29 @@ class _Clock:
         now = time.monotonic()
         elapsed, self._last = now - self._last, now
         return elapsed
+
+
+def _move_label(
+    transaction: Transaction, target: str, finding: Finding, version_id: str
+) -> tuple[str | None, str]:
+    """The label that was moved, if any, and why or why not."""
+    spec, conclusion = finding.spec, finding.compared.conclusion
+    if conclusion.verdict is not Verdict.PROMOTED:
+        return None, conclusion.reason
+    if spec.label is None:
+        return None, "the job was not asked to move a label"
+    move = LabelMoveDraft(
+        model=target,
+        label=spec.label,
+        version_id=version_id,
+        actor="optimization",
+        reason=conclusion.reason,
+    )
+    try:
+        move_label(transaction, move, expected=spec.incumbent_version_id)
+    except ConflictError:
+        return None, f"{spec.label} was moved by somebody else while the job ran"
+    return spec.label, conclusion.reason
 
 
 def _version_draft(claim: Claim, finding: Finding, result: JsonObject) -> PromptVersionDraft:

@@ -17,7 +17,7 @@ from app.resources import Resources
 from store.errors import NotFoundError
 from store.records.prompts import LabelMoveDraft, LabelRecord, PromptVersionRecord
 from store.repositories.label_states import LabelStateRepository
-from store.repositories.prompts import ANYTHING
+from store.repositories.label_writes import ANYTHING
 
 PRODUCTION = "production"
 _VERSION = "pv_"

@@ -7,7 +7,7 @@ from store.models.label_move import LabelMove
 from store.models.prompt_label import PromptLabel
 from store.models.prompt_version import PromptVersion
 from store.records.prompts import LabelState
-from store.repositories.prompts import to_label, to_move
+from store.repositories.prompt_rows import to_label, to_move
 
 
 class LabelStateRepository:

@@ -4,12 +4,12 @@ All times are the database's. At most one owner holds a valid fence at any momen
 higher one, and everything that an older owner still tries to write is refused.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     Update,
     bindparam,
     select,
@@ -22,6 +22,7 @@ from store.errors import LostLeaseError
 from store.hints import send_hint
 from store.job_states import ENDINGS, Cause, move
 from store.json_values import JsonObject
+from store.models.base import StoredJson
 from store.models.optimization import Optimization
 from store.records.optimizations import (
     Beat,
@@ -35,6 +36,7 @@ from store.records.optimizations import (
 from store.repositories.optimization_rows import (
     PAUSED_ON_REQUEST,
     OptimizationRows,
+    announce,
     finished_event,
     paused_event,
     to_record,
@@ -43,21 +45,38 @@ from store.statements import Statement
 
 _JUST_ENDED: Final = db_now() - 0.01
 """Not long ago: other software leaves the job to workers of its own kind for a while."""
+_IS_OURS: Final = (
+    Optimization.id == bindparam("of_id"),
+    Optimization.owner == bindparam("of_owner"),
+    Optimization.fence == bindparam("of_fence"),
+)
+_IS_HELD: Final = (*_IS_OURS, Optimization.status == "running")
 # built once: each job beats every second
 _BEAT: Final = Statement(
     update(Optimization)
-    .where(
-        Optimization.id == bindparam("of_id"),
-        Optimization.owner == bindparam("of_owner"),
-        Optimization.fence == bindparam("of_fence"),
-        Optimization.status == "running",
-    )
+    .where(*_IS_HELD)
     .values(
         lease_until=db_now() + bindparam("ttl"),
         elapsed_seconds=Optimization.elapsed_seconds + bindparam("worked"),
     )
     .returning(Optimization.cancel_requested, Optimization.pause_requested, Optimization.limits)
 )
+_ENDS: Final = {
+    status: Statement(
+        move(cause)
+        .where(*_IS_OURS)
+        .values(
+            result=bindparam("new_result", type_=StoredJson()),
+            error=bindparam("new_error", type_=StoredJson()),
+            lease_until=None,
+            finished_at=db_now(),
+            elapsed_seconds=Optimization.elapsed_seconds + bindparam("worked"),
+        )
+        .returning(Optimization)
+    )
+    for status, cause in ENDINGS.items()
+}
+_HELD_ROW: Final = select(Optimization).where(*_IS_HELD).with_for_update()
 
 
 class OptimizationLeases(OptimizationRows):
@@ -68,13 +87,7 @@ class OptimizationLeases(OptimizationRows):
 
         A lease that has run out is kept, too, as long as nobody else has taken it.
         """
-        beat = {
-            "of_id": lease.optimization_id,
-            "of_owner": lease.owner,
-            "of_fence": lease.fence,
-            "ttl": ttl,
-            "worked": elapsed,
-        }
+        beat = {**_of(lease), "ttl": ttl, "worked": elapsed}
 
         def work(connection: Connection) -> Beat:
             row = _beat(connection, beat)
@@ -95,13 +108,14 @@ class OptimizationLeases(OptimizationRows):
             Whether the lease was still ours.
         """
         statement = (
-            _held(lease)
+            update(Optimization)
+            .where(*_IS_HELD)
             .values(lease_until=_JUST_ENDED, elapsed_seconds=Optimization.elapsed_seconds + elapsed)
             .returning(Optimization.id)
         )
 
         def work(connection: Connection) -> bool:
-            if connection.scalar(statement) is None:
+            if connection.scalar(statement, _of(lease)) is None:
                 return False
             send_hint(connection, lease.optimization_id, for_workers=True)
             return True
@@ -119,7 +133,7 @@ class OptimizationLeases(OptimizationRows):
         result: JsonObject | None = None,
         error: OptimizationError | None = None,
         elapsed: float = 0.0,
-        session: Session | None = None,
+        before: Callable[[Connection], JsonObject] | None = None,
     ) -> OptimizationRecord:
         """End the optimization, and announce it.
 
@@ -129,26 +143,33 @@ class OptimizationLeases(OptimizationRows):
             result: what came out of it.
             error: why it failed.
             elapsed: seconds of work to add.
-            session: a transaction to take part in, such as the one that adds the prompt version.
+            before: what the same transaction does first, such as adding the prompt version; what it returns
+                joins the result.
 
         Raises:
             LostLeaseError: it is not ours any more.
             ValueError: ``status`` is not final.
         """
-        if status not in ENDINGS:
+        if status not in _ENDS:
             raise ValueError(f"{status} does not end an optimization")
-        statement = _of(lease, move(ENDINGS[status])).values(
-            result=result,
-            error=None if error is None else {"code": error.code, "message": error.message},
-            lease_until=None,
-            finished_at=db_now(),
-            elapsed_seconds=Optimization.elapsed_seconds + elapsed,
-        )
-        async with self._db.session(session) as transaction:
-            row = await transaction.scalar(statement.returning(Optimization))
+
+        def work(connection: Connection) -> OptimizationRecord:
+            values: dict[str, object] = {
+                **_of(lease),
+                "new_result": result if before is None else {**(result or {}), **before(connection)},
+                "new_error": None if error is None else {"code": error.code, "message": error.message},
+                "worked": elapsed,
+            }
+            row = _ENDS[status].first(connection, values)
             if row is None:
                 raise LostLeaseError(lease.optimization_id, lease.fence)
-            return await self._announce(transaction, row, finished_event(row))
+            record = announce(connection, row, finished_event(row))
+            send_hint(connection, lease.optimization_id)
+            return record
+
+        ended = await self._db.write(work)
+        self._db.wakeups.notify(lease.optimization_id)
+        return ended
 
     async def pause(self, lease: Lease, *, elapsed: float = 0.0) -> OptimizationRecord:
         """The work has stopped because a pause was asked for: the lease is free, nothing is lost.
@@ -207,7 +228,7 @@ class OptimizationLeases(OptimizationRows):
         elapsed: float,
     ) -> OptimizationRecord:
         async with self._db.session() as session:
-            row = await session.scalar(_held_row(lease))
+            row = await session.scalar(_HELD_ROW, _of(lease))
             if row is None:
                 raise LostLeaseError(lease.optimization_id, lease.fence)
             worked: dict[str, object] = {
@@ -215,16 +236,16 @@ class OptimizationLeases(OptimizationRows):
                 "lease_until": None,
             }
             if row.cancel_requested:
-                ended = _of(lease, move(Cause.CANCELLED)).values({**worked, "finished_at": db_now()})
-                row = (await session.scalars(ended.returning(Optimization))).one()
+                ended = move(Cause.CANCELLED).values({**worked, "finished_at": db_now()})
+                row = await self._change(session, lease, ended)
                 return await self._announce(session, row, finished_event(row))
             if cause is Cause.PAUSED and not row.pause_requested:
                 self._db.touch(session, row.id, for_workers=True)
-                free = _held(lease).values(worked | {"lease_until": _JUST_ENDED}).returning(Optimization)
-                return to_record((await session.scalars(free)).one())
+                free = update(Optimization).values({**worked, "lease_until": _JUST_ENDED})
+                return to_record(await self._change(session, lease, free))
             if row.pause_requested:
                 cause, reason, probe_at = Cause.PAUSED, PAUSED_ON_REQUEST, None
-            paused = _of(lease, move(cause)).values(
+            paused = move(cause).values(
                 {
                     **worked,
                     "pause_requested": False,
@@ -232,16 +253,19 @@ class OptimizationLeases(OptimizationRows):
                     "probe_at": probe_at,
                 }
             )
-            row = (await session.scalars(paused.returning(Optimization))).one()
+            row = await self._change(session, lease, paused)
             return await self._announce(session, row, paused_event(row))
 
+    @staticmethod
+    async def _change(session: Session, lease: Lease, statement: Update) -> Optimization:
+        """The row, which the session has locked, after ``statement``."""
+        ours = statement.where(*_IS_OURS).returning(Optimization)
+        return (await session.scalars(ours, _of(lease))).one()
 
-def _of(lease: Lease, statement: Update) -> Update:
-    return statement.where(
-        Optimization.id == lease.optimization_id,
-        Optimization.owner == lease.owner,
-        Optimization.fence == lease.fence,
-    )
+
+def _of(lease: Lease) -> dict[str, object]:
+    """What ``_IS_OURS`` asks for."""
+    return {"of_id": lease.optimization_id, "of_owner": lease.owner, "of_fence": lease.fence}
 
 
 def _beat(connection: Connection, beat: dict[str, object]) -> tuple[bool, bool, JsonObject | None] | None:
@@ -249,20 +273,3 @@ def _beat(connection: Connection, beat: dict[str, object]) -> tuple[bool, bool, 
     for cancel_requested, pause_requested, limits in _BEAT.rows(connection, beat):
         return cancel_requested, pause_requested, limits
     return None
-
-
-def _held(lease: Lease) -> Update:
-    return _of(lease, update(Optimization)).where(Optimization.status == "running")
-
-
-def _held_row(lease: Lease) -> Select[Optimization]:
-    return (
-        select(Optimization)
-        .where(
-            Optimization.id == lease.optimization_id,
-            Optimization.owner == lease.owner,
-            Optimization.fence == lease.fence,
-            Optimization.status == "running",
-        )
-        .with_for_update()
-    )

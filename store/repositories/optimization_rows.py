@@ -18,6 +18,7 @@ from store.records.optimizations import (
     PauseReason,
 )
 from store.records.progress import EventDraft
+from store.statements import NamedRow
 
 STARTED_EVENT = "optimization_started"
 CANCEL_REQUESTED_EVENT = "optimization_cancel_requested"
@@ -32,7 +33,7 @@ _FOR_WORKERS = frozenset({CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED
 """Something is asked of the owner, or waits for one."""
 
 
-AnyRow: TypeAlias = Optimization | Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Optimization | Row[*tuple[Any, ...]] | NamedRow
 """All columns of an optimization, as its entity or as a connection without a session finds them."""
 
 

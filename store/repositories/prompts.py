@@ -2,13 +2,11 @@
 
 from typing import Final
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select
 
-from store.clock import db_now
-from store.connections import Database, Session
-from store.errors import ConflictError, NotFoundError
-from store.json_values import JsonObject, content_hash
-from store.models.base import storable_json, storable_text
+from store.connections import Database
+from store.errors import NotFoundError
+from store.json_values import JsonObject
 from store.models.example_bank import ExampleBank
 from store.models.label_move import LabelMove
 from store.models.prompt_label import PromptLabel
@@ -21,16 +19,10 @@ from store.records.prompts import (
     PromptVersionRecord,
     ServedVersion,
 )
+from store.repositories.label_writes import ANYTHING, Anything, move_label, undo_move
+from store.repositories.prompt_rows import to_label, to_move, to_version
+from store.repositories.version_writes import store_bank, store_version
 from store.statements import Statement
-
-
-class Anything:
-    """The type of ``ANYTHING``."""
-
-
-ANYTHING: Final = Anything()
-"""Says that a label may be moved from wherever it points."""
-
 
 # built once: of each model that is asked the labels are read every second
 _LABELS_OF: Final = Statement(
@@ -46,9 +38,7 @@ class PromptRepository:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def add_version(
-        self, draft: PromptVersionDraft, *, session: Session | None = None
-    ) -> PromptVersionRecord:
+    async def add_version(self, draft: PromptVersionDraft) -> PromptVersionRecord:
         """Add a version, or find the one of the same model with the same content.
 
         The content is system prompt, examples, ``k``, retrieval and sampling.
@@ -56,55 +46,24 @@ class PromptRepository:
         Returns:
             The version; where it existed, with the origin and evidence that it was first added with.
         """
-        version, _ = await self.store_version(draft, session=session)
+        version, _ = await self.store_version(draft)
         return version
 
-    async def store_version(
-        self, draft: PromptVersionDraft, *, session: Session | None = None
-    ) -> tuple[PromptVersionRecord, bool]:
+    async def store_version(self, draft: PromptVersionDraft) -> tuple[PromptVersionRecord, bool]:
         """As ``add_version``; says as well whether the version is new."""
-        bank_id = _bank_id(draft.examples)
-        content = _content_hash(draft, bank_id)
-        of_model = PromptVersion.model == draft.model
-        async with self._db.session(session) as transaction:
-            await self._db.serialise(transaction, f"prompt_versions:{draft.model}")
-            known = await transaction.scalar(
-                select(PromptVersion).where(of_model, PromptVersion.content_hash == content)
-            )
-            if known is not None:
-                return _version(known), False
-            if bank_id is not None:
-                await self._add_bank(transaction, bank_id, draft.examples)
-            last = await transaction.scalar(select(func.max(PromptVersion.number)).where(of_model))
-            statement = insert(PromptVersion).values(
-                id=f"pv_{content_hash([draft.model, content])[:24]}",
-                model=draft.model,
-                number=(last or 0) + 1,
-                content_hash=content,
-                system_prompt=draft.system_prompt,
-                example_bank_id=bank_id,
-                k=draft.k,
-                retrieval=draft.retrieval,
-                sampling=draft.sampling,
-                optimization_id=draft.optimization_id,
-                candidate_id=draft.candidate_id,
-                evidence=draft.evidence,
-                provenance=draft.provenance,
-            )
-            rows = await transaction.scalars(statement.returning(PromptVersion))
-            return _version(rows.one()), True
+        return await self._db.write(lambda connection: store_version(connection, draft))
 
-    async def get_version(self, version_id: str, *, session: Session | None = None) -> PromptVersionRecord:
+    async def get_version(self, version_id: str) -> PromptVersionRecord:
         """The version ``version_id``.
 
         Raises:
             NotFoundError: there is none.
         """
-        async with self._db.read(session) as transaction:
-            row = await transaction.get(PromptVersion, version_id)
+        async with self._db.read() as session:
+            row = await session.get(PromptVersion, version_id)
             if row is None:
                 raise NotFoundError(f"there is no prompt version {version_id}")
-            return _version(row)
+            return to_version(row)
 
     async def version_id(self, model: str, number: int) -> str:
         """The id of version ``number`` of ``model``.
@@ -130,21 +89,15 @@ class PromptRepository:
             statement = statement.where(PromptVersion.number < before)
         async with self._db.read() as session:
             rows = await session.scalars(statement.order_by(PromptVersion.number.desc()).limit(limit))
-            return tuple(_version(row) for row in rows)
+            return tuple(to_version(row) for row in rows)
 
-    async def add_example_bank(
-        self, examples: tuple[JsonObject, ...], *, session: Session | None = None
-    ) -> str | None:
+    async def add_example_bank(self, examples: tuple[JsonObject, ...]) -> str | None:
         """Store a bank, or find the one with the same examples in the same order.
 
         Returns:
             Its id; None for a bank without examples.
         """
-        bank_id = _bank_id(examples)
-        if bank_id is not None:
-            async with self._db.session(session) as transaction:
-                await self._add_bank(transaction, bank_id, examples)
-        return bank_id
+        return await self._db.write(lambda connection: store_bank(connection, examples))
 
     async def example_bank(self, bank_id: str) -> tuple[JsonObject, ...]:
         """The examples of a bank.
@@ -167,7 +120,7 @@ class PromptRepository:
         )
         async with self._db.read() as session:
             row = await session.scalar(statement)
-            return None if row is None else _version(row)
+            return None if row is None else to_version(row)
 
     async def served(self, label: str) -> tuple[ServedVersion, ...]:
         """For each model that has versions, the one that ``label`` points to, else its newest; by model."""
@@ -186,7 +139,7 @@ class PromptRepository:
         async with self._db.read() as session:
             rows = await session.execute(statement)
             return tuple(
-                ServedVersion(version=_version(version), labelled=label_version is not None)
+                ServedVersion(version=to_version(version), labelled=label_version is not None)
                 for version, label_version in rows
             )
 
@@ -205,11 +158,7 @@ class PromptRepository:
         )
 
     async def move_label(
-        self,
-        move: LabelMoveDraft,
-        *,
-        expected: str | Anything | None = ANYTHING,
-        session: Session | None = None,
+        self, move: LabelMoveDraft, *, expected: str | Anything | None = ANYTHING
     ) -> LabelRecord:
         """Point a label to a version, and write the audit log in the same transaction.
 
@@ -218,37 +167,12 @@ class PromptRepository:
         Args:
             move: what to move where, by whom and why.
             expected: the version id that the label must point to now, or None for no label yet.
-            session: a transaction to take part in.
 
         Raises:
             NotFoundError: the model has no such version.
             ConflictError: the label points elsewhere than expected.
         """
-        async with self._db.session(session) as transaction:
-            await self._db.serialise(transaction, f"prompt_labels:{move.model}")
-            version = await transaction.get(PromptVersion, move.version_id)
-            if version is None or version.model != move.model:
-                raise NotFoundError(f"{move.model} has no prompt version {move.version_id}")
-            current = await transaction.get(PromptLabel, (move.model, move.label))
-            held = None if current is None else current.version_id
-            if not isinstance(expected, Anything) and held != expected:
-                raise ConflictError(
-                    f"{move.label} of {move.model} points to {held or 'no version'}, "
-                    f"not to {expected or 'no version'}"
-                )
-            if current is not None and held == move.version_id:
-                return to_label(current)
-            await transaction.execute(
-                insert(LabelMove).values(
-                    model=move.model,
-                    label=move.label,
-                    from_version=held,
-                    to_version=move.version_id,
-                    actor=move.actor,
-                    reason=move.reason,
-                )
-            )
-            return to_label(await self._point(transaction, move, is_new=current is None))
+        return await self._db.write(lambda connection: move_label(connection, move, expected=expected))
 
     async def undo_move(
         self, model: str, label: str, *, move_id: int | None, actor: str, reason: str
@@ -269,46 +193,11 @@ class PromptRepository:
             NotFoundError: the label never moved, or has no such move.
             ConflictError: it was moved since, or the last move is an undoing.
         """
-        name = f"{label} of {model}"
-        of_label = select(LabelMove).where(LabelMove.model == model, LabelMove.label == label)
-        async with self._db.session() as transaction:
-            await self._db.serialise(transaction, f"prompt_labels:{model}")
-            last = await transaction.scalar(of_label.order_by(LabelMove.id.desc()).limit(1))
-            if last is None:
-                raise NotFoundError(f"{name} was never moved")
-            if move_id is None and last.undoes is not None:
-                raise ConflictError(
-                    f"the last move of {name}, {last.id}, undid move {last.undoes}: name it to undo it"
-                )
-            if move_id is not None and move_id != last.id:
-                if await transaction.scalar(of_label.where(LabelMove.id == move_id)) is None:
-                    raise NotFoundError(f"{name} has no move {move_id}")
-                raise ConflictError(f"{name} was moved since: its last move is {last.id}")
-            made = insert(LabelMove).values(
-                model=model,
-                label=label,
-                from_version=None if last.removes else last.to_version,
-                to_version=last.from_version or last.to_version,
-                actor=actor,
-                reason=reason,
-                undoes=last.id,
-                removes=last.from_version is None,
-            )
-            undoing = to_move((await transaction.scalars(made.returning(LabelMove))).one())
-            await self._restore(transaction, undoing)
-            return undoing
 
-    @staticmethod
-    async def _restore(session: Session, move: LabelMoveRecord) -> None:
-        row = (PromptLabel.model == move.model) & (PromptLabel.label == move.label)
-        if move.to_version is None:
-            await session.execute(delete(PromptLabel).where(row))
-        elif move.from_version is None:
-            values = {"model": move.model, "label": move.label, "version_id": move.to_version}
-            await session.execute(insert(PromptLabel).values(**values))
-        else:
-            to = {"version_id": move.to_version, "moved_at": db_now()}
-            await session.execute(update(PromptLabel).where(row).values(**to))
+        def work(connection: Connection) -> LabelMoveRecord:
+            return undo_move(connection, model, label, move_id=move_id, actor=actor, reason=reason)
+
+        return await self._db.write(work)
 
     async def label_history(
         self, model: str, label: str | None = None, *, before: int | None = None, limit: int | None = None
@@ -322,77 +211,3 @@ class PromptRepository:
             statement = statement.where(LabelMove.label == label)
         async with self._db.read() as session:
             return tuple(to_move(row) for row in await session.scalars(statement))
-
-    async def _add_bank(self, session: Session, bank_id: str, examples: tuple[JsonObject, ...]) -> None:
-        await self._db.serialise(session, f"example_banks:{bank_id}")
-        if await session.get(ExampleBank, bank_id) is None:
-            await session.execute(insert(ExampleBank).values(id=bank_id, examples=list(examples)))
-
-    @staticmethod
-    async def _point(session: Session, move: LabelMoveDraft, *, is_new: bool) -> PromptLabel:
-        if is_new:
-            added = insert(PromptLabel).values(model=move.model, label=move.label, version_id=move.version_id)
-            return (await session.scalars(added.returning(PromptLabel))).one()
-        moved = (
-            update(PromptLabel)
-            .where(PromptLabel.model == move.model, PromptLabel.label == move.label)
-            .values(version_id=move.version_id, moved_at=db_now())
-        )
-        return (await session.scalars(moved.returning(PromptLabel))).one()
-
-
-def _bank_id(examples: tuple[JsonObject, ...]) -> str | None:
-    if not examples:
-        return None
-    return f"eb_{content_hash([storable_json(example) for example in examples])[:24]}"
-
-
-def _content_hash(draft: PromptVersionDraft, bank_id: str | None) -> str:
-    content: JsonObject = {
-        "system_prompt": storable_text(draft.system_prompt),
-        "example_bank": bank_id,
-        "k": draft.k,
-        "sampling": storable_json(draft.sampling),
-    }
-    if draft.retrieval is not None:  # versions from before there was a choice keep their hash
-        content["retrieval"] = storable_json(draft.retrieval)
-    return content_hash(content)
-
-
-def _version(row: PromptVersion) -> PromptVersionRecord:
-    return PromptVersionRecord(
-        id=row.id,
-        model=row.model,
-        number=row.number,
-        content_hash=row.content_hash,
-        system_prompt=row.system_prompt,
-        example_bank_id=row.example_bank_id,
-        k=row.k,
-        retrieval=row.retrieval,
-        sampling=row.sampling,
-        optimization_id=row.optimization_id,
-        candidate_id=row.candidate_id,
-        evidence=row.evidence,
-        provenance=row.provenance,
-        created_at=row.created_at,
-    )
-
-
-def to_label(row: PromptLabel) -> LabelRecord:
-    """A row as a value."""
-    return LabelRecord(model=row.model, label=row.label, version_id=row.version_id, moved_at=row.moved_at)
-
-
-def to_move(row: LabelMove) -> LabelMoveRecord:
-    """A row as a value."""
-    return LabelMoveRecord(
-        id=row.id,
-        model=row.model,
-        label=row.label,
-        from_version=row.from_version,
-        to_version=None if row.removes else row.to_version,
-        actor=row.actor,
-        reason=row.reason,
-        at=row.at,
-        undoes=row.undoes,
-    )

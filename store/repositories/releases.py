@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as SyncSession
 
 from store.clock import db_now
-from store.connections import Database, Session
+from store.connections import Database
 from store.errors import ConflictError, NotFoundError
 from store.json_values import JsonObject
 from store.models.prompt_label import PromptLabel
@@ -17,7 +17,7 @@ from store.models.release_change import ReleaseChange
 from store.models.release_count import ReleaseCount
 from store.records.prompts import LabelMoveDraft, LabelRecord
 from store.records.releases import ReleaseChangeRecord, ReleaseRecord, ReleaseView
-from store.repositories.prompts import PromptRepository
+from store.repositories.label_writes import move_label
 from store.webhook_outbox import add_rollback
 
 _SALT_BYTES = 16
@@ -29,7 +29,6 @@ class ReleaseRepository:
     def __init__(self, db: Database) -> None:
         """The releases in ``db``."""
         self._db = db
-        self._prompts = PromptRepository(db)
 
     async def put(self, model: str, policy: JsonObject, *, actor: str) -> ReleaseView:
         """Set the policy of a model; its salt stays, so that nobody changes arms without need."""
@@ -134,15 +133,6 @@ class ReleaseRepository:
         Returns:
             Whether it was moved by this call.
         """
-        try:
-            async with self._db.session() as session:
-                return await self._roll_back(session, move, expected, stretch, quiet_seconds)
-        except ConflictError:
-            return False  # somebody has moved it meanwhile
-
-    async def _roll_back(
-        self, session: Session, move: LabelMoveDraft, expected: str | None, stretch: int, quiet: float
-    ) -> bool:
         claim = (
             update(Release)
             .where(
@@ -152,16 +142,25 @@ class ReleaseRepository:
                 (Release.quiet_until.is_(None)) | (Release.quiet_until <= db_now()),
             )
             .values(
-                suspect_stretch=None, suspect_label=None, suspect_since=None, quiet_until=db_now() + quiet
+                suspect_stretch=None,
+                suspect_label=None,
+                suspect_since=None,
+                quiet_until=db_now() + quiet_seconds,
             )
             .returning(Release.model)
         )
-        if (await session.scalars(claim)).first() is None:
-            return False
-        await self._prompts.move_label(move, expected=expected, session=session)
-        connection = await session.connection()
-        await connection.run_sync(add_rollback, move, expected)
-        return True
+
+        def work(connection: Connection) -> bool:
+            if connection.scalar(claim) is None:
+                return False
+            move_label(connection, move, expected=expected)
+            add_rollback(connection, move, expected)
+            return True
+
+        try:
+            return await self._db.write(work)
+        except ConflictError:
+            return False  # somebody has moved it meanwhile
 
 
 def _view(row: Release, labels: Sequence[PromptLabel]) -> ReleaseView:

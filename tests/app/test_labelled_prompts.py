@@ -61,7 +61,7 @@ class WatchedPrompts(PromptRepository):
         return found
 
     @override
-    async def get_version(self, version_id: str, *, session: object = None) -> PromptVersionRecord:
+    async def get_version(self, version_id: str) -> PromptVersionRecord:
         self.version_readings += 1
         if self.down or self.versions_down:
             raise StoreUnavailableError("the test took the database away")
@@ -318,7 +318,7 @@ async def test_a_move_keeps_the_old_version_until_the_new_one_can_be_read(
 
     class HalfDown(WatchedPrompts):
         @override
-        async def get_version(self, version_id: str, *, session: object = None) -> PromptVersionRecord:
+        async def get_version(self, version_id: str) -> PromptVersionRecord:
             raise StoreUnavailableError("gone between two readings")
 
     labelled._prompts = HalfDown(prompts._db)

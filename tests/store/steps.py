@@ -1,10 +1,12 @@
 """Steps that the store's tests share."""
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Connection, text
 
 from store.connections import Database
 from store.records.optimizations import Claim, Lease, Software
 from store.records.progress import CandidateDraft, EvaluationDraft, EventDraft
+from store.repositories import optimization_leases
 from store.repositories.optimizations import OptimizationRepository
 
 TTL = 60.0
@@ -40,6 +42,15 @@ async def take_over(db: Database, lease: Lease, owner: str = "bob") -> Lease:
     assert isinstance(claim, Claim)
     assert claim.lease.optimization_id == lease.optimization_id
     return claim.lease
+
+
+def fail_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the transactions that end an optimization fail when all is written that they write."""
+
+    def fail(connection: Connection, optimization_id: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(optimization_leases, "send_hint", fail)
 
 
 def candidate(name: str = "c0", **changes: object) -> CandidateDraft:

@@ -1,9 +1,11 @@
 """Jobs of two kinds, and the answers that are tried for an example bank."""
 
 import pytest
+from sqlalchemy import Connection
 
 from store.connections import Database
 from store.errors import LostLeaseError, NotFoundError
+from store.json_values import JsonObject
 from store.progress import ProgressLog
 from store.records.optimizations import JobKind, OptimizationStatus
 from store.records.progress import AnswerDraft, ExampleReward, ProgressBatch
@@ -11,7 +13,8 @@ from store.repositories.example_answers import ExampleAnswerRepository
 from store.repositories.optimization_rows import FINISHED_EVENT
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
-from tests.store.steps import ANY_SOFTWARE, TTL, take_over
+from store.repositories.version_writes import store_bank
+from tests.store.steps import ANY_SOFTWARE, TTL, new_lease, take_over
 
 
 def answer(
@@ -90,12 +93,14 @@ async def test_a_bank_and_the_end_of_its_job_are_one_transaction(database: Datab
     prompts = PromptRepository(database)
     kept: list[str | None] = []
 
-    async def fail_half_way() -> None:
-        async with database.session() as session:
-            kept.append(await prompts.add_example_bank(({"id": "e1"},), session=session))
-            raise ZeroDivisionError
+    def store_and_fail(connection: Connection) -> JsonObject:
+        kept.append(store_bank(connection, ({"id": "e1"},)))
+        raise ZeroDivisionError
 
+    lease = await new_lease(database)
     with pytest.raises(ZeroDivisionError):
-        await fail_half_way()
+        await OptimizationRepository(database).finish(
+            lease, OptimizationStatus.SUCCEEDED, before=store_and_fail
+        )
     with pytest.raises(NotFoundError):
         await prompts.example_bank(str(kept[0]))

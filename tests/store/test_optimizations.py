@@ -18,7 +18,15 @@ from store.records.optimizations import (
 )
 from store.repositories.optimization_rows import CANCEL_REQUESTED_EVENT, FINISHED_EVENT, STARTED_EVENT
 from store.repositories.optimizations import OptimizationRepository
-from tests.store.steps import ANY_SOFTWARE, TTL, expire, new_lease, new_optimization, take_over
+from tests.store.steps import (
+    ANY_SOFTWARE,
+    TTL,
+    expire,
+    fail_at_the_end,
+    new_lease,
+    new_optimization,
+    take_over,
+)
 
 
 async def _event_types(db: Database, optimization_id: str) -> list[str]:
@@ -249,13 +257,15 @@ async def test_only_a_final_status_ends_an_optimization(database: Database) -> N
         await OptimizationRepository(database).finish(lease, OptimizationStatus.QUEUED)
 
 
-async def test_finishing_in_a_transaction_that_fails_does_not_finish(database: Database) -> None:
+async def test_finishing_in_a_transaction_that_fails_does_not_finish(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lease = await new_lease(database)
     repository = OptimizationRepository(database)
-    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - the context manager is what is tested
-        async with database.session() as session:
-            await repository.finish(lease, OptimizationStatus.SUCCEEDED, session=session)
-            raise ZeroDivisionError
+    with monkeypatch.context() as failing:
+        fail_at_the_end(failing)
+        with pytest.raises(ZeroDivisionError):
+            await repository.finish(lease, OptimizationStatus.SUCCEEDED)
     assert (await repository.beat(lease, ttl=TTL)).result is BeatResult.HELD
     assert await _event_types(database, lease.optimization_id) == [STARTED_EVENT]
 

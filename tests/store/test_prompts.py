@@ -3,16 +3,18 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from store.connections import Database
-from store.errors import ConflictError, NotFoundError
+from store.errors import ConflictError, LostLeaseError, NotFoundError
 from store.json_values import JsonObject
 from store.records.optimizations import OptimizationStatus
 from store.records.prompts import LabelMoveDraft, LabelMoveRecord, PromptVersionDraft, PromptVersionRecord
+from store.repositories.label_writes import move_label
 from store.repositories.optimizations import OptimizationRepository
 from store.repositories.prompts import PromptRepository
-from tests.store.steps import new_lease
+from store.repositories.version_writes import store_version
+from tests.store.steps import new_lease, take_over
 
 
 def _draft(system_prompt: str = "Be brief.", model: str = "small", **changes: object) -> PromptVersionDraft:
@@ -220,24 +222,29 @@ async def test_each_model_is_served_by_its_label_or_else_by_its_newest(database:
 
 
 async def test_version_label_and_end_of_the_run_are_one_transaction(database: Database) -> None:
-    lease = await new_lease(database)
+    lost = await new_lease(database)
+    lease = await take_over(database, lost)
     prompts, optimizations = PromptRepository(database), OptimizationRepository(database)
 
-    async def publish(*, fail: bool) -> None:
-        async with database.session() as session:
-            version = await prompts.add_version(_draft(), session=session)
-            assert await prompts.get_version(version.id, session=session) == version
-            await prompts.move_label(_move(version), session=session)
-            await optimizations.finish(lease, OptimizationStatus.SUCCEEDED, session=session)
-            if fail:
-                raise ZeroDivisionError
+    def publish(connection: Connection) -> JsonObject:
+        version, is_new = store_version(connection, _draft())
+        assert is_new
+        assert store_version(connection, _draft()) == (version, False)
+        move_label(connection, _move(version), expected=None)
+        with pytest.raises(ConflictError):  # after which the transaction goes on
+            move_label(connection, _move(version), expected="pv_other")
+        return {"prompt_version": version.id}
 
-    with pytest.raises(ZeroDivisionError):
-        await publish(fail=True)
+    with pytest.raises(LostLeaseError):
+        await optimizations.finish(lost, OptimizationStatus.SUCCEEDED, before=publish)
     assert await prompts.versions("small") == ()
     assert await prompts.label_history("small") == ()
-    await publish(fail=False)
-    assert (await prompts.labelled("small", "production")) is not None
+    ended = await optimizations.finish(
+        lease, OptimizationStatus.SUCCEEDED, result={"best": 1}, before=publish
+    )
+    served = await prompts.labelled("small", "production")
+    assert served is not None
+    assert ended.result == {"best": 1, "prompt_version": served.id}
 
 
 REPLACE = """

@@ -68,6 +68,19 @@ async def test_texts_and_json_are_stored_as_their_columns_say(database: Database
     assert await database.write(work) == [["a\ufffd", {"b\ufffd": [None, "ä"]}]]
 
 
+async def test_a_row_has_its_columns_as_attributes(database: Database) -> None:
+    job = await new_optimization(database)
+    found = Statement(select(Optimization).where(Optimization.id == bindparam("of_id")))
+
+    def work(connection: Connection) -> tuple[object, ...]:
+        row = found.one(connection, {"of_id": job})
+        return row.id, row.cancel_requested, row.spec, found.first(connection, {"of_id": "none"})
+
+    assert await database.fetch(work) == (job, False, {"preset": "mini"}, None)
+    with pytest.raises(LookupError):
+        await database.fetch(lambda connection: found.one(connection, {"of_id": "none"}))
+
+
 async def test_no_value_may_lack(on_sqlite: Database) -> None:
     job = await new_optimization(on_sqlite)
 

@@ -1,7 +1,7 @@
 """What a run has paid for is on record when it ends, however it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from typing_extensions import override
@@ -19,7 +19,7 @@ from optimizer.errors import DrpoError, TemplateError
 from optimizer.types import JsonObject
 from rewards.catalog import CriteriaCatalog
 from store.calls import CallLedger, LedgerScope
-from store.connections import Database, Session
+from store.connections import Database, Transaction
 from store.progress import ProgressLog
 from store.records.calls import CallSpend
 from store.records.optimizations import (
@@ -118,10 +118,10 @@ class EndingRepository(OptimizationRepository):
         result: JsonObject | None = None,
         error: OptimizationError | None = None,
         elapsed: float = 0.0,
-        session: Session | None = None,
+        before: Callable[[Transaction], JsonObject] | None = None,
     ) -> OptimizationRecord:
         ended = await super().finish(
-            lease, status, result=result, error=error, elapsed=elapsed, session=session
+            lease, status, result=result, error=error, elapsed=elapsed, before=before
         )
         self._ledger.gate.set()
         return ended
@@ -169,7 +169,7 @@ async def test_the_last_answers_of_a_job_that_ends_early_are_on_record(
     claim, cancel = await new_claim(database, database_url), asyncio.Event()
     run = AbruptRun(database, ledger, TemplateError("a known one") if end == "failed" else None)
     optimizations = EndingRepository(database, ledger)
-    store = WorkerStore(database=database, optimizations=optimizations, prompts=PromptRepository(database))
+    store = WorkerStore(optimizations=optimizations, prompts=PromptRepository(database))
     worker = JobWorker(store, run, settings=JobSettings(lease_seconds=TTL), on_label_moved=lambda _: None)
     open_when_flushed(ledger, monkeypatch)
 

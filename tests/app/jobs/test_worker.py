@@ -68,7 +68,6 @@ def worker_on(
 ) -> JobWorker:
     """A worker whose jobs are ``run``."""
     store = WorkerStore(
-        database=database,
         optimizations=optimizations or OptimizationRepository(database),
         prompts=PromptRepository(database),
     )
