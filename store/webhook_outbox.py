@@ -17,6 +17,7 @@ from store.models.webhook import Webhook
 from store.models.webhook_delivery import WebhookDelivery
 from store.records.progress import EventDraft
 from store.records.prompts import LabelMoveDraft
+from store.statements import Statement
 
 PROMPT_EVENTS: Final = "optimization"
 BANK_EVENTS: Final = "example_bank"
@@ -36,7 +37,10 @@ _STARTED: Final = "optimization_started"
 _FINISHED: Final = "optimization_finished"
 _STATE_OF: Final = {"optimization_paused": "paused", "optimization_resumed": "resumed"}
 
-_ACTIVE: Final = select(Webhook.id, Webhook.events, Webhook.target).where(Webhook.status == "active")
+# built once: it is asked for with every change of a job's state
+_ACTIVE: Final = Statement(
+    select(Webhook.id, Webhook.events, Webhook.target).where(Webhook.status == "active")
+)
 
 
 def add_deliveries(connection: Connection, optimization_id: str, drafts: Sequence[EventDraft]) -> int:
@@ -48,7 +52,7 @@ def add_deliveries(connection: Connection, optimization_id: str, drafts: Sequenc
     changes = [(draft, state) for draft in drafts if (state := _state(draft)) is not None]
     if not changes:
         return 0
-    webhooks = connection.execute(_ACTIVE).all()
+    webhooks = _ACTIVE.rows(connection, {})
     if not webhooks:
         return 0
     job = connection.execute(
@@ -100,7 +104,7 @@ def add_rollback(connection: Connection, move: LabelMoveDraft, left: str | None)
     now = connection.execute(select(db_now())).scalar_one()
     rows = [
         _row(webhook_id, ROLLED_BACK, move.model, message(ROLLED_BACK, now, told))
-        for webhook_id, events, target in connection.execute(_ACTIVE).all()
+        for webhook_id, events, target in _ACTIVE.rows(connection, {})
         if ROLLED_BACK in events and target in {None, move.model}
     ]
     if rows:

@@ -5,7 +5,7 @@ Whoever looks for work also settles what was to be paused or cancelled and has l
 
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, select
+from sqlalchemy import Connection, and_, bindparam, case, func, not_, or_, select
 
 from store.clock import db_now
 from store.hints import send_hint
@@ -21,10 +21,71 @@ from store.repositories.optimization_rows import (
     finished_event,
     paused_event,
 )
+from store.statements import Statement
 from store.stuck_sessions import end_stuck_sessions
 
 _OVERDUE_SECONDS: Final = 1.0
 _LEFT_TO_OTHERS_SECONDS: Final = 60.0
+
+# built once: whoever has nothing to do looks every second
+_IS_RUNNING: Final = Optimization.status == "running"
+_IS_ONE: Final = Optimization.id == bindparam("of_id")
+_IS_OURS: Final = or_(Optimization.software.is_(None), Optimization.software == bindparam("of_software"))
+_CLAIMABLE: Final = and_(
+    Optimization.spec_version <= bindparam("of_spec_version"),
+    not_(Optimization.cancel_requested),
+    not_(Optimization.pause_requested),
+    or_(
+        Optimization.status == "queued",
+        and_(
+            _IS_RUNNING,
+            Optimization.lease_until < case((_IS_OURS, db_now()), else_=db_now() - _LEFT_TO_OTHERS_SECONDS),
+        ),
+    ),
+)
+_NEXT: Final = Statement(
+    select(Optimization.id)
+    .where(_CLAIMABLE)
+    .order_by(Optimization.priority.desc(), Optimization.created_at, Optimization.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_TAKE: Final = Statement(
+    move(Cause.CLAIMED)
+    .where(_IS_ONE, _CLAIMABLE)
+    .values(
+        owner=bindparam("new_owner"),
+        software=bindparam("of_software"),
+        fence=Optimization.fence + 1,
+        lease_until=db_now() + bindparam("ttl"),
+        started_at=func.coalesce(Optimization.started_at, db_now()),
+    )
+    .returning(Optimization)
+)
+_ABANDONED: Final = Statement(
+    select(Optimization.id, Optimization.cancel_requested)
+    .where(
+        _IS_RUNNING,
+        Optimization.lease_until < db_now(),
+        or_(Optimization.cancel_requested, Optimization.pause_requested),
+    )
+    .with_for_update(skip_locked=True)
+)
+_TAKEN: Final = {"fence": Optimization.fence + 1, "lease_until": None}
+_CANCEL: Final = Statement(
+    move(Cause.CANCELLED).where(_IS_ONE).values(finished_at=db_now(), **_TAKEN).returning(Optimization)
+)
+_PAUSE: Final = Statement(
+    move(Cause.PAUSED)
+    .where(_IS_ONE)
+    .values(pause_requested=False, paused_because=PAUSED_ON_REQUEST.to_json(), **_TAKEN)
+    .returning(Optimization)
+)
+_OVERDUE: Final = Statement(
+    select(Optimization.id)
+    .where(_IS_RUNNING, Optimization.lease_until < db_now() - _OVERDUE_SECONDS)
+    .limit(1)
+)
 
 
 class OptimizationClaims(OptimizationRows):
@@ -51,7 +112,7 @@ class OptimizationClaims(OptimizationRows):
             claim = _take_next(connection, owner, ttl, software)
             if claim is not None:
                 changed.append(claim.lease.optimization_id)
-            elif _is_one_overdue(connection):
+            elif _OVERDUE.scalar(connection, {}) is not None:  # although it is free: its row is locked
                 end_stuck_sessions(connection)  # the next look finds it free
             for optimization_id in changed:
                 send_hint(connection, optimization_id)
@@ -64,28 +125,11 @@ class OptimizationClaims(OptimizationRows):
 
 
 def _take_next(connection: Connection, owner: str, ttl: float, software: Software) -> Claim | None:
-    candidates = (
-        select(Optimization.id)
-        .where(_claimable(software))
-        .order_by(Optimization.priority.desc(), Optimization.created_at, Optimization.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    optimization_id = connection.scalar(candidates)
+    wanted = {"of_spec_version": software.spec_version, "of_software": software.name}
+    optimization_id = _NEXT.scalar(connection, wanted)
     if optimization_id is None:
         return None
-    take = (
-        move(Cause.CLAIMED)
-        .where(Optimization.id == optimization_id, _claimable(software))
-        .values(
-            owner=owner,
-            software=software.name,
-            fence=Optimization.fence + 1,
-            lease_until=db_now() + ttl,
-            started_at=func.coalesce(Optimization.started_at, db_now()),
-        )
-    )
-    row = connection.execute(take.returning(Optimization)).one_or_none()
+    row = _TAKE.first(connection, {**wanted, "of_id": optimization_id, "new_owner": owner, "ttl": ttl})
     if row is None:
         return None
     key = f"{STARTED_EVENT}:{row.fence}"
@@ -97,36 +141,8 @@ def _take_next(connection: Connection, owner: str, ttl: float, software: Softwar
 
 def _settle_abandoned(connection: Connection) -> list[str]:
     """Cancel and pause what was to be so and has lost its owner; the ids of those."""
-    abandoned = and_(Optimization.status == "running", Optimization.lease_until < db_now())
-    taken = {"fence": Optimization.fence + 1, "lease_until": None}
-    asked = or_(Optimization.cancel_requested, Optimization.pause_requested)
-    free = select(Optimization.id, Optimization.cancel_requested).where(abandoned, asked)
-    settled = connection.execute(free.with_for_update(skip_locked=True)).all()
+    settled = _ABANDONED.rows(connection, {})
     for optimization_id, is_cancelled in settled:
-        if is_cancelled:
-            ended = move(Cause.CANCELLED).values(finished_at=db_now(), **taken)
-        else:
-            because = PAUSED_ON_REQUEST.to_json()
-            ended = move(Cause.PAUSED).values(pause_requested=False, paused_because=because, **taken)
-        statement = ended.where(Optimization.id == optimization_id).returning(Optimization)
-        row = connection.execute(statement).one()
+        row = (_CANCEL if is_cancelled else _PAUSE).one(connection, {"of_id": optimization_id})
         announce(connection, row, finished_event(row) if is_cancelled else paused_event(row))
     return [optimization_id for optimization_id, _ in settled]
-
-
-def _is_one_overdue(connection: Connection) -> bool:
-    """Nobody has taken it although it is free: its row is locked."""
-    overdue = and_(Optimization.status == "running", Optimization.lease_until < db_now() - _OVERDUE_SECONDS)
-    return connection.scalar(select(Optimization.id).where(overdue).limit(1)) is not None
-
-
-def _claimable(software: Software) -> ColumnElement[bool]:
-    is_ours = or_(Optimization.software.is_(None), Optimization.software == software.name)
-    ended_before = case((is_ours, db_now()), else_=db_now() - _LEFT_TO_OTHERS_SECONDS)
-    abandoned = and_(Optimization.status == "running", Optimization.lease_until < ended_before)
-    return and_(
-        Optimization.spec_version <= software.spec_version,
-        not_(Optimization.cancel_requested),
-        not_(Optimization.pause_requested),
-        or_(Optimization.status == "queued", abandoned),
-    )

@@ -1,9 +1,9 @@
 """Rows of optimizations: as records, locked, and announced."""
 
 from dataclasses import replace
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Select, select
 
 from store.connections import Database, Session
 from store.errors import NotFoundError
@@ -33,7 +33,7 @@ _FOR_WORKERS = frozenset({CANCEL_REQUESTED_EVENT, PAUSE_REQUESTED_EVENT, RESUMED
 """Something is asked of the owner, or waits for one."""
 
 
-AnyRow: TypeAlias = Optimization | Row[*tuple[Any, ...]] | NamedRow
+AnyRow: TypeAlias = Optimization | NamedRow
 """All columns of an optimization, as its entity or as a connection without a session finds them."""
 
 
