@@ -16,7 +16,7 @@ E = TypeVar("E")
 _MAX_BATCH = 200
 _LAST_SECONDS = 2.0
 """For the last events of a run that failed or was stopped; a replay announces them again."""
-_GROUP_SECONDS = 0.25
+_GROUP_SECONDS = 0.5
 """Events are gathered for so long: people look on, and the ledger waits for the same connection."""
 
 
