@@ -17,6 +17,7 @@ from app.event_loop import run
 from benchmarks import job_takeover, ledger_size
 from benchmarks.job_overhead import report_overhead
 from benchmarks.job_throughput import report_throughput
+from benchmarks.ledger_cost import report_ledger_cost
 from tests.fixtures.database import PostgresDatabases
 from tests.fixtures.postgres import postgres_server
 
@@ -26,7 +27,8 @@ class Extent:
     """How much is measured.
 
     Attributes:
-        rounds / depth / at_once: of the overhead; so many jobs run at the same time.
+        rounds: of the overhead, and of the ledger alone.
+        depth / at_once: of the overhead; so many jobs run at the same time.
         jobs / workers: of the throughput: that many jobs with each number of workers.
         within: seconds that each number of workers has; the rate is then of those that have ended.
         repetitions: of what takes over from what.
@@ -62,6 +64,10 @@ async def _overhead(extent: Extent) -> None:
     await report_overhead(extent.rounds, extent.depth, extent.at_once)
 
 
+async def _ledger(extent: Extent) -> None:
+    await report_ledger_cost(extent.rounds)
+
+
 async def _throughput(extent: Extent) -> None:
     await report_throughput(jobs=extent.jobs, workers=extent.workers, within=extent.within)
 
@@ -72,6 +78,7 @@ async def _takeover(extent: Extent) -> None:
 
 PARTS: Final[dict[str, Callable[[Extent], Awaitable[None]]]] = {
     "overhead": _overhead,
+    "ledger": _ledger,
     "throughput": _throughput,
     "takeover": _takeover,
     "growth": _growth,
@@ -100,7 +107,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and smaller measurements")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART")
     usual = "by default as much as the figures of the README rest on"
-    parser.add_argument("--rounds", type=int, help=f"of the overhead; {usual}")
+    parser.add_argument("--rounds", type=int, help=f"of the overhead, and of the ledger alone; {usual}")
     parser.add_argument("--depth", type=int, help="rounds of the search whose overhead is measured")
     parser.add_argument("--at-once", type=int, help="jobs at the same time, whose overhead is measured")
     parser.add_argument("--jobs", type=int, help="of the throughput")
