@@ -85,7 +85,7 @@ async def embedded_app(resources: Resources) -> AsyncIterator[str]:
     """Serve ``resources`` on a free loopback port while the block runs; gives the base URL."""
     with await listen("127.0.0.1", 0, setting="server") as listener:
         app = create_app(resources)
-        _settle()
+        settle()
         async with running(Server(app), listener):
             yield url_of(listener)
 
@@ -96,7 +96,7 @@ async def _until_stopped(
     """Answer with ``app`` at the address in the settings' ``group`` until a signal comes."""
     address = resources.settings.server if group == "server" else resources.settings.worker
     with await listen(address.host, address.port, setting=group) as listener:
-        _settle()
+        settle()
         server = Server(app)
         # jobs are handed over at once: open requests must not hold them back
         with stopped_by_signals(server, resources.runner.retire):
@@ -105,7 +105,7 @@ async def _until_stopped(
                 await asyncio.wait([serving])  # unlike awaiting it, this does not cancel it with us
 
 
-def _settle() -> None:
+def settle() -> None:
     """Take all that was loaded out of garbage collection, and let that look for cycles rarely.
 
     What was loaded stays for ever; walking through it held the loop for 0.2 s now and then. Requests leave no

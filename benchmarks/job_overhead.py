@@ -31,6 +31,7 @@ from app.llm.run_context import RunContext
 from app.main import create_app
 from app.resources import Resources, open_resources
 from app.retrieval import Retrievers
+from app.server import settle
 from benchmarks.lab import Silence
 from benchmarks.provider_process import provider
 from benchmarks.search_speed import LATENCY_MS, NO_SKIP, read_timings, settings_for
@@ -114,6 +115,7 @@ async def bare_search(resources: Resources, spec: JobSpec) -> None:
 async def measured(provider_url: str, work: Coroutine[Any, Any, float | None]) -> Cost:
     """What ``work`` took; it gives its own seconds where it knows them better."""
     before = len(await read_timings(provider_url))
+    settle()  # as the service does: or what earlier rounds have left is walked through in the midst of one
     began, cpu = time.monotonic(), time.process_time()
     own = await work
     cpu, wall = time.process_time() - cpu, time.monotonic() - began
