@@ -97,6 +97,8 @@ class PromptRepository:
         Returns:
             Its id; None for a bank without examples.
         """
+        if not examples:
+            return None  # most jobs have none: they need not wait for their turn to write
         return await self._db.write(lambda connection: store_bank(connection, examples))
 
     async def example_bank(self, bank_id: str) -> tuple[JsonObject, ...]:
