@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from app.jobs.comparison import Comparison
 from app.jobs.decisions import Decisions
-from app.jobs.records import ReplayedSelections
 from app.jobs.scoring import ScoringModels, build_gate_scorers, build_scorer
+from app.jobs.selections import ReplayedSelections
 from app.jobs.spec import BudgetSpec, JobSpec
 from app.jobs.wiring import RunModels, SearchParts
 from app.llm.metering import Meter

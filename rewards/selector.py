@@ -204,9 +204,13 @@ class Selector(QuerySelector):
         )
 
     def _key(self, query: Query) -> SelectionKey:
-        text = query.text.encode("utf-8", "surrogatepass")
         return SelectionKey(
-            query_sha256=hashlib.sha256(text).hexdigest(),
+            query_sha256=query_sha256(query.text),
             selector_model=self.model_name,
             template_version=self.template_version,
         )
+
+
+def query_sha256(text: str) -> str:
+    """What a query's text is called in the key of its selection: its SHA-256, 64 hex digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,5 +1,6 @@
 """The frozen values of the dynamic reward, and the port behind which selections are kept."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -96,6 +97,10 @@ class SelectionKey:
 
 class SelectionRecords(Protocol):
     """Keeps selections longer than a process lives."""
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Hear which queries' texts are likely to be asked about: they can be looked up together."""
+        ...
 
     async def get(self, key: SelectionKey) -> JsonObject | None:
         """The value kept under ``key``, or None."""

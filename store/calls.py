@@ -217,6 +217,14 @@ class LedgerScope:
         self._refuse_after_failure()
         return done[0]
 
+    def accompany(self, place: str, work: Callable[[Connection], object], /) -> None:
+        """As ``within``, without waiting, as ``complete``: it is durable before any later intent is.
+
+        Raises:
+            StoreError: the ledger is closed.
+        """
+        self._tell(Accompanied(lease=self._lease, key=place, work=work))
+
     async def fail(self, key: str, spend: CallSpend) -> None:
         """Record that the call ``key`` ended without a response, and what this attempt has cost.
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from app.jobs.decisions import Decisions
-from app.jobs.records import InheritedSelections, JobSelections, ReplayedCalls, ReplayedSelections
+from app.jobs.records import ReplayedCalls
 from app.jobs.restarts import Beginning
+from app.jobs.selections import InheritedSelections, JobSelections, ReplayedSelections
 from app.jobs.spec import BudgetSpec, JobSpec, ReplaySpec, RestartSpec
 from app.jobs.tenure import Tenure
 from app.jobs.wiring import open_budget, open_context
@@ -73,7 +74,7 @@ async def own_grounds(
     return Grounds(
         context=open_context(claim, scope, budget, seed=spec.config.seed, tenure=tenure),
         decisions=Decisions(scope.decisions, scope.decide),
-        selections=await JobSelections.open(selections, claim.lease, within=scope.within),
+        selections=await JobSelections.open(selections, claim.lease, ledger=scope),
         given=spec.budget.to_limits(),
     )
 

@@ -162,6 +162,7 @@ class OptimizationRun:
         )
         examples = await bank_examples(self._store.prompts, spec.example_bank_id)
         split = await self._split(spec, examples)
+        grounds.selections.expect(query.text for query in (*split.search, *split.held_out))
         async with recorder:
             evaluator = await parts.own_evaluator(examples, (*split.search, *split.held_out))
             stop = _limits(spec, grounds)

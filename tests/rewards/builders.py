@@ -105,6 +105,10 @@ class DictRecords(SelectionRecords):
         self.kept: dict[SelectionKey, str] = {}
 
     @override
+    def expect(self, texts: Iterable[str]) -> None:
+        """Nothing to look up."""
+
+    @override
     async def get(self, key: SelectionKey) -> JsonObject | None:
         text = self.kept.get(key)
         if text is None:

@@ -55,6 +55,11 @@ def always(_: JsonObject) -> bool:
     return True
 
 
+async def found(selections: SelectionRepository, key: SelectionKey) -> JsonObject | None:
+    """What is shared under ``key``."""
+    return (await selections.find_all([key])).get(key)
+
+
 async def share(db: Database, selection: JsonObject) -> JsonObject:
     """Have some optimization share ``selection``; what it uses."""
     return await SelectionRepository(db).pin(await new_lease(db), KEY, selection, shared_if=always)
@@ -62,15 +67,15 @@ async def share(db: Database, selection: JsonObject) -> JsonObject:
 
 async def test_a_selection_is_found_by_all_that_it_depends_on(database: Database) -> None:
     selections = SelectionRepository(database)
-    assert await selections.find(KEY) is None
+    assert await found(selections, KEY) is None
     await share(database, {"criteria": ["Clarity"]})
-    assert await selections.find(KEY) == {"criteria": ["Clarity"]}
+    assert await found(selections, KEY) == {"criteria": ["Clarity"]}
     for other in (
         SelectionKey(query_sha256="7" * 64, selector_model="backend/model", template_version="abc"),
         SelectionKey(query_sha256=KEY.query_sha256, selector_model="backend/other", template_version="abc"),
         SelectionKey(query_sha256=KEY.query_sha256, selector_model="backend/model", template_version="abd"),
     ):
-        assert await selections.find(other) is None
+        assert await found(selections, other) is None
 
 
 async def test_of_selections_made_at_once_all_get_the_same(database: Database) -> None:
@@ -79,7 +84,7 @@ async def test_of_selections_made_at_once_all_get_the_same(database: Database) -
         tasks = [group.create_task(share(database, {"n": n})) for n in range(5)]
     results = [task.result() for task in tasks]
     assert all(result == results[0] for result in results)
-    assert await selections.find(KEY) == results[0]
+    assert await found(selections, KEY) == results[0]
 
 
 async def test_a_new_probe_replaces_the_old(database: Database) -> None:
@@ -109,11 +114,11 @@ async def test_a_shared_pin_is_what_the_first_has_shared(database: Database) -> 
     selections = SelectionRepository(database)
     first, second, own = await new_lease(database), await new_lease(database), await new_lease(database)
     assert await selections.pin(own, KEY, {"n": 0}) == {"n": 0}
-    assert await selections.find(KEY) is None
+    assert await found(selections, KEY) is None
     assert await selections.pin(first, KEY, {"n": 1}, shared_if=always) == {"n": 1}
     assert await selections.pin(second, KEY, {"n": 2}, shared_if=always) == {"n": 1}
     assert await selections.pin(own, KEY, {"n": 3}, shared_if=always) == {"n": 0}
-    assert await selections.find(KEY) == {"n": 1}
+    assert await found(selections, KEY) == {"n": 1}
     assert await selections.pins(second.optimization_id) == {KEY: {"n": 1}}
 
 
@@ -122,7 +127,7 @@ async def test_what_others_have_shared_is_not_used_where_it_does_not_suit(databa
     await share(database, {"n": 1})
     assert await selections.pin(lease, KEY, {"n": 2}, shared_if=lambda found: found["n"] == 2) == {"n": 2}
     assert await selections.pins(lease.optimization_id) == {KEY: {"n": 2}}
-    assert await selections.find(KEY) == {"n": 1}
+    assert await found(selections, KEY) == {"n": 1}
 
 
 async def test_who_lost_the_lease_pins_nothing(database: Database) -> None:

@@ -95,7 +95,8 @@ class BankRun:
             spend=lambda: spend_json(context.budget),
             answers_kept=scope.settled,
         )
-        stored = await self._store.prompts.example_bank(spec.drafts_id)
+        drafts = [draft_from_json(item) for item in await self._store.prompts.example_bank(spec.drafts_id)]
+        grounds.selections.expect(draft.query for draft in drafts)
         async with recorder:
             refiner = AnswerRefiner(
                 config=config,
@@ -104,7 +105,7 @@ class BankRun:
                 observer=recorder,
                 budget=RecordedRooms(context.budget, scope.decisions, scope.decide),
             )
-            refined = await refiner.refine([draft_from_json(item) for item in stored])
+            refined = await refiner.refine(drafts)
         if not refined.bank:
             raise InvalidInputError(
                 "no example has an answer: none was given, and none could be written within the budget",

@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import delete, select
 
-from app.jobs.records import JobSelections
+from app.jobs.selections import JobSelections
 from optimizer.types import JsonObject
-from rewards.selection_json import selection_to_json
-from rewards.types import SelectionKey, SelectionSource
+from rewards.types import SelectionSource
 from store.calls import CallLedger, LedgerScope
 from store.connections import Database
 from store.errors import LostLeaseError
@@ -20,28 +19,23 @@ from store.models.optimization_selection import OptimizationSelection
 from store.records.calls import CallSpend
 from store.records.optimizations import Lease
 from store.repositories.selections import SelectionKey as StoredKey
-from store.repositories.selections import SelectionRepository, Within
+from store.repositories.selections import SelectionRepository
 from tests.app.jobs.backend import Replace
+from tests.app.jobs.selections import (
+    FALLBACK,
+    KEY,
+    OURS,
+    SELECTED,
+    STORED,
+    THEIRS,
+    Beside,
+    WaitedError,
+    selections_of,
+    share,
+    shared,
+)
 from tests.app.jobs.service import open_service, outcome
-from tests.rewards.builders import listed, selection
 from tests.store.steps import new_lease, take_over
-
-KEY = SelectionKey(query_sha256="0" * 64, selector_model="b/m", template_version="t")
-OURS = selection_to_json(selection(listed("Safety"), listed("Depth")))
-THEIRS = selection_to_json(selection(listed("Clarity"), listed("Depth")))
-SELECTED, FALLBACK = SelectionSource.SELECTED, SelectionSource.FALLBACK
-STORED = StoredKey(query_sha256="0" * 64, selector_model="b/m", template_version="t")
-
-
-async def selections_of(database: Database, lease: Lease, within: Within | None = None) -> JobSelections:
-    """The selections of the job under ``lease``."""
-    return await JobSelections.open(SelectionRepository(database), lease, within=within)
-
-
-async def share(database: Database, key: StoredKey, value: JsonObject) -> None:
-    """Have another job share ``value``."""
-    other = await new_lease(database)
-    await SelectionRepository(database).pin(other, key, value, shared_if=lambda _: True)
 
 
 async def test_of_two_jobs_that_choose_at_once_both_use_what_the_first_has_put(database: Database) -> None:
@@ -71,7 +65,7 @@ async def test_what_a_job_took_from_the_cache_stays_when_the_cache_changes(datab
     await share(database, STORED, OURS)
     assert await (await selections_of(database, lease)).get(KEY) == OURS
     await change_cache(database)
-    assert await SelectionRepository(database).find(STORED) == THEIRS
+    assert await shared(database, STORED) == THEIRS
     assert await (await selections_of(database, await take_over(database, lease))).get(KEY) == OURS
 
 
@@ -91,7 +85,7 @@ async def asking(
     """A job that has asked its selector, whose answer is due."""
     async with CallLedger(database) as ledger:
         scope = await ledger.open(lease)
-        ours = await selections_of(database, lease, scope.within)
+        ours = await selections_of(database, lease, scope)
         await scope.intend("k", role="selector", model="b/m")
         yield ledger, scope, ours
 
@@ -101,8 +95,10 @@ async def test_a_selection_is_pinned_with_the_answer_that_it_was_read_from(datab
     async with asking(database, lease) as (ledger, scope, ours):
         scope.complete("k", "criteria", CallSpend(calls=1))
         assert await ours.put(KEY, OURS, SELECTED) == OURS
+        await scope.intend("of the judge", role="judge", model="b/m")
         assert len(await ledger.recorded(lease.optimization_id)) == 1
         assert await SelectionRepository(database).pins(lease.optimization_id) == {STORED: OURS}
+        assert await shared(database, STORED) == OURS
 
 
 async def test_nothing_is_pinned_where_the_answer_before_it_is_lost(database: Database) -> None:
@@ -111,8 +107,39 @@ async def test_nothing_is_pinned_where_the_answer_before_it_is_lost(database: Da
         await take_over(database, lease)
         scope.complete("k", "criteria", CallSpend(calls=1))
         with pytest.raises(LostLeaseError):
-            await ours.put(KEY, OURS, SELECTED)
+            await choose_and_ask_the_judge(ours, scope)
     assert await SelectionRepository(database).pins(lease.optimization_id) == {}
+    assert await shared(database, STORED) is None
+
+
+async def choose_and_ask_the_judge(ours: JobSelections, scope: LedgerScope) -> None:
+    """What follows on the selector's answer."""
+    await ours.put(KEY, OURS, SELECTED)
+    await scope.intend("of the judge", role="judge", model="b/m")
+
+
+@pytest.mark.parametrize("source", [SELECTED, FALLBACK])
+async def test_a_job_waits_for_its_pin_only_where_another_process_may_have_been_faster(
+    database: Database, source: SelectionSource
+) -> None:
+    beside = Beside()
+    ours = await selections_of(database, await new_lease(database), beside)
+    if database.dialect == "postgresql" and source is SELECTED:
+        with pytest.raises(WaitedError):
+            await ours.put(KEY, OURS, source)
+        return
+    assert await ours.put(KEY, OURS, source) == OURS
+    assert await ours.put(KEY, THEIRS, source) == OURS
+    assert await ours.get(KEY) == OURS
+    assert len(beside.told) == 1
+
+
+async def test_what_was_shared_before_is_used_without_waiting_for_the_pin(database: Database) -> None:
+    await share(database, STORED, THEIRS)
+    beside = Beside()
+    ours = await selections_of(database, await new_lease(database), beside)
+    assert await ours.get(KEY) == THEIRS
+    assert len(beside.told) == 1
 
 
 async def test_jobs_that_choose_for_the_same_queries_at_once_do_not_lock_each_other(
@@ -120,9 +147,10 @@ async def test_jobs_that_choose_for_the_same_queries_at_once_do_not_lock_each_ot
 ) -> None:
     first, second = await new_lease(database), await new_lease(database)
     keys = [replace(KEY, query_sha256=f"{n:064}") for n in range(20)]
+    process = SelectionRepository(database) if database.dialect == "sqlite" else None
     async with CallLedger(database) as one, CallLedger(database) as other:
-        ours = await selections_of(database, first, (await one.open(first)).within)
-        theirs = await selections_of(database, second, (await other.open(second)).within)
+        ours = await selections_of(database, first, await one.open(first), repository=process)
+        theirs = await selections_of(database, second, await other.open(second), repository=process)
         found = await asyncio.gather(
             *(ours.put(key, OURS, SELECTED) for key in keys),
             *(theirs.put(key, THEIRS, SELECTED) for key in reversed(keys)),
