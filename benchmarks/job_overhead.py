@@ -2,7 +2,8 @@
 
 All ask one simulated provider, in another process, over real HTTP, in turn. The job is claimed, recorded in
 the ledger, its evaluations and events stored, each time on a fresh SQLite file. Without a ledger is the same
-without the rows of its calls. The bare search keeps nothing, and makes no second look at the judge after it.
+without the rows of its calls. The bare search keeps nothing. None looks at the judge a second time after the
+search, so that all make the same calls.
 """
 
 import asyncio
@@ -173,7 +174,10 @@ async def on_fresh_store(
         async with open_resources(idle) as resources, CallLedger(resources.database) as ledger:
             await create_smallest(resources)
             await run_job(resources, ledger, OptimizationRun)
-            jobs = [await create(resources, {"seed": seed, "depth": depth}) for seed in seeds]
+            jobs = [
+                await create(resources, {"seed": seed, "depth": depth}, gate={"judged_again": 0})
+                for seed in seeds
+            ]
             if run is None:
                 searches = [bare_search(resources, JobSpec.from_json(job.spec)) for job in jobs]
                 return await measured(provider_url, _together(searches))
