@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, case, func, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,7 +14,7 @@ from store.models.model_call import ModelCall
 from store.models.optimization_decision import OptimizationDecision
 from store.records.calls import CallSpend
 from store.records.optimizations import Lease
-from store.statements import Statement
+from store.statements import ObjectStatement
 
 UpsertT = TypeVar("UpsertT", postgresql.Insert, sqlite.Insert)
 
@@ -72,6 +72,13 @@ class Accompanied(CallWrite):
     work: Callable[[Connection], object]
 
 
+class _Compressed(NamedTuple):
+    """An answer as its row has it."""
+
+    write: Completed
+    response: bytes
+
+
 class _Reopened(CallWrite):
     """The response of a finished call is forgotten."""
 
@@ -87,7 +94,11 @@ def write_calls(connection: Connection, writes: Sequence[CallWrite]) -> frozense
         The leases that are lost: their lines were not written.
     """
     # compressed before any row is locked
-    answers = {id(write): _answer_row(write) for write in writes if isinstance(write, Completed)}
+    answers = {
+        id(write): _Compressed(write, compress(write.response))
+        for write in writes
+        if isinstance(write, Completed)
+    }
     # rows are locked in one order everywhere, or two ledgers could wait for each other
     leases = sorted({write.lease for write in writes}, key=lambda lease: lease.optimization_id)
     lost = frozenset(lease for lease in leases if held_seq(connection, lease, shared=True) is None)
@@ -116,24 +127,24 @@ def _runs(writes: Sequence[CallWrite]) -> list[list[CallWrite]]:
     return runs
 
 
-def _write_run(
-    connection: Connection, run: Sequence[CallWrite], answers: Mapping[int, dict[str, object]]
-) -> None:
+def _write_run(connection: Connection, run: Sequence[CallWrite], answers: Mapping[int, _Compressed]) -> None:
     intents = [write for write in run if isinstance(write, Intended)]
-    rows = (
-        (Decided, [_decision_row(write) for write in run if isinstance(write, Decided)]),
-        (_Reopened, [_key_row(write) for write in intents if write.reopens]),
-        (Intended, [_intent_row(write) for write in intents]),
-        (Failed, [_spend_row(write, write.spend) for write in run if isinstance(write, Failed)]),
+    objects: tuple[tuple[type[CallWrite], Sequence[object]], ...] = (
+        (Decided, [write for write in run if isinstance(write, Decided)]),
+        (_Reopened, [write for write in intents if write.reopens]),
+        (Intended, intents),
+        (Failed, [write for write in run if isinstance(write, Failed)]),
         (Completed, [answers[id(write)] for write in run if isinstance(write, Completed)]),
     )
-    for kind, of_kind in rows:
-        _STATEMENTS[kind].execute(connection, of_kind)
+    for kind, of_kind in objects:
+        _STATEMENTS[kind].execute_for(connection, of_kind)
 
 
 def _intend(insert: Callable[[type[ModelCall]], UpsertT]) -> UpsertT:
     """An intent; the columns that hold spend stay as they are, since attempts add up."""
-    statement = insert(ModelCall)
+    statement = insert(ModelCall).values(
+        status="open", calls=0, unknown_calls=0, prompt_tokens=0, completion_tokens=0, cost=0.0
+    )
     return statement.on_conflict_do_update(
         index_elements=["scope", "key"],
         set_={
@@ -176,65 +187,30 @@ _COMPLETE: Final = _ADD_SPEND.values(
 )
 
 
-_DECISION_COLUMNS: Final = ("optimization_id", "name", "value")
-_INTENT_COLUMNS: Final = (
-    *("scope", "key", "optimization_id", "fence", "role", "model", "status"),
-    *("calls", "unknown_calls", "prompt_tokens", "completion_tokens", "cost"),
-    *("estimated_prompt_tokens", "estimated_completion_tokens", "estimated_cost"),
-)
-_STATEMENTS: Final[dict[type[CallWrite], Statement]] = {
-    Decided: Statement(
-        _decide(postgresql.insert), on_sqlite=_decide(sqlite.insert), columns=_DECISION_COLUMNS
-    ),
-    _Reopened: Statement(_REOPEN),
-    Intended: Statement(
-        _intend(postgresql.insert), on_sqlite=_intend(sqlite.insert), columns=_INTENT_COLUMNS
-    ),
-    Failed: Statement(_FAIL),
-    Completed: Statement(_COMPLETE),
+_OF_CALL: Final = {"of_scope": "lease.optimization_id", "of_key": "key"}
+_OF_SPEND: Final = {
+    "more_calls": "spend.calls",
+    "more_prompt_tokens": "spend.prompt_tokens",
+    "more_completion_tokens": "spend.completion_tokens",
+    "more_cost": "spend.cost",
 }
-
-
-def _intent_row(write: Intended) -> dict[str, object]:
-    return {
-        "scope": write.lease.optimization_id,
-        "key": write.key,
-        "optimization_id": write.lease.optimization_id,
-        "fence": write.lease.fence,
-        "role": write.role,
-        "model": write.model,
-        "status": "open",
-        "calls": 0,
-        "unknown_calls": 0,
-        "prompt_tokens": 0,
-        "completion_tokens": 0,
-        "cost": 0.0,
-        "estimated_prompt_tokens": write.estimate.prompt_tokens,
-        "estimated_completion_tokens": write.estimate.completion_tokens,
-        "estimated_cost": write.estimate.cost,
-    }
-
-
-def _decision_row(write: Decided) -> dict[str, object]:
-    return {
-        "optimization_id": write.lease.optimization_id,
-        "name": write.key,
-        "value": write.value,
-    }
-
-
-def _key_row(write: CallWrite) -> dict[str, object]:
-    return {"of_scope": write.lease.optimization_id, "of_key": write.key}
-
-
-def _answer_row(write: Completed) -> dict[str, object]:
-    return _spend_row(write, write.spend) | {"new_response": compress(write.response)}
-
-
-def _spend_row(write: CallWrite, spend: CallSpend) -> dict[str, object]:
-    return _key_row(write) | {
-        "more_calls": spend.calls,
-        "more_prompt_tokens": spend.prompt_tokens,
-        "more_completion_tokens": spend.completion_tokens,
-        "more_cost": spend.cost,
-    }
+_OF_INTENT: Final = {
+    "scope": "lease.optimization_id",
+    "key": "key",
+    "optimization_id": "lease.optimization_id",
+    "fence": "lease.fence",
+    "role": "role",
+    "model": "model",
+    "estimated_prompt_tokens": "estimate.prompt_tokens",
+    "estimated_completion_tokens": "estimate.completion_tokens",
+    "estimated_cost": "estimate.cost",
+}
+_OF_DECISION: Final = {"optimization_id": "lease.optimization_id", "name": "key", "value": "value"}
+_OF_ANSWER: Final = {name: f"write.{path}" for name, path in {**_OF_CALL, **_OF_SPEND}.items()}
+_STATEMENTS: Final[dict[type[CallWrite], ObjectStatement]] = {
+    Decided: ObjectStatement(_decide(postgresql.insert), _OF_DECISION, on_sqlite=_decide(sqlite.insert)),
+    _Reopened: ObjectStatement(_REOPEN, _OF_CALL),
+    Intended: ObjectStatement(_intend(postgresql.insert), _OF_INTENT, on_sqlite=_intend(sqlite.insert)),
+    Failed: ObjectStatement(_FAIL, {**_OF_CALL, **_OF_SPEND}),
+    Completed: ObjectStatement(_COMPLETE, {**_OF_ANSWER, "new_response": "response"}),
+}

@@ -1,14 +1,15 @@
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, text, update
 
 from store.connections import Database
 from store.errors import ConflictError, StoreUnavailableError
 from store.models.optimization import Optimization
 from store.models.optimization_decision import OptimizationDecision
 from store.models.optimization_event import OptimizationEvent
-from store.statements import Statement
+from store.statements import ObjectStatement, Statement
 from tests.store.steps import new_optimization
 
 _INSERT = Statement(insert(OptimizationDecision), columns=("optimization_id", "name", "value"))
@@ -66,6 +67,49 @@ async def test_texts_and_json_are_stored_as_their_columns_say(database: Database
         return [list(found) for found in _EVENTS.rows(connection, {"of_id": job})]
 
     assert await database.write(work) == [["a\ufffd", {"b\ufffd": [None, "ä"]}]]
+
+
+async def test_values_that_never_change_are_stored_as_their_columns_say(database: Database) -> None:
+    job = await new_optimization(database)
+    fixed = {"key": "it's ? \0", "type": "t", "body": {"who's": ["?", None, "ä\0"]}}
+    event = Statement(insert(OptimizationEvent).values(**fixed), columns=("optimization_id", "seq"))
+
+    def work(connection: Connection) -> list[object]:
+        event.execute(connection, [{"optimization_id": job, "seq": 1}])
+        return [list(found) for found in _EVENTS.rows(connection, {"of_id": job})]
+
+    assert await database.write(work) == [["it's ? \ufffd", {"who's": ["?", None, "ä\ufffd"]}]]
+
+
+async def test_values_are_found_in_the_attributes_of_objects(database: Database) -> None:
+    job = await new_optimization(database)
+    places = {"optimization_id": "job.id", "seq": "seq", "key": "key", "type": "job.type", "body": "body"}
+    event = ObjectStatement(insert(OptimizationEvent), places)
+    renamed = ObjectStatement(
+        update(OptimizationEvent)
+        .where(OptimizationEvent.seq == bindparam("of_seq"))
+        .values(type="renamed", key=bindparam("new_key")),
+        {"of_seq": "seq", "new_key": "body.word"},
+    )
+    owner = SimpleNamespace(id=job, type="t")
+    objects = [SimpleNamespace(job=owner, seq=n, key=f"{n}\0", body={"n": n}) for n in (1, 2)]
+
+    def work(connection: Connection) -> list[object]:
+        event.execute_for(connection, objects)
+        event.execute_for(connection, [])
+        renamed.execute_for(connection, [SimpleNamespace(seq=2, body=SimpleNamespace(word="two"))])
+        return [list(found) for found in _EVENTS.rows(connection, {"of_id": job})]
+
+    assert sorted(await database.write(work), key=str) == [["1\ufffd", {"n": 1}], ["two", {"n": 2}]]
+    with pytest.raises(AttributeError, match="key"):
+        await database.write(
+            lambda connection: event.execute_for(connection, [SimpleNamespace(job=owner, seq=3, body={})])
+        )
+
+
+def test_a_question_mark_that_is_no_parameter_is_refused() -> None:
+    with pytest.raises(ValueError, match="question mark"):
+        Statement(select(literal_column("'?'")).where(_OF_NAME))
 
 
 async def test_a_row_has_its_columns_as_attributes(database: Database) -> None:
