@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from typing import Final
 
@@ -96,19 +97,18 @@ class JobSelections(SelectionRecords):
         stored_key = _stored_key(key)
         if stored_key in self._pins:
             return self._pins[stored_key]
+        is_readable = partial(_is_readable, key)
         shared = await self._find(stored_key)
-        if shared is None or selection_from_json(shared, key) is None:
+        if shared is None or not is_readable(shared):
             return None
-        return await self._pin(stored_key, shared)
+        # whoever decided on it may not have stored it yet, and may lose its lease before
+        is_stored = self._repository.decided(stored_key) is None
+        return await self._pin(stored_key, shared, None if is_stored else is_readable)
 
     @override
     async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
-        def is_readable(shared: JsonObject) -> bool:
-            return selection_from_json(shared, key) is not None
-
-        return await self._pin(
-            _stored_key(key), value, None if source is SelectionSource.FALLBACK else is_readable
-        )
+        shared_if = None if source is SelectionSource.FALLBACK else partial(_is_readable, key)
+        return await self._pin(_stored_key(key), value, shared_if)
 
     async def _pin(
         self, key: StoredSelectionKey, selection: JsonObject, shared_if: Usable | None = None
@@ -178,6 +178,10 @@ class InheritedSelections(SelectionRecords):
     @override
     async def put(self, key: SelectionKey, value: JsonObject, source: SelectionSource) -> JsonObject:
         return await self._own.put(key, value, source)
+
+
+def _is_readable(key: SelectionKey, shared: JsonObject) -> bool:
+    return selection_from_json(shared, key) is not None
 
 
 def _stored_key(key: SelectionKey) -> StoredSelectionKey:

@@ -50,8 +50,9 @@ async def test_jobs_of_one_process_use_what_the_first_has_decided_though_it_is_n
     assert await third.get(KEY) == THEIRS
 
 
+@pytest.mark.parametrize(("how", "arguments"), [("put", (KEY, OURS, SELECTED)), ("get", (KEY,))])
 async def test_what_a_job_has_lost_with_its_lease_is_shared_by_the_one_that_took_it(
-    one_process: Database,
+    one_process: Database, how: str, arguments: tuple[object, ...]
 ) -> None:
     process = SelectionRepository(one_process)
     gone, lease = await new_lease(one_process), await new_lease(one_process)
@@ -61,7 +62,7 @@ async def test_what_a_job_has_lost_with_its_lease_is_shared_by_the_one_that_took
         ours = await selections_of(one_process, lease, scope, repository=process)
         await take_over(one_process, gone)
         assert await lost.put(KEY, THEIRS, SELECTED) == THEIRS
-        assert await ours.put(KEY, OURS, SELECTED) == THEIRS
+        assert await getattr(ours, how)(*arguments) == THEIRS
         await scope.flush()
     assert await shared(one_process, STORED) == THEIRS
     assert await process.pins(lease.optimization_id) == {STORED: THEIRS}
