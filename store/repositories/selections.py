@@ -127,9 +127,9 @@ class SelectionRepository:
         quick_json(selection)
         if self._db.dialect != "sqlite":
             return None
-        while len(self._decided) >= _REMEMBERED:
-            del self._decided[next(iter(self._decided))]
         first = self._decided.setdefault(key, selection)
+        if len(self._decided) > _REMEMBERED:
+            del self._decided[next(iter(self._decided))]  # the oldest
         return first if usable(first) else selection
 
     async def pins(self, optimization_id: str) -> dict[SelectionKey, JsonObject]:

@@ -50,6 +50,19 @@ async def test_jobs_of_one_process_use_what_the_first_has_decided_though_it_is_n
     assert await third.get(KEY) == THEIRS
 
 
+async def test_what_was_decided_long_ago_is_left_to_the_database(
+    one_process: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.repositories.selections._REMEMBERED", 2)
+    process = SelectionRepository(one_process)
+    job = await selections_of(one_process, await new_lease(one_process), Beside(), repository=process)
+    keys = [of_text(str(n)) for n in range(3)]
+    for key in [*keys[:2], keys[0], keys[2]]:
+        await job.put(key, OURS, SELECTED)
+    stored = [replace(STORED, query_sha256=key.query_sha256) for key in keys]
+    assert [process.decided(key) for key in stored] == [None, OURS, OURS]
+
+
 @pytest.mark.parametrize(("how", "arguments"), [("put", (KEY, OURS, SELECTED)), ("get", (KEY,))])
 async def test_what_a_job_has_lost_with_its_lease_is_shared_by_the_one_that_took_it(
     one_process: Database, how: str, arguments: tuple[object, ...]
