@@ -37,18 +37,15 @@ class Statement:
     """One statement, the same to its callers on either dialect."""
 
     def __init__(
-        self,
-        statement: _Sql,
-        *,
-        on_sqlite: _Sql | None = None,
-        columns: Sequence[str] | None = None,
+        self, statement: _Sql, *, on_sqlite: _Sql | None = None, columns: Sequence[str] | None = None
     ) -> None:
         """Compile ``statement`` for SQLite.
 
         Args:
             statement: an INSERT, an UPDATE or a SELECT. Texts, JSON values and truth values are stored and
                 found as their columns' types say; other types, and defaults that are made in Python, are left
-                out on SQLite: values have to be given, and are found, as SQLite takes them.
+                out on SQLite: values have to be given, and are found, as SQLite takes them. A value that it
+                has itself is part of its text there, and no row has another.
             on_sqlite: its form there, where that is another.
             columns: what an INSERT gives values for.
         """
@@ -122,11 +119,7 @@ class ObjectStatement(Statement):
     """A statement whose parameters are attributes of objects: quicker than by rows that are made of them."""
 
     def __init__(
-        self,
-        statement: _Sql,
-        found_in: Mapping[str, str],
-        *,
-        on_sqlite: _Sql | None = None,
+        self, statement: _Sql, found_in: Mapping[str, str], *, on_sqlite: _Sql | None = None
     ) -> None:
         """Compile ``statement`` for SQLite; see ``Statement``.
 

@@ -50,17 +50,15 @@ async def test_jobs_of_one_process_use_what_the_first_has_decided_though_it_is_n
     assert await third.get(KEY) == THEIRS
 
 
-async def test_what_was_decided_long_ago_is_left_to_the_database(
+def test_what_was_decided_long_ago_is_left_to_the_database(
     one_process: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("store.repositories.selections._REMEMBERED", 2)
     process = SelectionRepository(one_process)
-    job = await selections_of(one_process, await new_lease(one_process), Beside(), repository=process)
-    keys = [of_text(str(n)) for n in range(3)]
-    for key in [*keys[:2], keys[0], keys[2]]:
-        await job.put(key, OURS, SELECTED)
-    stored = [replace(STORED, query_sha256=key.query_sha256) for key in keys]
-    assert [process.decided(key) for key in stored] == [None, OURS, OURS]
+    keys = [replace(STORED, query_sha256=query_sha256(str(n))) for n in range(3)]
+    for key in (*keys[:2], keys[0], keys[2]):
+        assert process.decide(key, OURS, lambda _: True) == OURS
+    assert [process.decided(key) for key in keys] == [None, OURS, OURS]
 
 
 @pytest.mark.parametrize(("how", "arguments"), [("put", (KEY, OURS, SELECTED)), ("get", (KEY,))])
